@@ -1,0 +1,3 @@
+"""Glissando: a neural image codec."""
+
+__version__ = "0.1.0"

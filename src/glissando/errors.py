@@ -1,0 +1,100 @@
+"""Every error that Glissando raises on purpose.
+
+    GlissandoError
+    ├── InputError (ValueError)       an argument or a picture that cannot be used
+    │   └── PictureError              a picture file that cannot be read, written or carried
+    ├── FormatError (ValueError)      bytes that are not a valid .gliss file
+    │   ├── SignatureError            not a Glissando file at all
+    │   ├── VersionError              made by a newer format than this reader knows
+    │   ├── TruncatedError            the file ends too early
+    │   ├── CorruptError              a checksum or a value that cannot be right
+    │   └── LimitError                larger than the caller allows
+    ├── ModelError                    a model that cannot be used
+    │   ├── UnknownModelError         no model of that name, or of the file's hash, is installed
+    │   ├── ModelMismatchError        the model's files are not the ones their card describes
+    │   └── BackendError              no inference engine, or one that failed
+    └── TrainingError                 a recipe, a checkpoint or a data set that cannot be used
+        └── RecipeError (ValueError)  an unknown or impossible key in a recipe
+
+``except GlissandoError`` catches all of them and nothing else.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BackendError",
+    "CorruptError",
+    "FormatError",
+    "GlissandoError",
+    "InputError",
+    "LimitError",
+    "ModelError",
+    "ModelMismatchError",
+    "PictureError",
+    "RecipeError",
+    "SignatureError",
+    "TrainingError",
+    "TruncatedError",
+    "UnknownModelError",
+    "VersionError",
+]
+
+
+class GlissandoError(Exception):
+    """Base of every error raised on purpose by this package."""
+
+
+class InputError(GlissandoError, ValueError):
+    """An argument or a picture that cannot be used."""
+
+
+class PictureError(InputError):
+    """A picture file that cannot be read, written or carried."""
+
+
+class FormatError(GlissandoError, ValueError):
+    """Bytes that are not a valid .gliss file."""
+
+
+class SignatureError(FormatError):
+    """Not a Glissando file at all."""
+
+
+class VersionError(FormatError):
+    """Made by a newer version of the format than this reader knows."""
+
+
+class TruncatedError(FormatError):
+    """The file ends before the data that it declares."""
+
+
+class CorruptError(FormatError):
+    """A checksum that does not agree, or a value that cannot be right."""
+
+
+class LimitError(FormatError):
+    """The file declares more than the caller allows."""
+
+
+class ModelError(GlissandoError):
+    """A model that cannot be used."""
+
+
+class UnknownModelError(ModelError):
+    """No model of that name, or with the hash that a file names, is installed."""
+
+
+class ModelMismatchError(ModelError):
+    """A model's files are not the ones that its card describes."""
+
+
+class BackendError(ModelError):
+    """No inference engine is installed, or the one in use failed."""
+
+
+class TrainingError(GlissandoError):
+    """A checkpoint or a data set that cannot be used for training."""
+
+
+class RecipeError(TrainingError, ValueError):
+    """An unknown key or an impossible value in a training recipe."""
