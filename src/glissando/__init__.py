@@ -1,3 +1,66 @@
-"""Glissando: a neural image codec."""
+"""Glissando: a neural image codec. One model slides through every bitrate; files decode the same everywhere.
+
+    import glissando
+
+    data = glissando.encode(array, quality=60)      # uint8 (H, W, 3) → bytes of a .gliss file
+    array = glissando.decode(data)
+
+Names are loaded when they are first used: importing the package loads neither torch nor an inference engine.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .api import decode, encode, models, open_for, open_model
+    from .codec import Codec, Info, probe
+    from .errors import GlissandoError
+    from .picture import Picture, read_picture, write_picture
+    from .zoo import Card
+
+_HOMES = {
+    "Card": "zoo",
+    "Codec": "codec",
+    "GlissandoError": "errors",
+    "Info": "codec",
+    "Picture": "picture",
+    "decode": "api",
+    "encode": "api",
+    "models": "api",
+    "open_for": "api",
+    "open_model": "api",
+    "probe": "codec",
+    "read_picture": "picture",
+    "write_picture": "picture",
+}
+
+__all__ = [
+    "Card",
+    "Codec",
+    "GlissandoError",
+    "Info",
+    "Picture",
+    "__version__",
+    "decode",
+    "encode",
+    "models",
+    "open_for",
+    "open_model",
+    "probe",
+    "read_picture",
+    "write_picture",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,81 @@
+"""The functions of ``import glissando``: one call each, models opened once and kept."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from . import zoo
+from .bitstream import DEFAULT_LIMITS, container
+from .codec import Codec
+from .picture import Picture
+from .zoo import Card
+
+__all__ = ["decode", "encode", "models", "open_for", "open_model"]
+
+DEFAULT_MODEL = "medium"
+
+
+def open_model(
+    name: str | Path = DEFAULT_MODEL, *, backend: str = "auto", precision: str = "auto", threads: int | None = None
+) -> Codec:
+    """A codec for many pictures, safe to use from several threads.
+
+    ``name``: an installed model, or a folder written by ``glissando export``. ``backend``: "openvino",
+    "onnxruntime" or "auto". ``precision``: "f32", "bf16" or "auto" (the engine's choice; files do not depend
+    on it). ``threads``: at most so many; None for as many as the machine has.
+
+    Raises UnknownModelError, ModelMismatchError, BackendError or InputError.
+    """
+    return Codec(zoo.find(name), backend=backend, precision=precision, threads=threads)
+
+
+def open_for(
+    data: bytes, *, backend: str = "auto", precision: str = "auto", threads: int | None = None
+) -> Codec:
+    """The codec for a file's model; options as for ``open_model``. Raises UnknownModelError, FormatError."""
+    model_hash = container.read_header(data).header.model_hash
+    return Codec(zoo.find_hash(model_hash), backend=backend, precision=precision, threads=threads)
+
+
+@lru_cache(maxsize=4)
+def _kept(name: str, threads: int | None) -> Codec:
+    return open_model(name, threads=threads)
+
+
+def encode(
+    picture: NDArray[np.uint8] | Image.Image | Picture,
+    quality: float = 60.0,
+    *,
+    model: str = DEFAULT_MODEL,
+    threads: int | None = None,
+) -> bytes:
+    """A picture as the bytes of a .gliss file.
+
+    ``picture``: uint8 array (H, W, 3) in sRGB order, (H, W) or (H, W, 1) grey; a PIL image; or a Picture.
+    ``quality``: a real number from 0 to 100. The model is opened at the first call and kept.
+
+    Raises InputError for an unusable picture or quality, ModelError for an unusable model.
+    """
+    return _kept(model, threads).encode(picture, quality)
+
+
+def decode(
+    data: bytes, *, threads: int | None = None, max_pixels: int = DEFAULT_LIMITS.max_pixels
+) -> NDArray[np.uint8]:
+    """Pixels of a .gliss file: uint8 (H, W, 3), or (H, W) if it is grey.
+
+    Raises FormatError where the bytes are damaged or no .gliss file, LimitError where the file declares more
+    than ``max_pixels``, UnknownModelError where its model is not installed.
+    """
+    name = zoo.find_hash(container.read_header(data).header.model_hash).card.name
+    return _kept(name, threads).decode(data, max_pixels=max_pixels)
+
+
+def models() -> list[Card]:
+    """Cards of the installed models."""
+    return zoo.models()

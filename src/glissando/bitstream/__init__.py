@@ -1,0 +1,33 @@
+"""Symbols <-> bytes: the file format, which knows nothing of machine learning (``docs/format.md``).
+
+``container`` takes a file apart and puts it together, ``ans`` codes a tile's symbols, ``tables`` holds the
+probabilities they are coded with.
+"""
+
+from glissando.bitstream import ans, container
+from glissando.bitstream.container import (
+    DEFAULT_LIMITS,
+    HYPER_LATENTS,
+    LATENTS,
+    Container,
+    Header,
+    Layout,
+    Limits,
+    Tile,
+)
+from glissando.bitstream.tables import MAX_SYMBOL, SymbolTables
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "HYPER_LATENTS",
+    "LATENTS",
+    "MAX_SYMBOL",
+    "Container",
+    "Header",
+    "Layout",
+    "Limits",
+    "SymbolTables",
+    "Tile",
+    "ans",
+    "container",
+]

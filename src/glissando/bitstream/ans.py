@@ -1,0 +1,174 @@
+"""Symbols to bytes and back: asymmetric numeral systems with integer tables.
+
+Symbols come in passes: the tables that a pass uses may depend on the symbols of the passes before it. Within
+a pass symbols are sorted by table, and each table codes all its symbols in one call, which is several times
+faster than a table per symbol and costs not one bit. ``docs/format.md``, Symbol streams, is the
+specification; rANS is from Duda, "Asymmetric numeral systems" (2013), and the coder is ``constriction``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from zlib import crc32
+
+import constriction
+import numpy as np
+from numpy.typing import NDArray
+
+from glissando.bitstream.tables import LENGTH_BITS, MAX_SYMBOL, SIGN_BITS, SymbolTables, bit_lengths
+from glissando.errors import CorruptError
+
+__all__ = ["Decoder", "checksum", "encode"]
+
+# raw[b] codes b plain bits: 2^b values with frequency 2^(24 - b) each. raw[0] is never used.
+_RAW = [None, *(constriction.stream.model.Uniform(1 << bits) for bits in range(1, 15))]
+
+
+def encode(passes: Sequence[tuple[NDArray[Any], NDArray[Any]]], tables: SymbolTables) -> bytes:
+    """Code one stream.
+
+    Args:
+        passes: (symbols, index) pairs in decoding order. symbols: integers [n], -32767 .. 32767; index:
+            integers [n], each symbol's table, negative where a symbol is not coded and must be 0. n may be 0.
+        tables: the model's tables.
+
+    Returns:
+        The stream: a multiple of 4 bytes, none if there is nothing to say.
+
+    Raises:
+        InputError: the arrays are not of this kind; the message names the first offence.
+    """
+    coder = constriction.stream.stack.AnsCoder()
+    for symbols, index in reversed(passes):  # the coder is a stack: what is decoded first goes in last
+        _push(coder, *tables.check(symbols, index), tables)
+    words: NDArray[np.uint32] = coder.get_compressed()
+    return words.astype("<u4").tobytes()
+
+
+class Decoder:
+    """Decodes one stream pass by pass.
+
+    Args:
+        data: the stream.
+        tables: the tables it was coded with.
+
+    Raises:
+        CorruptError: the bytes cannot be a stream.
+    """
+
+    def __init__(self, data: bytes | bytearray | memoryview, tables: SymbolTables) -> None:
+        if len(data) % 4:
+            raise CorruptError(f"a symbol stream is made of 4-byte words; this one has {len(data)} bytes")
+        words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
+        if words.size and words[-1] == 0:
+            raise CorruptError("the last word of a symbol stream is never zero; in this one it is")
+        self._coder = constriction.stream.stack.AnsCoder(words)
+        self._tables = tables
+
+    def decode(self, index: NDArray[Any]) -> NDArray[np.int16]:
+        """Decode the next pass.
+
+        Args:
+            index: integers [n], the same as at encoding: each symbol's table, negative where it is not coded.
+
+        Returns:
+            The symbols, int16 [n], -32767 .. 32767.
+
+        Raises:
+            InputError: index is not of this kind, or names a table that does not exist.
+            CorruptError: a symbol is out of range. Most damage shows only as wrong symbols; the tile's
+                checksum and ``finish`` catch it.
+        """
+        index = self._tables.check_index(index)
+        order, counts = _sort(index, self._tables)
+        values = np.empty(order.size, np.int32)
+        start = 0
+        for table in np.flatnonzero(counts).tolist():
+            stop = start + int(counts[table])
+            values[start:stop] = self._coder.decode(self._tables.models[table], stop - start)
+            start = stop
+        radii = np.repeat(self._tables.radii, counts)
+        values -= radii
+        escaped = np.flatnonzero(values > radii)
+        if escaped.size:
+            values[escaped] = _pop_escapes(self._coder, radii[escaped])
+        symbols = np.zeros(index.size, np.int16)
+        symbols[order] = values
+        return symbols
+
+    def finish(self) -> None:
+        """Check that nothing is left after the last pass.
+
+        Decoding is one-to-one, so that a stream with a changed bit either decodes to other symbols or leaves
+        something over.
+
+        Raises:
+            CorruptError: something is left.
+        """
+        if not self._coder.is_empty():
+            bits = self._coder.num_valid_bits()
+            raise CorruptError(f"{bits} bits are left over after a stream's last symbol")
+
+
+def checksum(symbols: Iterable[NDArray[Any]]) -> int:
+    """The checksum of a tile: CRC-32 of its symbols as little-endian int16.
+
+    Args:
+        symbols: integers -32767 .. 32767 of any shape, in decoding order: stream by stream, pass by pass.
+    """
+    crc = 0
+    for array in symbols:
+        crc = crc32(array.astype("<i2").tobytes(), crc)
+    return crc
+
+
+def _sort(index: NDArray[Any], tables: SymbolTables) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Coding order of a pass: positions of the coded symbols by table, and how many each table has, [T]."""
+    coded = index >= 0
+    # numpy's stable sort is a radix sort for integers of up to 16 bits.
+    keys = index[coded].astype(np.uint8 if len(tables) <= 256 else np.uint16)
+    return np.flatnonzero(coded)[np.argsort(keys, kind="stable")], np.bincount(keys, minlength=len(tables))
+
+
+def _push(coder: Any, symbols: NDArray[Any], index: NDArray[Any], tables: SymbolTables) -> None:
+    order, counts = _sort(index, tables)
+    values = symbols[order].astype(np.int32)
+    radii = np.repeat(tables.radii, counts)
+    escape = 2 * radii + 1
+    # -K..K become 0..2K. Seen as unsigned, what lies below is huge, so one comparison finds both ends.
+    entries = np.minimum((values + radii).view(np.uint32), escape.view(np.uint32)).view(np.int32)
+    escaped = np.flatnonzero(entries == escape)
+    if escaped.size:
+        _push_escapes(coder, values[escaped], radii[escaped])
+    stop = order.size
+    for table in np.flatnonzero(counts)[::-1].tolist():
+        start = stop - int(counts[table])
+        coder.encode_reverse(entries[start:stop], tables.models[table])
+        stop = start
+
+
+def _push_escapes(coder: Any, values: NDArray[np.int32], radii: NDArray[np.int32]) -> None:
+    excess = np.abs(values) - radii - 1
+    lengths = bit_lengths(excess)
+    for n in range(15, 1, -1):
+        remainders = excess[lengths == n] - (1 << (n - 1))
+        if remainders.size:
+            coder.encode_reverse(remainders, _RAW[n - 1])
+    coder.encode_reverse(lengths, _RAW[LENGTH_BITS])
+    coder.encode_reverse((values < 0).astype(np.int32), _RAW[SIGN_BITS])
+
+
+def _pop_escapes(coder: Any, radii: NDArray[np.int32]) -> NDArray[np.int32]:
+    negative = coder.decode(_RAW[SIGN_BITS], radii.size)
+    lengths = coder.decode(_RAW[LENGTH_BITS], radii.size)
+    excess = np.minimum(lengths, 1)  # 0 and 1 have no digits below the leading one
+    for n in range(2, 16):
+        group = np.flatnonzero(lengths == n)
+        if group.size:
+            excess[group] = coder.decode(_RAW[n - 1], group.size) + (1 << (n - 1))
+    magnitudes = radii + 1 + excess
+    if magnitudes.max() > MAX_SYMBOL:
+        raise CorruptError(f"a symbol of magnitude {magnitudes.max()}; the largest is {MAX_SYMBOL}")
+    values: NDArray[np.int32] = np.where(negative == 1, -magnitudes, magnitudes)
+    return values

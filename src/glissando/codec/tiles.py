@@ -1,0 +1,171 @@
+"""One tile: its symbols to streams and back, through integers alone (docs/format.md, "Tiles").
+
+Symbols lie in arrays channels-last: hyper-latents (rows, columns, hyper), latents (4·rows, 4·columns,
+latents), padding included. The first pass codes the first half of the channels on the even squares of a
+checkerboard and the second half on the odd ones; the second pass codes the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glissando.bitstream import HYPER_LATENTS, LATENTS, SymbolTables, Tile, ans
+from glissando.entropy import ScaleNetwork, dequantise, level_row, table_index
+from glissando.errors import CorruptError
+
+from .geometry import PER_CELL, Area, checkerboard
+
+__all__ = ["Rates", "SymbolModel", "TileCoder"]
+
+Symbols = NDArray[np.int16]
+Scales = NDArray[np.int32]
+Index = NDArray[np.int8]
+
+
+class SymbolModel:
+    """A model's integers: level tables, scale network, probability tables. Shared by all pictures."""
+
+    def __init__(self, integers: Mapping[str, NDArray[Any]]) -> None:
+        self.levels = {
+            name: integers[name] for name in ("gain", "inverse_gain", "scale_offset", "hyper_gain", "hyper_scale")
+        }
+        self.network = ScaleNetwork(
+            {name.removeprefix("scales."): array for name, array in integers.items() if name.startswith("scales.")}
+        )
+        self.tables = SymbolTables(integers["frequencies"], integers["radii"])
+        self.first_table = int(integers["first_table"])  # below it, symbols are certain enough to be zero
+        self.latents = self.levels["gain"].shape[1]
+        self.hyper = self.levels["hyper_gain"].shape[1]
+
+    def at(self, quality: int) -> Rates:
+        """All level tables at a quality in 1/256 units."""
+        return Rates(**{name: level_row(table, quality) for name, table in self.levels.items()})
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Rows of the level tables at one quality: log-gains (channels,) in 1/256 octave."""
+
+    gain: Scales
+    inverse_gain: Scales
+    scale_offset: Scales
+    hyper_gain: Scales
+    hyper_scale: Scales
+
+
+def octaves(row: Scales) -> NDArray[np.float32]:
+    """2^(row/256), for the float side: gains that scale latents, never anything that chooses a table."""
+    return np.exp2(row.astype(np.float64) / 256).astype(np.float32)
+
+
+class TileCoder:
+    """Codes the symbols of one tile at one quality."""
+
+    def __init__(self, model: SymbolModel, rates: Rates, area: Area) -> None:
+        self.model, self.rates, self.area = model, rates, area
+        self._even = checkerboard(PER_CELL * area.height, PER_CELL * area.width)
+        self._half = model.latents // 2
+
+    # Which table codes which symbol ------------------------------------------------------------------
+
+    def hyper_index(self) -> Index:
+        """Tables of the hyper-latents, (rows, columns, hyper)."""
+        row = table_index(self.rates.hyper_scale, self.model.first_table)
+        return np.broadcast_to(row, (self.area.height, self.area.width, self.model.hyper))
+
+    def first_scales(self, z: Symbols) -> Scales:
+        """Scales of all latents as far as the hyper-latents' symbols tell, (4·rows, 4·columns, latents)."""
+        scales = self.model.network.first(dequantise(z, self.rates.hyper_gain))
+        scales += self.rates.scale_offset
+        return scales
+
+    def second_scales(self, first: Symbols, scales: Scales) -> Scales:
+        """The same, after the first pass's symbols ``first``, (…, latents/2), are known."""
+        magnitudes = np.abs(self.joined(first, np.zeros_like(first)))
+        correction = self.model.network.second(magnitudes, scales)
+        correction += scales
+        return correction
+
+    def index(self, scales: Scales) -> Index:
+        return table_index(scales, self.model.first_table)
+
+    # The two passes ----------------------------------------------------------------------------------
+
+    def split(self, array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """(rows, columns, latents) → what the first and what the second pass code, (…, latents/2) each."""
+        low, high = array[..., : self._half], array[..., self._half :]
+        even = self._even[..., None]
+        return np.where(even, low, high), np.where(even, high, low)
+
+    def joined(self, first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
+        """The inverse of ``split``."""
+        even = self._even[..., None]
+        return np.concatenate([np.where(even, first, second), np.where(even, second, first)], axis=-1)
+
+    def _inside(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Elements inside the picture, in coding order: row by row, column by column, channel by channel."""
+        return array[: self.area.rows, : self.area.columns].reshape(-1)
+
+    def _whole(self, flat: Symbols) -> Symbols:
+        """The inverse of ``_inside``: zeros outside the picture."""
+        whole = np.zeros((PER_CELL * self.area.height, PER_CELL * self.area.width, self._half), np.int16)
+        whole[: self.area.rows, : self.area.columns] = flat.reshape(self.area.rows, self.area.columns, -1)
+        return whole
+
+    # Symbols to bytes and back -----------------------------------------------------------------------
+
+    def passes(
+        self, z: Symbols, first: Symbols, second: Symbols, first_index: Index, second_index: Index
+    ) -> dict[int, list[tuple[NDArray[Any], NDArray[Any]]]]:
+        """What the streams code: for each stream its passes, each symbols and tables in coding order."""
+        return {
+            HYPER_LATENTS: [(z.reshape(-1), self.hyper_index().reshape(-1))],
+            LATENTS: [
+                (self._inside(first), self._inside(first_index)),
+                (self._inside(second), self._inside(second_index)),
+            ],
+        }
+
+    def settle(self, z: Symbols, y: Symbols, scales: Scales) -> dict[int, list[tuple[NDArray[Any], NDArray[Any]]]]:
+        """Zero, in ``y`` itself, what the second pass will not code; return the passes.
+
+        ``y`` (4·rows, 4·columns, latents) must be zero already where the first pass does not code.
+        """
+        first, second = self.split(y)
+        first_index, _ = self.split(self.index(scales))
+        _, second_index = self.split(self.index(self.second_scales(first, scales)))
+        second[second_index < 0] = 0
+        y[...] = self.joined(first, second)
+        return self.passes(z, first, second, first_index, second_index)
+
+    def encode(self, passes: Mapping[int, list[tuple[NDArray[Any], NDArray[Any]]]]) -> Tile:
+        """Streams and checksum from ``passes``."""
+        streams = {name: ans.encode(parts, self.model.tables) for name, parts in passes.items()}
+        return Tile(streams, ans.checksum(symbols for parts in passes.values() for symbols, _ in parts))
+
+    def decode(self, tile: Tile) -> tuple[Symbols, Symbols]:
+        """Symbols z and y from a tile's streams. Raises CorruptError where anything does not agree."""
+        if set(tile.streams) != {HYPER_LATENTS, LATENTS}:
+            raise CorruptError(f"this model needs streams 1 and 2, the file has {sorted(tile.streams)}")
+        decoder = ans.Decoder(tile.streams[HYPER_LATENTS], self.model.tables)
+        z = decoder.decode(self.hyper_index().reshape(-1))
+        decoder.finish()
+        z_grid = z.reshape(self.area.height, self.area.width, -1)
+
+        scales = self.first_scales(z_grid)
+        decoder = ans.Decoder(tile.streams[LATENTS], self.model.tables)
+        first_index, _ = self.split(self.index(scales))
+        first = decoder.decode(self._inside(first_index))
+        first_grid = self._whole(first)
+        _, second_index = self.split(self.index(self.second_scales(first_grid, scales)))
+        second = decoder.decode(self._inside(second_index))
+        decoder.finish()
+        found = ans.checksum((z, first, second))
+        if found != tile.checksum:
+            raise CorruptError(f"decoded symbols have checksum {found:08x}, the file says {tile.checksum:08x}")
+        return z_grid, self.joined(first_grid, self._whole(second))

@@ -1,0 +1,105 @@
+"""Fixed-point numbers of the entropy path: levels, gains, powers of two. Integers only.
+
+Nothing here may ever touch a float: encoder and decoder, on any machine, must agree to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "ACTIVATION_BITS",
+    "ACTIVATION_MAX",
+    "GAIN_BITS",
+    "MAGNITUDE_MAX",
+    "QUALITY_ONE",
+    "SCALE_LOW",
+    "STEPS_PER_OCTAVE",
+    "TABLES",
+    "WEIGHT_BITS",
+    "dequantise",
+    "level_row",
+    "quality_units",
+    "table_index",
+]
+
+QUALITY_ONE = 256  # a quality is stored in units of 1/256
+QUALITY_TOP = 100 * QUALITY_ONE
+GAIN_BITS = 8  # log-gains are stored in units of 1/256 octave
+
+WEIGHT_BITS = 7  # weights of the scale network are multiples of 2^-7
+ACTIVATION_BITS = 5  # its activations, and scales, are multiples of 2^-5 (1/32 octave)
+ACTIVATION_MAX = 1023  # ... and at most this many of them
+MAGNITUDE_MAX = 15  # |symbol| is clipped here before the network sees it
+
+STEPS_PER_OCTAVE = 8  # probability tables per octave of the scale
+SCALE_LOW = -4  # log2 σ of table 0
+TABLES = 96
+
+_MANTISSA_BITS = 15
+
+
+def _mantissas() -> NDArray[np.int64]:
+    """floor(2^(15 + k/256)) for k = 0 … 255, by eight exact integer square roots each."""
+    roots = []
+    for k in range(256):
+        root = 1 << (_MANTISSA_BITS * 256 + k)
+        for _ in range(8):
+            root = math.isqrt(root)
+        roots.append(root)
+    return np.array(roots, dtype=np.int64)
+
+
+_MANTISSA = _mantissas()
+
+
+def quality_units(quality: float) -> int:
+    """A quality in [0, 100] in units of 1/256, rounded to nearest."""
+    return round(quality * QUALITY_ONE)
+
+
+def level_row(table: NDArray[np.int16], units: int) -> NDArray[np.int32]:
+    """The row of a level table (levels, channels) at a quality in 1/256 units, rounded half up.
+
+    Entries are in octaves, so this linear interpolation is the exponential interpolation of gain units
+    (AG-VAE, arXiv 2003.02012).
+    """
+    position = units * (table.shape[0] - 1)
+    low = min(position // QUALITY_TOP, table.shape[0] - 2)
+    fraction = position - low * QUALITY_TOP
+    a, b = table[low].astype(np.int64), table[low + 1].astype(np.int64)
+    row: NDArray[np.int32] = ((a * (QUALITY_TOP - fraction) + b * fraction + QUALITY_TOP // 2) // QUALITY_TOP).astype(
+        np.int32
+    )
+    return row
+
+
+def dequantise(symbols: NDArray[np.int16], log_gain: NDArray[np.int32]) -> NDArray[np.int32]:
+    """symbols · 2^(−log_gain/256) in units of 1/32, rounded half up and clipped to ±1023.
+
+    ``symbols`` (…, channels); ``log_gain`` (channels,) in 1/256 octave, within ±16 octaves.
+    """
+    exponent = -log_gain.astype(np.int64)
+    shift = _MANTISSA_BITS - ACTIVATION_BITS - (exponent >> GAIN_BITS)
+    # Keep every shift to the right and positive: multiply first where the gain is small.
+    extra = np.maximum(1 - shift, 0)
+    product = symbols.astype(np.int64) * (_MANTISSA[exponent & 255] << extra)
+    shift = shift + extra
+    result: NDArray[np.int32] = np.clip(
+        (product + (np.int64(1) << (shift - 1))) >> shift, -ACTIVATION_MAX, ACTIVATION_MAX
+    ).astype(np.int32)
+    return result
+
+
+def table_index(scale: NDArray[np.int32], first: int) -> NDArray[np.int8]:
+    """Table of a scale in 1/256 octave: nearest of 8 an octave, the last one at most; −1 below ``first``.
+
+    −1 means that zero is certain enough not to be coded.
+    """
+    unit = (1 << GAIN_BITS) // STEPS_PER_OCTAVE
+    index = (scale - (SCALE_LOW << GAIN_BITS) + unit // 2) // unit
+    result: NDArray[np.int8] = np.where(index < first, -1, np.minimum(index, TABLES - 1)).astype(np.int8)
+    return result

@@ -1,0 +1,147 @@
+"""The integer scale network: log2-scales of the latents' symbols, from symbols alone.
+
+Integers are carried in float32 matrix products, whose every partial sum is proven to stay below 2^24
+(``check_bounds``), so that the order of summation, the processor and the library cannot matter. The
+depthwise layer runs in int16, under a bound of its own. ``docs/format.md`` specifies the arithmetic; the
+network that is trained, ``glissando.models.scales``, computes the same numbers.
+
+Arrays are channels-last, one tile at a time; outside the tile everything is zero, so a tile decodes alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glissando.errors import ModelMismatchError
+
+from .fixed_point import ACTIVATION_BITS, ACTIVATION_MAX, GAIN_BITS, MAGNITUDE_MAX, WEIGHT_BITS
+
+__all__ = ["LAYERS", "ScaleNetwork"]
+
+LAYERS = ("z_mix", "z_up", "mid_mix", "mid_up", "first_out", "near", "second_mix", "second_out")
+_TO_GAIN = GAIN_BITS - ACTIVATION_BITS  # 1/32 octave → 1/256 octave
+_NEAR_SHIFT = WEIGHT_BITS - ACTIVATION_BITS  # the depthwise layer reads plain magnitudes, not 1/32ths
+
+Float = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Dense:
+    """A layer as one matrix product: (n, kernel²·inputs) → (n, outputs), integers in float32."""
+
+    weight: Float
+    bias: Float
+    kernel: int
+    relu: bool
+
+    def __call__(self, x: Float) -> Float:
+        """``x`` (h, w, inputs) → (h, w, outputs)."""
+        h, w, channels = x.shape
+        if self.kernel > 1:
+            x = _neighbourhoods(x, self.kernel)
+        y: Float = x.reshape(h * w, -1) @ self.weight
+        y += self.bias  # includes the half that makes the floor a rounding
+        y *= 1.0 / (1 << WEIGHT_BITS)  # a power of two: exact
+        np.floor(y, out=y)
+        if self.relu:
+            np.clip(y, 0, ACTIVATION_MAX, out=y)
+        return y.reshape(h, w, -1)
+
+
+def _neighbourhoods(x: Float, kernel: int) -> Float:
+    """(h, w, c) → (h, w, kernel²·c): each position's neighbourhood, row by row, zeros outside."""
+    margin = kernel // 2
+    padded = np.pad(x, ((margin, margin), (margin, margin), (0, 0)))
+    view = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(0, 1))
+    out: Float = view.transpose(0, 1, 3, 4, 2).reshape(x.shape[0], x.shape[1], -1)
+    return out
+
+
+def _upshuffle(x: Float) -> Float:
+    """Depth to space, channels-last: (h, w, 4c) → (2h, 2w, c); channel 4c + 2i + j goes to (i, j)."""
+    h, w, channels = x.shape
+    out: Float = x.reshape(h, w, channels // 4, 2, 2).transpose(0, 3, 1, 4, 2).reshape(2 * h, 2 * w, channels // 4)
+    return out
+
+
+class ScaleNetwork:
+    """The two passes' scales of one tile.
+
+    ``arrays`` maps "NAME.weight" (outputs, inputs, k, k) and "NAME.bias" (outputs,) of every layer in LAYERS
+    to integers. Raises ModelMismatchError where a layer is missing or its bound is not proven.
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[np.integer]]) -> None:
+        try:
+            layers = {name: (arrays[f"{name}.weight"], arrays[f"{name}.bias"]) for name in LAYERS}
+        except KeyError as missing:
+            raise ModelMismatchError(f"the scale network has no {missing}") from None
+        self.check_bounds(layers)
+        self._dense = {name: self._matrix(name, *layers[name]) for name in LAYERS if name != "near"}
+        weight, bias = layers["near"]
+        # (k·k, channels) int16, and the bias with the half that makes the shift a rounding.
+        self._near_weight = weight[:, 0].reshape(len(bias), -1).T.astype(np.int16).copy()
+        self._near_bias = (bias + (1 << (_NEAR_SHIFT - 1))).astype(np.int16)
+        self._near_kernel = weight.shape[-1]
+        self.latents = len(bias)
+
+    @staticmethod
+    def _matrix(name: str, weight: NDArray[np.integer], bias: NDArray[np.integer]) -> _Dense:
+        outputs, _, kernel, _ = weight.shape
+        matrix = weight.transpose(2, 3, 1, 0).reshape(-1, outputs)
+        half = 1 << (WEIGHT_BITS - 1)
+        return _Dense(
+            np.ascontiguousarray(matrix, dtype=np.float32),
+            (bias.astype(np.int64) + half).astype(np.float32),
+            kernel,
+            relu=not name.endswith("_out"),
+        )
+
+    @staticmethod
+    def check_bounds(layers: Mapping[str, tuple[NDArray[np.integer], NDArray[np.integer]]]) -> dict[str, int]:
+        """Largest possible |partial sum| of each layer. Raises ModelMismatchError above 2^24 (near: 2^15)."""
+        bounds = {}
+        for name, (weight, bias) in layers.items():
+            largest, limit = (MAGNITUDE_MAX, 2**15) if name == "near" else (ACTIVATION_MAX, 2**24)
+            sums = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(1) * largest
+            bounds[name] = int((sums + np.abs(bias.astype(np.int64)) + (1 << WEIGHT_BITS)).max())
+            if bounds[name] >= limit:
+                raise ModelMismatchError(
+                    f"scale network, layer {name}: sums may reach {bounds[name]}, exact only below {limit}"
+                )
+        return bounds
+
+    def first(self, z: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Hyper-latents (h/4, w/4, hyper) in 1/32, clipped → scales (h, w, latents) in 1/256 octave, ungained."""
+        x = self._dense["z_mix"](z.astype(np.float32))
+        x = _upshuffle(self._dense["z_up"](x))
+        x = self._dense["mid_mix"](x)
+        x = _upshuffle(self._dense["mid_up"](x))
+        return self._dense["first_out"](x).astype(np.int32) << _TO_GAIN
+
+    def second(self, magnitudes: NDArray[np.int16], scales: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Correction of the second pass's scales, (h, w, latents) in 1/256 octave.
+
+        ``magnitudes`` |symbol| of the first pass, zero elsewhere; ``scales`` gained, in 1/256 octave.
+        """
+        h, w, channels = magnitudes.shape
+        margin = self._near_kernel // 2
+        padded = np.zeros((h + 2 * margin, w + 2 * margin, channels), dtype=np.int16)
+        np.minimum(magnitudes, MAGNITUDE_MAX, out=padded[margin : margin + h, margin : margin + w])
+        total = np.broadcast_to(self._near_bias, magnitudes.shape).copy()
+        product = np.empty_like(total)
+        for tap, weight in enumerate(self._near_weight):
+            row, column = divmod(tap, self._near_kernel)
+            np.multiply(padded[row : row + h, column : column + w], weight, out=product)
+            total += product
+        total >>= _NEAR_SHIFT
+        both = np.empty((h, w, 2 * channels), dtype=np.float32)
+        np.clip(total, 0, ACTIVATION_MAX, out=total)
+        both[..., :channels] = total
+        rounded = (scales + (1 << (_TO_GAIN - 1))) >> _TO_GAIN
+        both[..., channels:] = np.clip(rounded, -ACTIVATION_MAX, ACTIVATION_MAX)
+        return self._dense["second_out"](self._dense["second_mix"](both)).astype(np.int32) << _TO_GAIN

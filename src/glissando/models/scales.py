@@ -1,0 +1,106 @@
+"""The integer scale network, as it is trained.
+
+Every layer computes exactly what the integer arithmetic of ``glissando.entropy.scales`` computes, on
+numbers that are integers divided by a power of two: weights are multiples of 2^−7, activations multiples
+of 2^−5, sums are rounded half up after each layer, activations are clipped. The gradient passes through
+the rounding. With ``exact = False`` the same layers run without rounding, to measure what it costs.
+
+Design: the residual's scale is log2 σ in octaves. The first pass's scales come from the hyper-latents'
+symbols alone; the second pass adds a correction seen in the magnitudes of the first pass's symbols.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from glissando.entropy.fixed_point import ACTIVATION_BITS, ACTIVATION_MAX, MAGNITUDE_MAX, WEIGHT_BITS
+
+from .layers import ste_floor, ste_round
+
+__all__ = ["IntegerConv", "ScaleNetwork"]
+
+
+class IntegerConv(nn.Conv2d):
+    """A convolution on fixed-point numbers: (B, inputs, H, W) → (B, outputs, H, W), zeros outside.
+
+    ``relu`` clips the result to [0, 1023/32]; an output layer does not clip.
+    """
+
+    exact = True
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 1,
+        *,
+        groups: int = 1,
+        relu: bool = True,
+        input_bits: int = ACTIVATION_BITS,
+    ) -> None:
+        super().__init__(inputs, outputs, kernel, padding=kernel // 2, groups=groups)
+        self.relu = relu
+        self.bias_one = 1 << (WEIGHT_BITS + input_bits)  # a bias is added to products of weight and input
+
+    def forward(self, input: Tensor) -> Tensor:
+        assert self.bias is not None
+        one = 1 << ACTIVATION_BITS
+        if not self.exact:
+            x = self._conv_forward(input, self.weight, self.bias)
+        else:
+            weight = ste_round(self.weight * (1 << WEIGHT_BITS)) / (1 << WEIGHT_BITS)
+            bias = ste_round(self.bias * self.bias_one) / self.bias_one
+            x = ste_floor(self._conv_forward(input, weight, bias) * one + 0.5) / one
+        return x.clamp(0.0, ACTIVATION_MAX / one) if self.relu else x
+
+
+class ScaleNetwork(nn.Module):
+    """log2-scales of the residual symbols, from symbols alone.
+
+    ``first(z)``: hyper-latents (B, hyper, h/4, w/4) → (B, latents, h, w), in octaves, not yet gained.
+    ``second(magnitudes, scales)``: clipped magnitudes of the first pass's symbols (zero where the second
+    pass codes) and the gained scales, both (B, latents, h, w) → a correction in octaves.
+    """
+
+    def __init__(self, latents: int, hyper: int, width: int = 64, second_width: int = 96) -> None:
+        super().__init__()
+        self.z_mix = IntegerConv(hyper, 96, 3)
+        self.z_up = IntegerConv(96, 4 * width)
+        self.mid_mix = IntegerConv(width, width, 3)
+        self.mid_up = IntegerConv(width, 4 * width)
+        self.first_out = IntegerConv(width, latents, relu=False)
+        self.near = IntegerConv(latents, latents, 5, groups=latents, input_bits=0)
+        self.second_mix = IntegerConv(2 * latents, second_width)
+        self.second_out = IntegerConv(second_width, latents, relu=False)
+        with torch.no_grad():
+            # Start from "no information": the scales are the biases, the correction is zero.
+            self.first_out.weight.mul_(0.1)
+            self.near.weight.fill_(2 / 25)
+            self.second_out.weight.zero_()
+            for module in self.modules():
+                if isinstance(module, IntegerConv) and module.bias is not None:
+                    module.bias.zero_()
+
+    @staticmethod
+    def fixed(x: Tensor) -> Tensor:
+        """Round to multiples of 1/32 (half up) and clip to what a layer accepts."""
+        one = 1 << ACTIVATION_BITS
+        limit = ACTIVATION_MAX / one
+        if not IntegerConv.exact:
+            return x.clamp(-limit, limit)
+        return (ste_floor(x * one + 0.5) / one).clamp(-limit, limit)
+
+    def first(self, z: Tensor) -> Tensor:
+        x = self.z_mix(self.fixed(z))
+        x = F.pixel_shuffle(self.z_up(x), 2)
+        x = self.mid_mix(x)
+        x = F.pixel_shuffle(self.mid_up(x), 2)
+        out: Tensor = self.first_out(x)
+        return out
+
+    def second(self, magnitudes: Tensor, scales: Tensor) -> Tensor:
+        near = self.near(magnitudes.clamp(max=MAGNITUDE_MAX))
+        out: Tensor = self.second_out(self.second_mix(torch.cat([near, self.fixed(scales)], 1)))
+        return out

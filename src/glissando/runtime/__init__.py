@@ -1,0 +1,5 @@
+"""Runs an exported graph: OpenVINO, or ONNX Runtime. Nothing is imported before it is needed."""
+
+from .backends import BACKENDS, PRECISIONS, Graph, open_graph
+
+__all__ = ["BACKENDS", "PRECISIONS", "Graph", "open_graph"]

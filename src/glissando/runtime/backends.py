@@ -1,0 +1,114 @@
+"""Inference engines behind one call: arrays in by name, arrays out.
+
+Only transforms, means and context run here, in floats, at whatever precision the engine chooses: nothing
+of it reaches the entropy coder, so no file depends on it (docs/format.md).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import queue
+import threading
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from glissando.errors import BackendError, InputError
+
+__all__ = ["BACKENDS", "PRECISIONS", "Graph", "open_graph"]
+
+Array = NDArray[Any]
+BACKENDS = ("auto", "openvino", "onnxruntime")
+PRECISIONS = ("auto", "f32", "bf16")
+
+
+class Graph(Protocol):
+    """A compiled network, safe to call from several threads at once."""
+
+    def __call__(self, **inputs: Array) -> tuple[Array, ...]: ...
+
+
+class _OpenVino:
+    """One compiled model; each running call borrows an inference request of its own."""
+
+    _core: Any = None
+    _lock = threading.Lock()
+
+    def __init__(self, path: Path, precision: str, threads: int | None) -> None:
+        import openvino
+
+        with self._lock:
+            if _OpenVino._core is None:
+                _OpenVino._core = openvino.Core()
+        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        if precision != "auto":
+            options["INFERENCE_PRECISION_HINT"] = precision
+        if threads is not None:
+            options["INFERENCE_NUM_THREADS"] = threads
+        self._model = _OpenVino._core.compile_model(_OpenVino._core.read_model(path), "CPU", options)
+        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def __call__(self, **inputs: Array) -> tuple[Array, ...]:
+        try:
+            request = self._idle.get_nowait()
+        except queue.Empty:
+            request = self._model.create_infer_request()
+        try:
+            results = request.infer(inputs, share_inputs=True, share_outputs=False)
+            return tuple(results[i] for i in range(len(self._model.outputs)))
+        finally:
+            self._idle.put(request)
+
+
+class _OnnxRuntime:
+    """An ONNX Runtime session on the CPU, always in float32."""
+
+    def __init__(self, path: Path, precision: str, threads: int | None) -> None:
+        import onnxruntime
+
+        if precision == "bf16":
+            raise BackendError("backend onnxruntime computes in f32 only; use backend openvino for bf16")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, **inputs: Array) -> tuple[Array, ...]:
+        return tuple(self._session.run(None, inputs))
+
+
+_ENGINES = {"openvino": _OpenVino, "onnxruntime": _OnnxRuntime}
+
+
+def open_graph(path: Path, *, backend: str = "auto", precision: str = "auto", threads: int | None = None) -> Graph:
+    """Compile the graph in ``path``.
+
+    ``backend``: "openvino", "onnxruntime", or "auto", the first of them that is installed (the environment
+    variable GLISSANDO_BACKEND overrides "auto"). ``precision``: "f32", "bf16", or "auto", the engine's own choice.
+    ``threads``: at most so many, or None for the engine's choice.
+
+    Raises InputError for an unknown name, BackendError where the engine is missing or fails.
+    """
+    if backend == "auto":
+        backend = os.environ.get("GLISSANDO_BACKEND", "auto")
+    if backend not in BACKENDS:
+        raise InputError(f"backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
+    if precision not in PRECISIONS:
+        raise InputError(f"precision {precision!r} is unknown; choose one of {', '.join(PRECISIONS)}")
+    if threads is not None and threads < 1:
+        raise InputError(f"threads must be at least 1, not {threads}")
+    wanted = [name for name in _ENGINES if backend in ("auto", name)]
+    found = next((name for name in wanted if importlib.util.find_spec(name)), None)
+    if found is None:
+        raise BackendError(f"no inference engine is installed; pip install {' or '.join(wanted)}")
+    try:
+        return _ENGINES[found](path, precision, threads)
+    except BackendError:
+        raise
+    except Exception as error:  # engines raise their own kinds
+        raise BackendError(f"{found} cannot open {path.name}: {error}") from error
+
+

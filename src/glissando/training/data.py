@@ -1,0 +1,118 @@
+"""Training tiles: tar shards of pictures → uint8 tensors in memory → random crops.
+
+All tiles are decoded once, at the start, and kept as bytes in the memory of the machine or of the GPU;
+crops are cut there. A pipeline that reads nothing while it trains cannot be what the training waits for.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import tarfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from glissando.errors import TrainingError
+
+__all__ = ["Crops", "Tiles", "load_tiles"]
+
+VALIDATION_SHARE = 32  # one picture in so many is held out
+
+
+class Tiles:
+    """Decoded tiles (N, 3, S, S) uint8 and, for each, whether its picture is held out for validation."""
+
+    def __init__(self, pixels: Tensor, held_out: Tensor) -> None:
+        self.training = pixels[~held_out]
+        self.validation = pixels[held_out]
+
+
+def _held_out(blob: str) -> bool:
+    """Whether a picture belongs to the validation split: decided by its identity, never by its shard."""
+    return int.from_bytes(hashlib.sha256(blob.encode()).digest()[:4], "big") % VALIDATION_SHARE == 0
+
+
+def _members(shards: list[Path]) -> Iterator[tuple[str, bytes]]:
+    for shard in shards:
+        try:
+            with tarfile.open(shard) as tar:
+                for member in tar:
+                    stream = tar.extractfile(member) if member.isfile() else None
+                    if stream is not None and member.name.lower().endswith((".jpg", ".jpeg", ".png", ".webp")):
+                        yield Path(member.name).name, stream.read()
+        except (tarfile.TarError, OSError) as error:
+            raise TrainingError(f"cannot read shard {shard}: {error}") from error
+
+
+def load_tiles(folder: Path, *, size: int = 512, limit_gb: float = 8.0, threads: int | None = None) -> Tiles:
+    """Decode every tile of the shards ``*.tar`` in ``folder``.
+
+    ``manifest.csv`` beside the shards names each tile's source picture (column ``source_git_blob``); tiles of
+    held-out pictures form the validation split. Raises TrainingError where shards or manifest are missing, a
+    tile is not ``size`` pixels square, or the decoded tiles would need more than ``limit_gb``.
+    """
+    shards = sorted(folder.glob("*.tar"))
+    manifest = folder / "manifest.csv"
+    if not shards:
+        raise TrainingError(f"no tar shards in {folder}: give the folder that holds train-*.tar")
+    if not manifest.is_file():
+        raise TrainingError(f"{manifest} is missing: it names the picture that each tile was cut from")
+    with manifest.open(newline="", encoding="utf-8") as lines:
+        blob_of = {row["tile"]: row["source_git_blob"] for row in csv.DictReader(lines)}
+    members = list(_members(shards))
+    unknown = next((name for name, _ in members if name not in blob_of), None)
+    if unknown is not None:
+        raise TrainingError(f"tile {unknown} is not in {manifest}")
+    need = len(members) * 3 * size * size / 1e9
+    if need > limit_gb:
+        raise TrainingError(f"{len(members)} tiles need {need:.1f} GB decoded, more than limit_gb = {limit_gb}")
+
+    pixels = torch.empty(len(members), 3, size, size, dtype=torch.uint8)
+
+    def decode(index: int) -> None:
+        name, data = members[index]
+        try:
+            with Image.open(io.BytesIO(data)) as picture:
+                array = np.asarray(picture.convert("RGB"))
+        except OSError as error:
+            raise TrainingError(f"tile {name} cannot be decoded: {error}") from error
+        if array.shape != (size, size, 3):
+            raise TrainingError(f"tile {name} is {array.shape[1]}x{array.shape[0]}, not {size}x{size}")
+        pixels[index] = torch.from_numpy(array.copy()).permute(2, 0, 1)
+
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        list(pool.map(decode, range(len(members))))
+    return Tiles(pixels, torch.tensor([_held_out(blob_of[name]) for name, _ in members]))
+
+
+class Crops:
+    """Random crops, mirrored and turned, cut where the tiles lie (CPU or GPU)."""
+
+    def __init__(self, tiles: Tensor, crop: int, batch: int, generator: torch.Generator) -> None:
+        if crop > tiles.shape[-1] or crop % 64:
+            raise TrainingError(f"crop {crop} must be a multiple of 64, at most {tiles.shape[-1]}")
+        self.tiles, self.crop, self.batch, self.generator = tiles, crop, batch, generator
+
+    def next(self) -> Tensor:
+        """One batch (batch, 3, crop, crop), float in [0, 1]."""
+        count, room = self.tiles.shape[0], self.tiles.shape[-1] - self.crop + 1
+        draw = torch.randint(0, 2**31, (self.batch, 5), generator=self.generator).tolist()
+        crops = []
+        for tile, top, left, mirror, turn in draw:
+            t, s = top % room, left % room
+            cut = self.tiles[tile % count, :, t : t + self.crop, s : s + self.crop]
+            if mirror % 2:
+                cut = cut.flip(2)
+            if turn % 4 == 0:  # pictures are mostly upright; a quarter turn now and then costs nothing
+                cut = cut.transpose(1, 2)
+            crops.append(cut)
+        batch = torch.stack(crops).float().div_(255)
+        return batch.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,78 @@
+"""Start from the best linear codec: PCA of patches, optimal steps, Gaussian scales.
+
+The analysis becomes two orthonormal PCA steps (8×8×3 patches, then 2×2 groups of them), the synthesis
+their transpose, all residual branches near zero, the scales those of the components, and the gains the
+high-rate optimal steps. Before any training the network is a working transform codec.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from glissando.models import CodecNetwork
+
+__all__ = ["initialise_pca", "step_of"]
+
+
+def step_of(lambdas: Tensor, latents: int) -> Tensor:
+    """High-rate optimal step of orthonormal coefficients of 16×16×3 patches, for pixels in [0, 1].
+
+    Minimises bpp + λ·255²·MSE with MSE = Δ²·latents/(12·768) and d(bpp)/dΔ = −latents/(256·Δ·ln 2): the
+    number of latents cancels.
+    """
+    return torch.sqrt(12 * 768 / (2 * 256 * math.log(2) * 255**2 * lambdas))
+
+
+def _components(vectors: Tensor, keep: int) -> tuple[Tensor, Tensor]:
+    """Principal directions (keep, D), and the standard deviations along them (keep,). ``vectors`` (N, D)."""
+    centred = vectors - vectors.mean(0)
+    covariance = (centred.T @ centred / len(vectors)).double()
+    values, directions = torch.linalg.eigh(covariance)
+    order = torch.argsort(values, descending=True)[:keep]
+    return directions[:, order].T.float(), values[order].clamp_min(1e-9).sqrt().float()
+
+
+@torch.no_grad()
+def initialise_pca(network: CodecNetwork, pictures: Tensor, lambdas: Tensor) -> None:
+    """Initialise in place from ``pictures`` (N, 3, S, S) in [0, 1] and the λ of each level (levels,)."""
+    c = network.config
+    patches = F.pixel_unshuffle(pictures - 0.5, 8)
+    first, _ = _components(patches.permute(0, 2, 3, 1).reshape(-1, 192), min(192, c.width))
+    trunk = torch.einsum("oc,nchw->nohw", first, patches)
+    groups = F.pixel_unshuffle(trunk, 2)
+    second, deviation = _components(groups.permute(0, 2, 3, 1).reshape(-1, groups.shape[1]), c.latents)
+    # Deal the components over the two halves of the channels in turn, so that both passes of the spatial
+    # prior carry the same share of the energy.
+    deal = torch.cat([torch.arange(0, c.latents, 2), torch.arange(1, c.latents, 2)])
+    second, deviation = second[deal], deviation[deal]
+
+    def fill(layer: torch.nn.Module, matrix: Tensor) -> None:
+        weight, bias = layer.weight, layer.bias
+        assert isinstance(weight, Tensor)
+        assert isinstance(bias, Tensor)
+        weight.zero_()
+        weight[: matrix.shape[0], : matrix.shape[1], 0, 0] = matrix
+        bias.zero_()
+
+    def widened(matrix: Tensor) -> Tensor:
+        """Columns of 4·192 unshuffled trunk channels, placed among 4·width."""
+        used = matrix.shape[1] // 4
+        out = matrix.new_zeros(matrix.shape[0], 4 * c.width)
+        out.view(-1, c.width, 4)[:, :used] = matrix.view(-1, used, 4)
+        return out
+
+    fill(network.analysis.enter, first)
+    fill(network.analysis.down[1], widened(second))
+    fill(network.synthesis.up[0], widened(second).T)
+    fill(network.synthesis.leave, first.T)
+    network.hyper_analysis.enter.weight.div_(deviation[None, :, None, None])
+    step = torch.log2(step_of(lambdas, c.latents))
+    network.gain.table.copy_((-step)[:, None].expand_as(network.gain.table))
+    network.inverse_gain.table.copy_(step[:, None].expand_as(network.inverse_gain.table))
+    network.scale_offset.table.copy_((-step)[:, None].expand_as(network.scale_offset.table))
+    assert network.scales.first_out.bias is not None
+    network.scales.first_out.bias.copy_(torch.log2(deviation))

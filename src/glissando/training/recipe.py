@@ -1,0 +1,159 @@
+"""A recipe: everything that decides a training, in one TOML file. Unknown keys are errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from glissando.errors import RecipeError
+from glissando.models import NetworkConfig
+
+__all__ = ["Data", "Integers", "Optimisation", "Rate", "Recipe", "Run", "Schedule", "read_recipe"]
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the trainer reads."""
+
+    crop: int = 256  # pixels, a multiple of 64
+    batch: int = 8
+    limit_gb: float = 8.0  # largest size of the decoded tiles
+
+
+@dataclass(frozen=True)
+class Rate:
+    """λ grows exponentially from quality 0 to 100; the loss is bpp + λ·255²·MSE, MSE of pixels in [0, 1]."""
+
+    lambda_low: float = 0.0003
+    lambda_high: float = 0.2
+    # Each picture's loss is divided by λ^balance. The loss itself grows about as λ^0.5, so that 0.5 gives
+    # every quality the same say, as BD-rate does, and 0 leaves the training to the highest rates.
+    balance: float = 0.4
+
+    def lambda_of(self, quality: float) -> float:
+        """λ at a quality in [0, 100]."""
+        return float(self.lambda_low * (self.lambda_high / self.lambda_low) ** (quality / 100))
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    kind: str = "muon"  # or "adamw"
+    lr: float = 1e-3  # AdamW's
+    table_lr: float = 1e-2  # AdamW's for the level tables, in octaves
+    matrix_lr: float = 0.01  # Muon's, for the pointwise matrices
+    clip: float = 1.0  # largest gradient norm
+    ema: float = 0.999
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rate: linear warm-up, constant, then linear decay to zero over the last ``decay`` share."""
+
+    steps: int = 20_000
+    warmup: int = 200
+    decay: float = 0.3
+
+
+@dataclass(frozen=True)
+class Integers:
+    """Before ``from_step`` the scale network runs without rounding, from then on in exact integers."""
+
+    from_step: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    seed: int = 1
+    initial: str = "pca"  # or "random"
+    log_every: int = 50  # steps
+    validate_every: int = 1000
+    save_every: int = 500
+
+
+@dataclass(frozen=True)
+class Recipe:
+    name: str = "medium"
+    summary: str = ""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    data: Data = field(default_factory=Data)
+    rate: Rate = field(default_factory=Rate)
+    optimiser: Optimisation = field(default_factory=Optimisation)
+    schedule: Schedule = field(default_factory=Schedule)
+    integers: Integers = field(default_factory=Integers)
+    run: Run = field(default_factory=Run)
+
+    def hash(self) -> str:
+        """Twelve hex digits that name this recipe in a model's card."""
+        return hashlib.sha256(repr(dataclasses.asdict(self)).encode()).hexdigest()[:12]
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def _build(kind: type[Any], values: dict[str, Any], where: str) -> Any:
+    """A frozen dataclass from a TOML table, each key checked by name and type."""
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    arguments: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{where}{key}"
+        if key not in fields:
+            raise RecipeError(f"unknown key {name!r}; known here: {', '.join(fields)}")
+        made = fields[key].default_factory
+        default = made() if made is not dataclasses.MISSING else fields[key].default
+        if dataclasses.is_dataclass(default):
+            if not isinstance(value, dict):
+                raise RecipeError(f"{name!r} is a table, not {value!r}")
+            arguments[key] = _build(type(default), value, f"{name}.")
+            continue
+        expected = type(default)
+        if expected is float and type(value) is int:
+            value = float(value)
+        if type(value) is not expected:
+            raise RecipeError(f"{name!r} must be {expected.__name__}, not {value!r}")
+        arguments[key] = value
+    return kind(**arguments)
+
+
+def from_dict(values: dict[str, Any]) -> Recipe:
+    """Check and build a recipe from nested dictionaries. Raises RecipeError that names the key."""
+    recipe: Recipe = _build(Recipe, values, "")
+    checks = {
+        "network.latents must be even": recipe.network.latents % 2 == 0,
+        "network.levels must be at least 2": recipe.network.levels >= 2,
+        "network.width must be at least 192, to carry the unshuffled pixels": recipe.network.width >= 192,
+        "data.crop must be a positive multiple of 64": recipe.data.crop > 0 and recipe.data.crop % 64 == 0,
+        "data.batch must be positive": recipe.data.batch > 0,
+        "rate.lambda_low must be positive and below rate.lambda_high": 0
+        < recipe.rate.lambda_low
+        < recipe.rate.lambda_high,
+        "optimiser.kind must be 'muon' or 'adamw'": recipe.optimiser.kind in ("muon", "adamw"),
+        "optimiser.ema must be in [0, 1)": 0 <= recipe.optimiser.ema < 1,
+        "schedule.steps must be positive": recipe.schedule.steps > 0,
+        "schedule.decay must be in [0, 1]": 0 <= recipe.schedule.decay <= 1,
+        "run.initial must be 'pca' or 'random'": recipe.run.initial in ("pca", "random"),
+        "run.log_every, validate_every and save_every must be positive": min(
+            recipe.run.log_every, recipe.run.validate_every, recipe.run.save_every
+        )
+        > 0,
+    }
+    for message, good in checks.items():
+        if not good:
+            raise RecipeError(message)
+    return recipe
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a TOML recipe. Raises RecipeError where it cannot be read or a key is wrong."""
+    try:
+        with path.open("rb") as file:
+            return from_dict(tomllib.load(file))
+    except OSError as error:
+        raise RecipeError(f"cannot read recipe {path}: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path} is not TOML: {error}") from error
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error}") from error
