@@ -30,9 +30,7 @@ def data_folder(given: Path | None) -> Path:
     """The folder that holds ``kodak/``: the argument, or $GLISSANDO_DATA."""
     folder = given or (Path(os.environ["GLISSANDO_DATA"]) if os.environ.get("GLISSANDO_DATA") else None)
     if folder is None:
-        raise BenchmarkError(
-            "say where the pictures are: --data DIR or GLISSANDO_DATA=DIR, with DIR/kodak/*.png"
-        )
+        raise BenchmarkError("say where the pictures are: --data DIR or GLISSANDO_DATA=DIR, with DIR/kodak/*.png")
     if not (folder / "kodak").is_dir():
         raise BenchmarkError(f"{folder} has no folder kodak/ with the 24 Kodak pictures (kodim01.png …)")
     return folder

@@ -54,9 +54,7 @@ COMPARISONS: Final = (
 )
 
 
-def compare(
-    left: str, right: str, originals: Sequence[Pixels], a: Sequence[Pixels], b: Sequence[Pixels]
-) -> Comparison:
+def compare(left: str, right: str, originals: Sequence[Pixels], a: Sequence[Pixels], b: Sequence[Pixels]) -> Comparison:
     """Compare the pictures `a` with the pictures `b`, decoded from the same files."""
     differing = total = largest = 0
     change = 0.0

@@ -75,8 +75,6 @@ def measure_cold(
             )
             seconds.append(time.perf_counter() - start)
             if child.returncode != 0 or not target.is_file():
-                reason = (
-                    child.stderr.strip() or child.stdout.strip() or "no picture was written"
-                ).splitlines()[-1]
+                reason = (child.stderr.strip() or child.stdout.strip() or "no picture was written").splitlines()[-1]
                 raise BenchmarkError(f"`glissando decode` failed (exit code {child.returncode}): {reason}")
     return Cold(seconds, median(seconds), picture, quality)

@@ -52,9 +52,7 @@ def main(arguments: Sequence[str] | None = None, api: Api | None = None) -> int:
         print(f"python -m benchmarks.kodak: {error}", file=sys.stderr)
         return 1
     if given.json is not None:
-        given.json.write_text(
-            json.dumps(_finite(results), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        given.json.write_text(json.dumps(_finite(results), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     console = Console()
     print_report(results, console if console.is_terminal else Console(width=200))
     for part, reason in results["failed"].items():
@@ -133,9 +131,7 @@ def run(given: argparse.Namespace, api: Api | None = None) -> dict[str, Any]:
 
     def sameness(_: str) -> list[Measure]:
         tick = ticker("determinism", len(determinism.COMPARISONS))
-        outcome = determinism.measure_determinism(
-            the_api(), given.model, spread(6), (BackendError, ImportError), tick
-        )
+        outcome = determinism.measure_determinism(the_api(), given.model, spread(6), (BackendError, ImportError), tick)
         results["determinism"] = [asdict(c) for c in outcome]
         return measures.determinism_measures(outcome)
 

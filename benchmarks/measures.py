@@ -114,11 +114,7 @@ def _bd(
 
 
 def _subset_note(pictures: int) -> str:
-    return (
-        ""
-        if pictures == KODAK_COUNT
-        else f"{pictures} pictures against a curve of {KODAK_COUNT}: not comparable"
-    )
+    return "" if pictures == KODAK_COUNT else f"{pictures} pictures against a curve of {KODAK_COUNT}: not comparable"
 
 
 def rate_measures(
@@ -160,14 +156,10 @@ def rate_measures(
         low, high = (f"Kodak mean rate at quality {m.quality:g}" for m in (first, last))
         result.append(Measure(low, first.bpp, "bpp", bar=0.08, digits=3, note=f"{first.psnr:.2f} dB"))
         result.append(
-            Measure(
-                high, last.bpp, "bpp", bar=1.8, higher_is_better=True, digits=3, note=f"{last.psnr:.2f} dB"
-            )
+            Measure(high, last.bpp, "bpp", bar=1.8, higher_is_better=True, digits=3, note=f"{last.psnr:.2f} dB")
         )
     if overhead is None:
-        result.append(
-            not_measured("file bytes beyond the model's cross-entropy", "the codec does not tell it")
-        )
+        result.append(not_measured("file bytes beyond the model's cross-entropy", "the codec does not tell it"))
     else:
         result += [
             Measure(

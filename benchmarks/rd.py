@@ -99,8 +99,7 @@ def measure_codec(
             decoded = codec.decode(data)
             if decoded.shape != picture.pixels.shape:
                 raise BenchmarkError(
-                    f"{picture.name} at quality {quality:g}: {picture.pixels.shape} went in, "
-                    f"{decoded.shape} came back"
+                    f"{picture.name} at quality {quality:g}: {picture.pixels.shape} went in, {decoded.shape} came back"
                 )
             parts = {name: int(size) for name, size in api.probe(data).parts.items()}
             if unaccounted := len(data) - sum(parts.values()):

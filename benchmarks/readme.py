@@ -46,9 +46,7 @@ def _cell(text: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 0 where the README was written or already right."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.readme", description="Write results into the README."
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.readme", description="Write results into the README.")
     parser.add_argument("results", type=Path, help="what `python -m benchmarks.kodak --json` wrote")
     parser.add_argument("readme", type=Path, help="a Markdown file with the two markers")
     given = parser.parse_args(arguments)

@@ -76,9 +76,7 @@ def _speed_line(rate: dict[str, Any]) -> str:
         seconds, share = rate[f"{name}_s"], rate[f"{name}_share"]
         avif = rate[f"avif_{name}_s"]
         beside = "" if avif is None else f", AVIF {1e3 * avif:.1f} ms"
-        return (
-            f"{name} {1e3 * seconds:.1f} ms ({1.0 / seconds:.1f}/s, {100.0 * share:.0f} % of matmul{beside})"
-        )
+        return f"{name} {1e3 * seconds:.1f} ms ({1.0 / seconds:.1f}/s, {100.0 * share:.0f} % of matmul{beside})"
 
     return f"{rate['bpp']:.2f} bpp (quality {rate['quality']:g}): {part('encode')}; {part('decode')}"
 

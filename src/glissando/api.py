@@ -21,7 +21,11 @@ DEFAULT_MODEL = "medium"
 
 
 def open_model(
-    name: str | Path = DEFAULT_MODEL, *, backend: str = "auto", precision: str = "auto", threads: int | None = None
+    name: str | Path = DEFAULT_MODEL,
+    *,
+    backend: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
 ) -> Codec:
     """A codec for many pictures, safe to use from several threads.
 
@@ -34,9 +38,7 @@ def open_model(
     return Codec(zoo.find(name), backend=backend, precision=precision, threads=threads)
 
 
-def open_for(
-    data: bytes, *, backend: str = "auto", precision: str = "auto", threads: int | None = None
-) -> Codec:
+def open_for(data: bytes, *, backend: str = "auto", precision: str = "auto", threads: int | None = None) -> Codec:
     """The codec for a file's model; options as for ``open_model``. Raises UnknownModelError, FormatError."""
     model_hash = container.read_header(data).header.model_hash
     return Codec(zoo.find_hash(model_hash), backend=backend, precision=precision, threads=threads)

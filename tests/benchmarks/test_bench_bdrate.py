@@ -110,9 +110,7 @@ def published() -> dict[str, Curve]:
 def test_published_curves_against_jpeg(published: dict[str, Curve], name: str) -> None:
     result = bd_rate(published["JPEG"], published[name])
     assert result.percent == pytest.approx(independent_bd_rate(published["JPEG"], published[name]), abs=0.1)
-    assert bd_rate(published["JPEG"], published[name], "akima").percent == pytest.approx(
-        result.percent, abs=0.5
-    )
+    assert bd_rate(published["JPEG"], published[name], "akima").percent == pytest.approx(result.percent, abs=0.5)
     assert -75.0 < result.percent < -20.0
 
 

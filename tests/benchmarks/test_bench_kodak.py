@@ -85,9 +85,7 @@ def test_readme(results: dict[str, Any], tmp_path: Path) -> None:
     assert rewrite(text, results) == text
 
 
-def test_readme_without_markers(
-    tmp_path: Path, results: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_readme_without_markers(tmp_path: Path, results: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("nothing here")
     assert main([str(tmp_path / "results.json"), str(readme)]) == 1
@@ -120,9 +118,7 @@ def test_no_data(monkeypatch: pytest.MonkeyPatch, fake_api: Any, capsys: pytest.
     assert "GLISSANDO_DATA" in capsys.readouterr().err
 
 
-def test_a_part_that_fails_leaves_the_others(
-    data_set: Path, fake_api: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_part_that_fails_leaves_the_others(data_set: Path, fake_api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise BenchmarkError("out of pictures")
 
@@ -146,9 +142,7 @@ def test_speed(fake_api: Any, make_picture: Callable[[int], Pixels]) -> None:
     assert Speed.from_json(json.loads(json.dumps(asdict(speed)))) == speed
 
 
-def test_speed_in_a_process_of_its_own(
-    data_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_speed_in_a_process_of_its_own(data_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The child sees a package that opens the fake, and prints what the parent reads."""
     package = tmp_path / "fake" / "glissando"
     package.mkdir(parents=True)
@@ -171,9 +165,7 @@ def test_speed_in_a_process_of_its_own(
         speed_in_fresh_process(data_set, "fake", "some", "f32", 1, 2, 1)
 
 
-@pytest.mark.parametrize(
-    ("extensions", "bar", "aim"), [(("AVX2",), 6.0, 70.0), (("AVX2", "AMX bf16"), 15.0, 100.0)]
-)
+@pytest.mark.parametrize(("extensions", "bar", "aim"), [(("AVX2",), 6.0, 70.0), (("AVX2", "AMX bf16"), 15.0, 100.0)])
 def test_speed_limits_follow_the_processor(
     extensions: tuple[str, ...], bar: float, aim: float, fake_api: Any, make_picture: Callable[[int], Pixels]
 ) -> None:

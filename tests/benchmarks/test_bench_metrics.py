@@ -85,9 +85,7 @@ def test_nearest_quality(wanted: float) -> None:
 
 def test_machine_reads_cpuinfo(tmp_path: Path) -> None:
     path = tmp_path / "cpuinfo"
-    path.write_text(
-        "processor\t: 0\nmodel name\t: Imaginary 9000\nflags\t\t: fpu avx2 avx512f avx512_bf16 amx_tile\n"
-    )
+    path.write_text("processor\t: 0\nmodel name\t: Imaginary 9000\nflags\t\t: fpu avx2 avx512f avx512_bf16 amx_tile\n")
     machine = Machine.this(path)
     if machine.system.startswith("Linux"):
         assert machine.processor == "Imaginary 9000"

@@ -71,9 +71,7 @@ class SymbolTables:
             raise ModelMismatchError(f"radii ask for {sizes.sum()} frequencies; there are {frequencies.size}")
         if frequencies.min() < 1 or frequencies.max() >= 1 << PRECISION:
             where = int(np.flatnonzero((frequencies < 1) | (frequencies >= 1 << PRECISION))[0])
-            raise ModelMismatchError(
-                f"frequency {where} is {frequencies[where]}; must be in 1..{(1 << PRECISION) - 1}"
-            )
+            raise ModelMismatchError(f"frequency {where} is {frequencies[where]}; must be in 1..{(1 << PRECISION) - 1}")
         offsets = np.cumsum(sizes) - sizes
         sums = np.add.reduceat(frequencies.astype(np.int64), offsets)
         if wrong := np.flatnonzero(sums != 1 << PRECISION).tolist():
@@ -142,9 +140,7 @@ class SymbolTables:
                 f"{symbols.dtype} with shape {symbols.shape}"
             )
         if symbols.size and (symbols.min() < -MAX_SYMBOL or symbols.max() > MAX_SYMBOL):
-            raise InputError(
-                f"symbols are {symbols.min()}..{symbols.max()}; must be in {-MAX_SYMBOL}..{MAX_SYMBOL}"
-            )
+            raise InputError(f"symbols are {symbols.min()}..{symbols.max()}; must be in {-MAX_SYMBOL}..{MAX_SYMBOL}")
         lost = (index < 0) & (symbols != 0)
         if lost.any():
             where = int(lost.argmax())
@@ -158,9 +154,7 @@ class SymbolTables:
         """The table index of a pass, if these tables have it; InputError otherwise."""
         index = np.asarray(index)
         if index.ndim != 1 or index.dtype.kind not in "iu":
-            raise InputError(
-                f"index must be integers in one dimension, not {index.dtype} with shape {index.shape}"
-            )
+            raise InputError(f"index must be integers in one dimension, not {index.dtype} with shape {index.shape}")
         if index.size and index.max() >= len(self):
             raise InputError(f"index {index.max()} names a table; there are {len(self)}, from 0")
         return index

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from glissando import bitstream
-from glissando.bitstream import DEFAULT_LIMITS, Header, Limits, Tile
+from glissando.bitstream import DEFAULT_LIMITS, Header
 from glissando.entropy import quality_units
 from glissando.errors import CorruptError, InputError, ModelMismatchError, UnknownModelError
 from glissando.picture import Picture, as_picture
@@ -139,9 +139,7 @@ class Codec:
         units = check_quality(quality)
         tiles = [coder.encode(passes) for coder, passes in self._quantised(analysed, units)]
         grid = analysed.grid
-        header = Header(
-            grid.width, grid.height, units, analysed.grey, bytes.fromhex(self.card.hash), grid.tile_log2
-        )
+        header = Header(grid.width, grid.height, units, analysed.grey, bytes.fromhex(self.card.hash), grid.tile_log2)
         return bitstream.container.write(bitstream.Container(header, analysed.boxes, tiles))
 
     def ideal_bits(self, picture: PictureLike, quality: float) -> float:
@@ -217,8 +215,8 @@ class Codec:
             )
         z, y = self.decode_symbols(container)
         pixels = self._synthesise(z, y, header)
-        metadata = {key: container.boxes.get(name) for key, name in BOXES.items()}
-        return Picture(pixels, **metadata)
+        icc, exif, xmp = (container.boxes.get(name) for name in BOXES.values())
+        return Picture(pixels, icc=icc, exif=exif, xmp=xmp)
 
     def decode_symbols(
         self, container: bitstream.Container, order: Iterable[int] | None = None
@@ -263,7 +261,8 @@ class Codec:
             place[...] = pixels[0][window.kept(CELL)][: place.shape[0], : place.shape[1]]
         if header.grey:
             # The three channels are three estimates of one grey: their mean is the best of them.
-            return ((out.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
+            grey: NDArray[np.uint8] = ((out.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
+            return grey
         return out
 
     def _hyper_values(self, z: NDArray[np.int16], log_gain: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -276,7 +275,6 @@ class Codec:
         if self.card.halo % CELL or self.card.halo <= 0:
             raise ModelMismatchError(f"model {self.name}: its card's halo of {self.card.halo} pixels cannot be right")
         return self.card.halo // CELL
-
 
 
 def check_quality(quality: float) -> int:

@@ -6,6 +6,7 @@ edge are never coded. Tiles cut the entropy coding, windows cut the transforms: 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -138,7 +139,7 @@ def _cuts(length: int, core: int, halo: int) -> list[slice]:
         return [slice(0, length)]
     count = -(-length // core)
     edges = [length * i // count for i in range(count + 1)]
-    return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(a, b) for a, b in itertools.pairwise(edges)]
 
 
 def checkerboard(rows: int, columns: int) -> NDArray[np.bool_]:

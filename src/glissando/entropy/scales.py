@@ -40,7 +40,7 @@ class _Dense:
 
     def __call__(self, x: Float) -> Float:
         """``x`` (h, w, inputs) → (h, w, outputs)."""
-        h, w, channels = x.shape
+        h, w, _ = x.shape
         if self.kernel > 1:
             x = _neighbourhoods(x, self.kernel)
         y: Float = x.reshape(h * w, -1) @ self.weight

@@ -6,6 +6,8 @@ Everything that depends on the quality enters as an input, so that one graph ser
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -18,14 +20,24 @@ def channels_first(x: Tensor) -> Tensor:
     return x.permute(0, 3, 1, 2)
 
 
-class AnalysisGraph(nn.Module):
+class ExportedGraph(nn.Module):
+    """A module that becomes a graph: the names of its inputs and outputs."""
+
+    inputs: ClassVar[tuple[str, ...]]
+    outputs: ClassVar[tuple[str, ...]]
+
+    def __init__(self, network: CodecNetwork) -> None:
+        super().__init__()
+
+
+class AnalysisGraph(ExportedGraph):
     """pixels (1, 64a, 64b, 3) uint8 → y (1, 4a, 4b, latents), z (1, a, b, hyper), float32, before any gain."""
 
     inputs = ("pixels",)
     outputs = ("y", "z")
 
     def __init__(self, network: CodecNetwork) -> None:
-        super().__init__()
+        super().__init__(network)
         self.analysis = network.analysis
         self.hyper_analysis = network.hyper_analysis
 
@@ -48,18 +60,18 @@ class Means(nn.Module):
         self.hyper_synthesis = network.hyper_synthesis
         self.first_means = network.first_means
         self.context = network.context
-        self.half = network.config.latents // 2
+        self.pass_channels = network.config.latents // 2
 
     def start(self, z: Tensor, even: Tensor, means_offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Features, means of the first pass, and the mask of what the first pass codes (1.0 or 0.0)."""
         features = self.hyper_synthesis(channels_first(z)) + means_offset.reshape(1, -1, 1, 1)
         even = channels_first(even)
-        shape = (-1, self.half, -1, -1)
+        shape = (-1, self.pass_channels, -1, -1)
         mask = torch.cat([even.expand(*shape), (1 - even).expand(*shape)], 1)
         return features, self.first_means(features), mask
 
 
-class QuantiseGraph(nn.Module):
+class QuantiseGraph(ExportedGraph):
     """Residual symbols of both passes.
 
     y (1, h, w, latents); z (1, h/4, w/4, hyper), the decoded hyper-latents; gain (1, h, w, latents), zero
@@ -71,7 +83,7 @@ class QuantiseGraph(nn.Module):
     outputs = ("symbols",)
 
     def __init__(self, network: CodecNetwork) -> None:
-        super().__init__()
+        super().__init__(network)
         self.means = Means(network)
 
     def forward(
@@ -85,7 +97,7 @@ class QuantiseGraph(nn.Module):
         return (second + (first - second) * mask).permute(0, 2, 3, 1)
 
 
-class DecodeGraph(nn.Module):
+class DecodeGraph(ExportedGraph):
     """Pixels from symbols: means, context, inverse gain and synthesis in one graph.
 
     residual (1, h, w, latents), symbols times inverse gain; z, means_offset and even as for QuantiseGraph;
@@ -96,7 +108,7 @@ class DecodeGraph(nn.Module):
     outputs = ("pixels",)
 
     def __init__(self, network: CodecNetwork) -> None:
-        super().__init__()
+        super().__init__(network)
         self.means = Means(network)
         self.synthesis = network.synthesis
 
@@ -123,4 +135,4 @@ class DecodeGraph(nn.Module):
         return x.reshape(1, 8 * height, 8 * width, 3)
 
 
-GRAPHS = {"analysis": AnalysisGraph, "quantise": QuantiseGraph, "decode": DecodeGraph}
+GRAPHS: dict[str, type[ExportedGraph]] = {"analysis": AnalysisGraph, "quantise": QuantiseGraph, "decode": DecodeGraph}

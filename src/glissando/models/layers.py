@@ -36,7 +36,8 @@ class Pointwise(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         if input.device.type != "cpu" or torch.compiler.is_exporting():
             return super().forward(input)
-        return F.linear(input.permute(0, 2, 3, 1), self.weight[:, :, 0, 0], self.bias).permute(0, 3, 1, 2)
+        out: Tensor = F.linear(input.permute(0, 2, 3, 1), self.weight[:, :, 0, 0], self.bias).permute(0, 3, 1, 2)
+        return out
 
 
 class DepthConvBlock(nn.Module):
@@ -62,7 +63,8 @@ class DepthConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.leave(self.depthwise(F.relu(self.enter(x))))
-        return x + self.narrow(F.relu(self.widen(x)))
+        out: Tensor = x + self.narrow(F.relu(self.widen(x)))
+        return out
 
 
 class Downshuffle(nn.Sequential):

@@ -48,7 +48,7 @@ class IntegerConv(nn.Conv2d):
         assert self.bias is not None
         one = 1 << ACTIVATION_BITS
         if not self.exact:
-            x = self._conv_forward(input, self.weight, self.bias)
+            x: Tensor = self._conv_forward(input, self.weight, self.bias)
         else:
             weight = ste_round(self.weight * (1 << WEIGHT_BITS)) / (1 << WEIGHT_BITS)
             bias = ste_round(self.bias * self.bias_one) / self.bias_one

@@ -10,6 +10,7 @@ import importlib.util
 import os
 import queue
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -80,7 +81,7 @@ class _OnnxRuntime:
         return tuple(self._session.run(None, inputs))
 
 
-_ENGINES = {"openvino": _OpenVino, "onnxruntime": _OnnxRuntime}
+_ENGINES: dict[str, Callable[[Path, str, int | None], Graph]] = {"openvino": _OpenVino, "onnxruntime": _OnnxRuntime}
 
 
 def open_graph(path: Path, *, backend: str = "auto", precision: str = "auto", threads: int | None = None) -> Graph:
@@ -110,5 +111,3 @@ def open_graph(path: Path, *, backend: str = "auto", precision: str = "auto", th
         raise
     except Exception as error:  # engines raise their own kinds
         raise BackendError(f"{found} cannot open {path.name}: {error}") from error
-
-

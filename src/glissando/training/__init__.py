@@ -1,5 +1,6 @@
 """Training: data → loop → checkpoint → export (needs ``glissando[train]``)."""
 
+from .export import export
 from .loop import run
 
-__all__ = ["run"]
+__all__ = ["export", "run"]

@@ -88,12 +88,20 @@ def integer_arrays(network: CodecNetwork) -> dict[str, NDArray[Any]]:
         arrays[f"scales.{name}.weight"] = whole(layer.weight, 1 << WEIGHT_BITS, np.int16, name)
         arrays[f"scales.{name}.bias"] = whole(layer.bias, layer.bias_one, np.int32, name)
     frequencies, radii, first = probability_tables(network.likelihood)
-    return {**arrays, "frequencies": frequencies, "radii": radii, "first_table": np.array(first, dtype=np.int32)}
+    return {
+        **arrays,
+        "frequencies": frequencies,
+        "radii": radii,
+        "first_table": np.array(first, dtype=np.int32),
+    }
 
 
-def half_weights(network: CodecNetwork) -> tuple[dict[str, NDArray[np.float16]], dict[str, NDArray[np.float16]]]:
+def half_weights(
+    network: CodecNetwork,
+) -> tuple[dict[str, NDArray[np.float16]], dict[str, NDArray[np.float16]]]:
     """Float16 parameters of the decoder (with everything training needs to resume) and of the encoder."""
-    decoder, encoder = {}, {}
+    decoder: dict[str, NDArray[np.float16]] = {}
+    encoder: dict[str, NDArray[np.float16]] = {}
     for name, value in network.state_dict().items():
         array = value.detach().cpu().numpy().astype(np.float16)
         if not np.isfinite(array).all():
@@ -116,7 +124,10 @@ def _array_places(path: Path) -> dict[str, tuple[int, int]]:
             header = io.BytesIO(content[member : member + info.file_size])
             np.lib.format.read_magic(header)
             np.lib.format.read_array_header_1_0(header)
-            places[info.filename.removesuffix(".npy")] = (member + header.tell(), info.file_size - header.tell())
+            places[info.filename.removesuffix(".npy")] = (
+                member + header.tell(),
+                info.file_size - header.tell(),
+            )
     return places
 
 

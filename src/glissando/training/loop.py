@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glissando.errors import TrainingError
@@ -80,9 +79,7 @@ class Trainer:
     def loss(self, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Weighted loss (scalar), bpp (B,) and MSE of pixels in [0, 1] (B,)."""
         rate = self.recipe.rate
-        context = (
-            torch.autocast(self.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()
-        )
+        context = torch.autocast(self.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()
         with context:
             out = self.network(picture, quality)
         pixels = picture.shape[2] * picture.shape[3]
@@ -128,7 +125,8 @@ class Trainer:
     def _average(self) -> None:
         """Move the averaged weights towards the current ones; early on the average is short."""
         decay = min(self.recipe.optimiser.ema, (1 + self.progress.step) / (10 + self.progress.step))
-        average, current = list(self.ema.parameters()), list(self.network.parameters())
+        average: list[Tensor] = list(self.ema.parameters())
+        current: list[Tensor] = list(self.network.parameters())
         torch._foreach_lerp_(average, current, 1 - decay)
 
     # Measuring --------------------------------------------------------------------------------------
@@ -139,7 +137,7 @@ class Trainer:
         rows = []
         for q in VALIDATION_QUALITIES:
             bpp, psnr = 0.0, 0.0
-            for tile in self.validation.split(8):
+            for tile in self.validation.split(8):  # type: ignore[no-untyped-call]
                 picture = tile.float().div(255).contiguous(memory_format=torch.channels_last)
                 quality = torch.full((len(tile),), float(q), device=self.device)
                 out = self.ema(picture, quality, noise=False)
@@ -232,7 +230,7 @@ class Log:
         with contextlib.suppress(ImportError):
             from torch.utils.tensorboard import SummaryWriter
 
-            self.board = SummaryWriter(str(out))  # type: ignore[no-untyped-call]
+            self.board = SummaryWriter(str(out))
 
     def __call__(self, step: int, record: dict[str, float], text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -300,13 +298,12 @@ def run(
         p = trainer.progress
         by_steps = p.step / plan.steps
         by_time = elapsed / (60 * minutes) if minutes else 0.0
-        if max(by_steps, by_time) >= 1:
+        progress = max(by_steps, by_time)
+        if progress >= 1:
             break
-        # A resumed run that ends by the clock decays over its own minutes, a run by steps over the recipe's.
-        share = by_time if minutes and by_time / max(by_steps, 1e-9) > 0 and by_time > by_steps else by_steps
         IntegerConv.exact = p.step >= recipe.integers.from_step
         warm = p.step - first if resume is not None else p.step
-        recent.append(trainer.step(learning_factor(warm, max(share, by_time), plan.warmup, plan.decay)))
+        recent.append(trainer.step(learning_factor(warm, progress, plan.warmup, plan.decay)))
         p.seconds = carried + time.monotonic() - began
         if p.step % run_.log_every == 0:
             mean = {key: sum(r[key] for r in recent) / len(recent) for key in recent[0]}

@@ -26,7 +26,7 @@ def orthogonalise(matrix: Tensor, iterations: int = 5) -> Tensor:
     """About the nearest (semi-)orthogonal matrix: singular values land between 0.7 and 1.2."""
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
+    x: Tensor = matrix.T if tall else matrix
     x = x / (x.norm() + 1e-7)
     for _ in range(iterations):
         square = x @ x.T

@@ -1,0 +1,56 @@
+# The few habits of this project. `make demo` and `make test` work from a fresh clone; they need Python 3.11
+# or newer (PYTHON=python3.12 names another) and make their own virtual environment.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo test lint check format clean
+
+help:
+	@echo 'make demo    compress the sample picture, compare it with JPEG, WebP and AVIF, into demo-out/'
+	@echo 'make test    run the tests; TORCH=1 installs PyTorch and runs those of training as well'
+	@echo 'make lint    ruff, mypy and the import rules (installs PyTorch, whose types mypy reads)'
+	@echo 'make check   both'
+	@echo 'make format  let ruff format the code'
+	@echo 'make clean   remove the virtual environment and everything generated'
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+# Each stamp stands for one set of installed dependencies.
+$(VENV)/.runtime: pyproject.toml | $(BIN)/python
+	$(PIP) install -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints-dev.txt | $(BIN)/python
+	$(PIP) install -c constraints-dev.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/.train: pyproject.toml constraints-dev.txt | $(BIN)/python
+	$(PIP) install -c constraints-dev.txt -e '.[dev,train]'
+	@touch $@
+
+TEST_STAMP := $(VENV)/$(if $(TORCH),.train,.dev)
+
+demo: $(VENV)/.runtime
+	$(BIN)/python samples/demo.py
+
+test: $(TEST_STAMP)
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+
+lint: $(VENV)/.train
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean:
+	rm -rf $(VENV) demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage

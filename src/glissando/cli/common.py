@@ -1,0 +1,181 @@
+"""What the commands share: options, messages, exit codes, standard input and output."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, ParamSpec
+
+import typer
+
+from glissando.errors import GlissandoError
+
+__all__ = [
+    "EXIT_CODES",
+    "STANDARD",
+    "Convert",
+    "Debug",
+    "MaxPixels",
+    "Overwrite",
+    "Quiet",
+    "Threads",
+    "Verbose",
+    "examples",
+    "explain",
+    "guarded",
+    "need_training",
+    "read_bytes",
+    "refuse_terminal",
+    "say",
+    "show_error",
+]
+
+P = ParamSpec("P")
+
+STANDARD = "-"
+"""The name of standard input or output."""
+
+EXIT_CODES = "Exit codes: 0 done, 1 a file failed, 2 wrong usage, 130 interrupted."
+
+
+def examples(*pairs: tuple[str, str]) -> str:
+    """The end of a help page: commands and what they do, in two columns."""
+    width = max(len(command) for command, _ in pairs)
+    return "\b\nExamples:\n" + "\n".join(f"  {command:<{width}}  # {what}" for command, what in pairs)
+
+
+# --------------------------------------------------------------------------------------------- options
+
+
+def _set_debug(wanted: bool) -> bool:
+    if wanted:
+        os.environ["GLISSANDO_DEBUG"] = "1"
+    return wanted
+
+
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, metavar="N", help="Processor cores to use; all unless given."),
+]
+Convert = Annotated[
+    bool,
+    typer.Option(
+        "--convert",
+        help="Convert what cannot be carried yet, and say so: transparency over white, 16 bits to 8, "
+        "CMYK to RGB, the first frame of several. Without it such a picture is an error.",
+    ),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite/--no-overwrite",
+        help="Replace existing files, as cp does; with --no-overwrite each of them counts as a failure.",
+    ),
+]
+MaxPixels = Annotated[
+    int, typer.Option("--max-pixels", min=1, metavar="N", help="Refuse pictures with more pixels than this.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print a line per file, however many there are.")]
+Debug = Annotated[
+    bool,
+    typer.Option(
+        "--debug",
+        callback=_set_debug,
+        is_eager=True,
+        help="Print the traceback of errors (or set GLISSANDO_DEBUG=1).",
+    ),
+]
+
+
+# -------------------------------------------------------------------------------------------- messages
+
+
+def say(text: str) -> None:
+    """One line of news on standard error."""
+    typer.echo(text, err=True)
+
+
+def explain(error: BaseException) -> str:
+    """An error as one line that a user can act on."""
+    if isinstance(error, GlissandoError):
+        return " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    text = " ".join(str(error).split())
+    return f"unexpected {type(error).__name__}{': ' if text else ''}{text} (see --debug; please report it)"
+
+
+def show_error(error: BaseException, name: str | None = None) -> None:
+    """``glissando: NAME: message`` on standard error, after the traceback when debugging."""
+    if os.environ.get("GLISSANDO_DEBUG", "0") not in ("", "0"):
+        traceback.print_exception(error, file=sys.stderr)
+    message = explain(error)
+    if name is None and isinstance(error, OSError) and isinstance(error.filename, str):
+        name = error.filename
+    if name is not None and not message.startswith(f"{name}: "):
+        message = f"{name}: {message}"
+    say(f"glissando: {message}")
+
+
+def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
+    """A command whose errors are one line each, and whose result is its exit code."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        if os.environ.get("GLISSANDO_DEBUG", "0") in ("", "0"):
+            import warnings
+
+            warnings.filterwarnings("ignore", module=r"PIL\.")  # oddities in files, of no use to their owner
+        try:
+            code = command(*args, **kwargs)
+        except KeyboardInterrupt:
+            say("glissando: interrupted")
+            code = 130
+        except BrokenPipeError:
+            # Who reads our output has gone, as `| head` does; leave nothing for the interpreter to flush.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 1
+        except (GlissandoError, OSError, MemoryError) as error:
+            show_error(error)
+            code = 1
+        if code:
+            raise typer.Exit(code)
+
+    return run
+
+
+# ------------------------------------------------------------------------------------ standard streams
+
+
+def refuse_terminal() -> None:
+    """Pictures are not written to terminals."""
+    if sys.stdout.isatty():
+        raise typer.BadParameter(
+            "standard output is a terminal; name a file, or send the output to a file or another command",
+            param_hint="OUT",
+        )
+
+
+def read_bytes(path: str) -> bytes:
+    """The content of a file, or of standard input for ``-``."""
+    if path != STANDARD:
+        return Path(path).read_bytes()
+    if sys.stdin.isatty():
+        raise typer.BadParameter("standard input is a terminal; name a file", param_hint="IN")
+    return sys.stdin.buffer.read()
+
+
+def need_training() -> None:
+    """Training needs PyTorch, which the codec itself does not."""
+    import importlib.util
+
+    if importlib.util.find_spec("torch") is None:
+        say('glissando: training and export need PyTorch: pip install "glissando[train]"')
+        raise typer.Exit(1)

@@ -1,0 +1,111 @@
+"""``glissando decode``: .gliss files to pictures."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from glissando.cli.batch import Done, Job, plan, run, show_name
+from glissando.cli.common import (
+    STANDARD,
+    Debug,
+    MaxPixels,
+    Overwrite,
+    Quiet,
+    Threads,
+    Verbose,
+    examples,
+    guarded,
+    read_bytes,
+    say,
+)
+
+if TYPE_CHECKING:
+    from glissando import Codec
+
+EXAMPLES = examples(
+    ("glissando decode photo.gliss photo.png", "the extension names the format"),
+    ("glissando decode small/*.gliss large/", "many files, as PNG, into the folder large"),
+    ("glissando decode small/*.gliss large/ -f jpg", "the same as JPEG, quality 95"),
+    ("glissando decode photo.gliss - | display", "PNG to standard output"),
+)
+
+
+@guarded
+def decode(
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="IN", show_default=False, help=".gliss files; - is standard input."),
+    ],
+    out: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUT",
+            show_default=False,
+            help="The picture to write, or the folder for several; - is standard output.",
+        ),
+    ],
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="NAME",
+            help="png, jpg, webp, avif, tiff, bmp or ppm. Unless given: as OUT's extension says; png into "
+            "folders and to standard output.",
+        ),
+    ] = None,
+    threads: Threads = None,
+    overwrite: Overwrite = True,
+    max_pixels: MaxPixels = 2**28,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> int:
+    """Decompress .gliss files to pictures.
+
+    Each file names the model that it needs. PNG, WebP, TIFF, BMP and PPM are written without further loss.
+    """
+    chosen = (format or "png").lower().lstrip(".")
+    todo = plan(sources, out, f".{chosen}", wrong_suffixes=(".gliss",))
+
+    import glissando
+    from glissando.picture import writable_formats, write_picture
+
+    wanted = {format or os.path.splitext(job.dest)[1] or "png" for job in todo.jobs if job.dest != STANDARD} | {chosen}
+    for name in sorted(wanted):
+        if name.lower().lstrip(".") not in writable_formats():
+            known = ", ".join(writable_formats())
+            raise typer.BadParameter(f"no picture format {name!r} to write; known: {known}", param_hint="OUT")
+
+    codecs: dict[str, Codec] = {}
+
+    def work(job: Job) -> Done:
+        data = read_bytes(job.source)
+        model = glissando.probe(data).model_hash
+        if model not in codecs:
+            codecs[model] = glissando.open_for(data, threads=threads)
+        picture = codecs[model].decode_picture(data, max_pixels=max_pixels)
+        if job.dest == STANDARD:
+            whole = io.BytesIO()  # standard output gets all of the picture or nothing
+            notes = write_picture(picture, whole, format=chosen)
+            sys.stdout.buffer.write(whole.getbuffer())
+            sys.stdout.buffer.flush()
+            written = whole.tell()
+        else:
+            notes = write_picture(picture, job.dest, format=format or os.path.splitext(job.dest)[1] or "png")
+            written = os.path.getsize(job.dest)
+        if not quiet:
+            for note in notes:
+                say(f"glissando: {show_name(job.dest, output=True)}: note: {note}")
+        line = (
+            f"{show_name(job.source)} -> {show_name(job.dest, output=True)}: {picture.width}x{picture.height}"
+            f"{' grey' if picture.grey else ''}, {written:,} bytes"
+        )
+        return Done(line, len(data), written, picture.width * picture.height)
+
+    return run(todo, work, overwrite=overwrite, quiet=quiet, verbose=verbose)

@@ -1,0 +1,127 @@
+"""``glissando encode``: pictures to .gliss files."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from glissando.cli.batch import Done, Job, plan, run, show_name
+from glissando.cli.common import (
+    STANDARD,
+    Convert,
+    Debug,
+    MaxPixels,
+    Overwrite,
+    Quiet,
+    Threads,
+    Verbose,
+    examples,
+    guarded,
+    read_bytes,
+    say,
+)
+
+EXAMPLES = examples(
+    ("glissando encode photo.jpg photo.gliss", "quality 60"),
+    ("glissando encode photo.jpg photo.gliss -q 32.5", "smaller; any number from 0 to 100"),
+    ("glissando encode *.png small/ -q 50", "many pictures, into the folder small"),
+    ("glissando encode logo.png logo.gliss --convert", "blend transparency over white"),
+    ("magick in.psd png:- | glissando encode - out.gliss", "from standard input"),
+)
+
+_PICTURES = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".webp",
+    ".avif",
+    ".tif",
+    ".tiff",
+    ".bmp",
+    ".gif",
+    ".jp2",
+    ".ppm",
+    ".pgm",
+)
+
+
+@guarded
+def encode(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IN",
+            show_default=False,
+            help="Pictures: PNG, JPEG, WebP, AVIF, TIFF, ...; - is standard input.",
+        ),
+    ],
+    out: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUT",
+            show_default=False,
+            help="The file to write, or the folder for several; - is standard output.",
+        ),
+    ],
+    quality: Annotated[
+        float,
+        typer.Option("--quality", "-q", min=0, max=100, metavar="0..100", help="Higher is better and larger."),
+    ] = 60.0,
+    model: Annotated[
+        str, typer.Option("--model", metavar="NAME", help="One of those that `glissando models` lists.")
+    ] = "medium",
+    threads: Threads = None,
+    convert: Convert = False,
+    overwrite: Overwrite = True,
+    max_pixels: MaxPixels = 2**28,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> int:
+    """Compress pictures to .gliss files.
+
+    Colour profile, EXIF and XMP are kept, and the EXIF orientation is applied. A file is written whole or not
+    at all, and one bad picture does not stop the others.
+    """
+    todo = plan(sources, out, ".gliss", wrong_suffixes=_PICTURES)
+
+    import glissando
+    from glissando.errors import UnknownModelError
+    from glissando.files import atomic_write
+    from glissando.picture import read_picture
+
+    try:
+        codec = glissando.open_model(model, threads=threads)
+    except UnknownModelError as error:
+        raise typer.BadParameter(str(error), param_hint="--model") from None
+
+    def work(job: Job) -> Done:
+        if job.source == STANDARD:
+            raw = read_bytes(STANDARD)
+            bytes_in = len(raw)
+            name = show_name(STANDARD)
+            picture = read_picture(io.BytesIO(raw), convert=convert, max_pixels=max_pixels, name=name)
+        else:
+            picture = read_picture(job.source, convert=convert, max_pixels=max_pixels)
+            bytes_in = os.path.getsize(job.source)
+        if not quiet:
+            for note in picture.notes:
+                say(f"glissando: {show_name(job.source)}: note: {note}")
+        data = codec.encode(picture, quality)
+        if job.dest == STANDARD:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        else:
+            atomic_write(job.dest, data)
+        pixels = picture.width * picture.height
+        line = (
+            f"{show_name(job.source)} -> {show_name(job.dest, output=True)}: {len(data):,} bytes, "
+            f"{8 * len(data) / pixels:.3f} bpp, {100 * len(data) / max(bytes_in, 1):.1f} % of the input"
+        )
+        return Done(line, bytes_in, len(data), pixels)
+
+    return run(todo, work, overwrite=overwrite, quiet=quiet, verbose=verbose)

@@ -1,0 +1,34 @@
+"""``glissando export``: a checkpoint to a model that the codec runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from glissando.cli.common import Debug, examples, guarded, need_training, say
+
+EXAMPLES = examples(
+    ("glissando export runs/medium/last.pt models/medium", "graphs, tables and card, verified"),
+)
+
+
+@guarded
+def export(
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", exists=True, dir_okay=False, help="What training saved.")
+    ],
+    out_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", file_okay=False, help="The model's folder.")],
+    debug: Debug = False,
+) -> int:
+    """Turn a checkpoint into an installable model.
+
+    Writes its graphs, integer tables and card, and verifies them against torch. Needs glissando[train].
+    """
+    need_training()
+    from glissando.training.export import export as export_model
+
+    export_model(checkpoint, out_dir)
+    say(f"{out_dir}: exported and verified")
+    return 0

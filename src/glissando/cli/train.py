@@ -1,0 +1,56 @@
+"""``glissando train``: a recipe to a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from glissando.cli.common import Debug, Threads, examples, guarded, need_training, say
+
+EXAMPLES = examples(
+    ("glissando train recipes/medium.toml --data tiles/", "train, into runs/medium"),
+    ("glissando train recipes/medium.toml --minutes 30", "a short training; data from $GLISSANDO_DATA/train"),
+    ("glissando train recipes/medium.toml --resume runs/medium/last.pt", "go on where one stopped"),
+)
+
+
+@guarded
+def train(
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE", exists=True, dir_okay=False, help="A TOML file; see recipes/.")
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Folder of tar shards with pictures; $GLISSANDO_DATA/train unless given.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where checkpoints and logs go; runs/ and the recipe's name unless given."),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="CKPT", exists=True, dir_okay=False, help="Go on from this checkpoint."),
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, metavar="M", help="Plan the training to end after M minutes.")
+    ] = None,
+    threads: Threads = None,
+    debug: Debug = False,
+) -> int:
+    """Train a model as RECIPE says.
+
+    On the processor or on one CUDA device, with the same command. Needs glissando[train].
+    """
+    need_training()
+    from glissando import training
+
+    last = training.run(recipe, data=data, out=out, resume=resume, minutes=minutes, threads=threads)
+    say(f"{last}: trained; `glissando export {last} OUT_DIR` makes a model of it")
+    return 0
