@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from . import zoo
-from .bitstream import DEFAULT_LIMITS, container
+from .bitstream import DEFAULT_LIMITS, Limits, container
 from .codec import Codec
 from .picture import Picture
 from .zoo import Card
@@ -18,6 +18,8 @@ from .zoo import Card
 __all__ = ["decode", "encode", "models", "open_for", "open_model"]
 
 DEFAULT_MODEL = "medium"
+# To read a header costs no more than its own bytes; how large a picture may be, its decoding decides.
+_ANY_SIZE = Limits(max_pixels=2**48)
 
 
 def open_model(
@@ -40,7 +42,7 @@ def open_model(
 
 def open_for(data: bytes, *, backend: str = "auto", precision: str = "auto", threads: int | None = None) -> Codec:
     """The codec for a file's model; options as for ``open_model``. Raises UnknownModelError, FormatError."""
-    model_hash = container.read_header(data).header.model_hash
+    model_hash = container.read_header(data, limits=_ANY_SIZE).header.model_hash
     return Codec(zoo.find_hash(model_hash), backend=backend, precision=precision, threads=threads)
 
 
@@ -74,7 +76,7 @@ def decode(
     Raises FormatError where the bytes are damaged or no .gliss file, LimitError where the file declares more
     than ``max_pixels``, UnknownModelError where its model is not installed.
     """
-    name = zoo.find_hash(container.read_header(data).header.model_hash).card.name
+    name = zoo.find_hash(container.read_header(data, limits=_ANY_SIZE).header.model_hash).card.name
     return _kept(name, threads).decode(data, max_pixels=max_pixels)
 
 

@@ -19,7 +19,7 @@ from glissando.bitstream import DEFAULT_LIMITS, Header
 from glissando.entropy import quality_units
 from glissando.errors import CorruptError, InputError, ModelMismatchError, UnknownModelError
 from glissando.picture import Picture, as_picture
-from glissando.runtime import Graph, open_graph
+from glissando.runtime import Graph, choose_engine, open_graph
 from glissando.zoo import Card, Model
 
 from .geometry import CELL, PER_CELL, Grid, checkerboard, windows
@@ -61,8 +61,7 @@ class Codec:
     def __init__(
         self, model: Model, *, backend: str = "auto", precision: str = "auto", threads: int | None = None
     ) -> None:
-        if threads is not None and threads < 1:
-            raise InputError(f"threads must be at least 1, not {threads}")
+        choose_engine(backend, precision, threads)  # what is wrong with them shows now, not at the first picture
         self._model = model
         self._options: dict[str, Any] = {"backend": backend, "precision": precision, "threads": threads}
         self._symbols = SymbolModel(model.integers)
@@ -132,6 +131,10 @@ class Codec:
             y[window.inner(PER_CELL)] = part_y[0][window.kept(PER_CELL)]
             z[window.inner(1)] = part_z[0][window.kept(1)]
         boxes = {BOXES[key]: value for key in BOXES if (value := getattr(source, key)) is not None}
+        if (size := sum(map(len, boxes.values()))) > DEFAULT_LIMITS.max_metadata_bytes:
+            raise InputError(
+                f"{size:,} bytes of metadata; a file carries {DEFAULT_LIMITS.max_metadata_bytes:,} at most"
+            )
         return Analysed(y, z, grid, grey, boxes)
 
     def encode_analysed(self, analysed: Analysed, quality: float) -> bytes:
@@ -281,7 +284,7 @@ def check_quality(quality: float) -> int:
     """A quality in 1/256 units. Raises InputError unless it is a number from 0 to 100."""
     try:
         value = float(quality)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"quality must be a number from 0 to 100, not {quality!r}") from None
     if not 0 <= value <= 100:
         raise InputError(f"quality must be from 0 to 100, not {quality}")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from glissando.errors import BackendError, InputError
 
-__all__ = ["BACKENDS", "PRECISIONS", "Graph", "open_graph"]
+__all__ = ["BACKENDS", "PRECISIONS", "Graph", "choose_engine", "open_graph"]
 
 Array = NDArray[Any]
 BACKENDS = ("auto", "openvino", "onnxruntime")
@@ -84,15 +84,8 @@ class _OnnxRuntime:
 _ENGINES: dict[str, Callable[[Path, str, int | None], Graph]] = {"openvino": _OpenVino, "onnxruntime": _OnnxRuntime}
 
 
-def open_graph(path: Path, *, backend: str = "auto", precision: str = "auto", threads: int | None = None) -> Graph:
-    """Compile the graph in ``path``.
-
-    ``backend``: "openvino", "onnxruntime", or "auto", the first of them that is installed (the environment
-    variable GLISSANDO_BACKEND overrides "auto"). ``precision``: "f32", "bf16", or "auto", the engine's own choice.
-    ``threads``: at most so many, or None for the engine's choice.
-
-    Raises InputError for an unknown name, BackendError where the engine is missing or fails.
-    """
+def choose_engine(backend: str, precision: str, threads: int | None) -> str:
+    """The engine that ``open_graph`` will use with these options; raises as it does, and imports nothing."""
     if backend == "auto":
         backend = os.environ.get("GLISSANDO_BACKEND", "auto")
     if backend not in BACKENDS:
@@ -105,6 +98,19 @@ def open_graph(path: Path, *, backend: str = "auto", precision: str = "auto", th
     found = next((name for name in wanted if importlib.util.find_spec(name)), None)
     if found is None:
         raise BackendError(f"no inference engine is installed; pip install {' or '.join(wanted)}")
+    return found
+
+
+def open_graph(path: Path, *, backend: str = "auto", precision: str = "auto", threads: int | None = None) -> Graph:
+    """Compile the graph in ``path``.
+
+    ``backend``: "openvino", "onnxruntime", or "auto", the first of them that is installed (the environment
+    variable GLISSANDO_BACKEND overrides "auto"). ``precision``: "f32", "bf16", or "auto", the engine's own choice.
+    ``threads``: at most so many, or None for the engine's choice.
+
+    Raises InputError for an unknown name, BackendError where the engine is missing or fails.
+    """
+    found = choose_engine(backend, precision, threads)
     try:
         return _ENGINES[found](path, precision, threads)
     except BackendError:

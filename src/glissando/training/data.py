@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -65,8 +66,11 @@ def load_tiles(folder: Path, *, size: int = 512, limit_gb: float = 8.0, threads:
         raise TrainingError(f"no tar shards in {folder}: give the folder that holds train-*.tar")
     if not manifest.is_file():
         raise TrainingError(f"{manifest} is missing: it names the picture that each tile was cut from")
-    with manifest.open(newline="", encoding="utf-8") as lines:
-        blob_of = {row["tile"]: row["source_git_blob"] for row in csv.DictReader(lines)}
+    try:
+        with manifest.open(newline="", encoding="utf-8") as lines:
+            blob_of = {row["tile"]: row["source_git_blob"] for row in csv.DictReader(lines)}
+    except (KeyError, UnicodeDecodeError) as error:
+        raise TrainingError(f"{manifest} cannot be read as a table with tile and source_git_blob: {error}") from error
     members = list(_members(shards))
     unknown = next((name for name, _ in members if name not in blob_of), None)
     if unknown is not None:
@@ -90,29 +94,58 @@ def load_tiles(folder: Path, *, size: int = 512, limit_gb: float = 8.0, threads:
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         list(pool.map(decode, range(len(members))))
-    return Tiles(pixels, torch.tensor([_held_out(blob_of[name]) for name, _ in members]))
+    tiles = Tiles(pixels, torch.tensor([_held_out(blob_of[name]) for name, _ in members], dtype=torch.bool))
+    if not len(tiles.training):
+        raise TrainingError(f"{folder} holds {len(members)} tiles, none of them of a picture to train on")
+    return tiles
 
 
 class Crops:
     """Random crops, mirrored and turned, cut where the tiles lie (CPU or GPU)."""
 
-    def __init__(self, tiles: Tensor, crop: int, batch: int, generator: torch.Generator) -> None:
-        if crop > tiles.shape[-1] or crop % 64:
-            raise TrainingError(f"crop {crop} must be a multiple of 64, at most {tiles.shape[-1]}")
+    def __init__(
+        self,
+        tiles: Tensor,
+        crop: int,
+        batch: int,
+        generator: torch.Generator,
+        *,
+        halved: float = 0.0,
+        choices: int = 1,
+    ) -> None:
+        largest = 2 * crop if halved else crop
+        if largest > tiles.shape[-1] or crop % 64:
+            raise TrainingError(f"crop {crop} must be a multiple of 64; it needs tiles of {largest} pixels")
         self.tiles, self.crop, self.batch, self.generator = tiles, crop, batch, generator
+        self.halved, self.choices = halved, choices
+
+    def _cut(self) -> Tensor:
+        """One crop (3, crop, crop), float in [0, 255]."""
+        tile, top, left, half = torch.randint(0, 2**31, (4,), generator=self.generator).tolist()
+        scale = 2 if half < self.halved * 2**31 else 1
+        side = scale * self.crop
+        room = self.tiles.shape[-1] - side + 1
+        top, left = top % room, left % room
+        cut = self.tiles[tile % len(self.tiles), :, top : top + side, left : left + side].float()
+        return F.avg_pool2d(cut, 2) if scale == 2 else cut
+
+    def _detailed(self) -> Tensor:
+        """Of ``choices`` random crops the one with most detail: photographs hold a lot of empty sky."""
+        cuts = [self._cut() for _ in range(self.choices)]
+        if len(cuts) == 1:
+            return cuts[0]
+        detail = torch.stack([(cut[1, ::2, 1::2] - cut[1, ::2, :-1:2]).abs().mean() for cut in cuts])
+        return cuts[int(detail.argmax())]
 
     def next(self) -> Tensor:
         """One batch (batch, 3, crop, crop), float in [0, 1]."""
-        count, room = self.tiles.shape[0], self.tiles.shape[-1] - self.crop + 1
-        draw = torch.randint(0, 2**31, (self.batch, 5), generator=self.generator).tolist()
         crops = []
-        for tile, top, left, mirror, turn in draw:
-            t, s = top % room, left % room
-            cut = self.tiles[tile % count, :, t : t + self.crop, s : s + self.crop]
+        for _ in range(self.batch):
+            cut = self._detailed()
+            mirror, turn = torch.randint(0, 4, (2,), generator=self.generator).tolist()
             if mirror % 2:
                 cut = cut.flip(2)
-            if turn % 4 == 0:  # pictures are mostly upright; a quarter turn now and then costs nothing
+            if turn == 0:  # pictures are mostly upright; a quarter turn now and then costs nothing
                 cut = cut.transpose(1, 2)
             crops.append(cut)
-        batch = torch.stack(crops).float().div_(255)
-        return batch.contiguous(memory_format=torch.channels_last)
+        return torch.stack(crops).div_(255).contiguous(memory_format=torch.channels_last)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -67,7 +68,14 @@ class Trainer:
             initialise_pca(self.network, sample, self.lambdas)
         self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = copy.deepcopy(self.network).requires_grad_(False)
-        self.crops = Crops(tiles.training.to(device), recipe.data.crop, recipe.data.batch, self.generator)
+        self.crops = Crops(
+            tiles.training.to(device),
+            recipe.data.crop,
+            recipe.data.batch,
+            self.generator,
+            halved=recipe.data.halved,
+            choices=recipe.data.choices,
+        )
         size = min(256, tiles.validation.shape[-1])
         self.validation = tiles.validation[:VALIDATION_TILES, :, :size, :size].to(device)
         self.optimisers = build_optimisers(self.network, recipe.optimiser)
@@ -134,7 +142,9 @@ class Trainer:
     @torch.no_grad()
     def validate(self) -> list[dict[str, float]]:
         """Averaged weights on held-out pictures, rounded symbols, 8-bit pixels; bpp by cross-entropy."""
-        rows = []
+        rows: list[dict[str, float]] = []
+        if not len(self.validation):
+            return rows  # a small data set may hold out no picture
         for q in VALIDATION_QUALITIES:
             bpp, psnr = 0.0, 0.0
             for tile in self.validation.split(8):  # type: ignore[no-untyped-call]
@@ -152,8 +162,10 @@ class Trainer:
     def choose_precision(self) -> float:
         """Time two steps' work in float32 and in bfloat16 autocast, keep the faster; returns its seconds.
 
-        Many processors only emulate bfloat16, thirty times slower than float32.
+        Many processors only emulate bfloat16, thirty times slower than float32. Draws nothing from the
+        training's random numbers.
         """
+        before = self.generator.get_state(), self._noise_state()
         times = {}
         for autocast in (False, True):
             self.autocast = autocast
@@ -168,6 +180,8 @@ class Trainer:
             if autocast is False and times[False] > 20:
                 break  # a machine this slow is not asked twice
         self.network.zero_grad(set_to_none=True)
+        self.generator.set_state(before[0])
+        self._set_noise_state(before[1])
         self.autocast = min(times, key=lambda key: times[key])
         return times[self.autocast]
 
@@ -181,6 +195,7 @@ class Trainer:
             "ema": self.ema.state_dict(),
             "optimisers": [o.state_dict() for o in self.optimisers],
             "generator": self.generator.get_state(),
+            "noise": {self.device.type: self._noise_state()},
             "progress": self.progress.__dict__,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -188,11 +203,21 @@ class Trainer:
         torch.save(state, temporary)
         os.replace(temporary, path)
 
+    def _noise_state(self) -> Tensor:
+        """State of the generator that the additive noise is drawn from."""
+        return torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else torch.get_rng_state()
+
+    def _set_noise_state(self, state: Tensor) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(state, self.device)
+        else:
+            torch.set_rng_state(state)
+
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint, or from a shipped model's weights (a short warm-up rebuilds the rest)."""
         state = load_checkpoint(path)
         try:
-            self.network.load_state_dict(state.get("network", state["ema"]))
+            self.network.load_state_dict(state["network"] if "network" in state else state["ema"])
             self.ema.load_state_dict(state["ema"])
         except RuntimeError as error:
             raise TrainingError(f"{path} does not fit this recipe's network: {error}") from error
@@ -204,13 +229,20 @@ class Trainer:
                 for group, peak in zip(optimiser.param_groups, rates, strict=True):
                     group["peak"] = peak  # the rates are this recipe's, not the checkpoint's
             self.generator.set_state(state["generator"])
+            if self.device.type in state.get("noise", {}):
+                self._set_noise_state(state["noise"][self.device.type])
         except (KeyError, ValueError):
             # Shipped weights carry no optimiser state, another recipe's does not fit: the warm-up rebuilds it.
             self.optimisers = build_optimisers(self.network, self.recipe.optimiser)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint. Raises TrainingError where it is none."""
+    """Read a checkpoint, or a shipped model's folder (weights and counts, no optimiser).
+
+    Raises TrainingError where it is neither.
+    """
+    if path.is_dir():
+        return _load_shipped(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -218,6 +250,26 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or "ema" not in state:
         raise TrainingError(f"{path} is not a checkpoint of this trainer")
     return state
+
+
+def _load_shipped(folder: Path) -> dict[str, Any]:
+    """The weights that a model folder holds, as a checkpoint without the optimisers' state."""
+    try:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        weights: dict[str, Tensor] = {}
+        for name in ("decoder.npz", "encoder.npz"):
+            with np.load(folder / name, allow_pickle=False) as arrays:
+                weights |= {key: torch.from_numpy(arrays[key].astype(np.float32)) for key in arrays}
+        training = card["training"]
+        progress = {
+            "step": training["steps"],
+            "samples": training["samples"],
+            "seconds": 3600.0 * training["hours"],
+            "history": [training["validation"]] if training["validation"] else [],
+        }
+        return {"recipe": training["recipe"], "ema": weights, "progress": progress}
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise TrainingError(f"{folder} is not a shipped model: {error}") from error
 
 
 class Log:

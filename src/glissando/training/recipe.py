@@ -21,6 +21,8 @@ class Data:
 
     crop: int = 256  # pixels, a multiple of 64
     batch: int = 8
+    halved: float = 0.5  # share of crops cut twice as large and halved: sharper, and free of the tiles' JPEG
+    choices: int = 2  # each crop is the most detailed of so many
     limit_gb: float = 8.0  # largest size of the decoded tiles
 
 
@@ -126,7 +128,8 @@ def from_dict(values: dict[str, Any]) -> Recipe:
         "network.levels must be at least 2": recipe.network.levels >= 2,
         "network.width must be at least 192, to carry the unshuffled pixels": recipe.network.width >= 192,
         "data.crop must be a positive multiple of 64": recipe.data.crop > 0 and recipe.data.crop % 64 == 0,
-        "data.batch must be positive": recipe.data.batch > 0,
+        "data.batch and data.choices must be positive": min(recipe.data.batch, recipe.data.choices) > 0,
+        "data.halved must be in [0, 1]": 0 <= recipe.data.halved <= 1,
         "rate.lambda_low must be positive and below rate.lambda_high": 0
         < recipe.rate.lambda_low
         < recipe.rate.lambda_high,
@@ -153,7 +156,7 @@ def read_recipe(path: Path) -> Recipe:
             return from_dict(tomllib.load(file))
     except OSError as error:
         raise RecipeError(f"cannot read recipe {path}: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not TOML: {error}") from error
     except RecipeError as error:
         raise RecipeError(f"{path}: {error}") from error
