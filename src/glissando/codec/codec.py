@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -65,6 +66,8 @@ class Codec:
         self._model = model
         self._options: dict[str, Any] = {"backend": backend, "precision": precision, "threads": threads}
         self._symbols = SymbolModel(model.integers)
+        self._graphs: dict[str, Future[Graph]] = {}
+        self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="glissando")
 
     @property
@@ -75,18 +78,16 @@ class Codec:
     def card(self) -> Card:
         return self._model.card
 
-    # cached_property without a lock: two threads may compile the same graph once each, harmlessly.
-    @cached_property
-    def _analysis(self) -> Graph:
-        return open_graph(self._model.graph("analysis"), **self._options)
+    def _prepare(self, name: str) -> Future[Graph]:
+        """Compile a graph in the background, once; its future is kept."""
+        with self._lock:
+            if name not in self._graphs:
+                self._graphs[name] = self._pool.submit(open_graph, self._model.graph(name), **self._options)
+            return self._graphs[name]
 
-    @cached_property
-    def _quantise(self) -> Graph:
-        return open_graph(self._model.graph("quantise"), **self._options)
-
-    @cached_property
-    def _decode(self) -> Graph:
-        return open_graph(self._model.graph("decode"), **self._options)
+    def _run(self, name: str, **inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """Run the graph ``name``: "analysis", "quantise" or "decode"."""
+        return self._prepare(name).result()(**inputs)
 
     @cached_property
     def _vectors(self) -> dict[str, NDArray[np.float32]]:
@@ -120,6 +121,7 @@ class Codec:
     def analyse(self, picture: PictureLike) -> Analysed:
         """Latents of a picture: the costly half of encoding, which does not depend on the quality."""
         source = as_picture(picture)
+        self._prepare("quantise")  # while the analysis runs
         pixels, grey = source.pixels, source.pixels.ndim == 2
         height, width = pixels.shape[:2]
         grid = Grid(width, height, TILE_LOG2)
@@ -127,7 +129,7 @@ class Codec:
         y = np.empty((*grid.latents, self._symbols.latents), np.float32)
         z = np.empty((rows, columns, self._symbols.hyper), np.float32)
         for window in windows((rows, columns), WINDOW, self._halo):
-            part_y, part_z = self._analysis(pixels=_padded(pixels, *window.outer(CELL)))
+            part_y, part_z = self._run("analysis", pixels=_padded(pixels, *window.outer(CELL)))
             y[window.inner(PER_CELL)] = part_y[0][window.kept(PER_CELL)]
             z[window.inner(1)] = part_z[0][window.kept(1)]
         boxes = {BOXES[key]: value for key in BOXES if (value := getattr(source, key)) is not None}
@@ -180,7 +182,8 @@ class Codec:
         z_values = self._hyper_values(z, rates.hyper_gain)
         for window in windows(grid.cells, WINDOW, self._halo):
             inside, cells = window.outer(PER_CELL), window.outer(1)
-            (symbols,) = self._quantise(
+            (symbols,) = self._run(
+                "quantise",
                 y=analysed.y[inside][None],
                 z=z_values[cells][None],
                 gain=gain[inside][None],
@@ -216,6 +219,7 @@ class Codec:
                 f"the file was made with model {header.model_hash.hex()}, this is {self.name} ({self.card.hash}); "
                 "glissando.decode finds the right one"
             )
+        self._prepare("decode")  # while the symbols are decoded
         z, y = self.decode_symbols(container)
         pixels = self._synthesise(z, y, header)
         icc, exif, xmp = (container.boxes.get(name) for name in BOXES.values())
@@ -254,7 +258,8 @@ class Codec:
         out = np.empty((header.height, header.width, 3), np.uint8)
         for window in windows(z.shape[:2], WINDOW, self._halo):
             inside = window.outer(PER_CELL)
-            (pixels,) = self._decode(
+            (pixels,) = self._run(
+                "decode",
                 residual=np.multiply(y[inside], inverse, dtype=np.float32)[None],
                 z=z_values[window.outer(1)][None],
                 even=_even(inside),

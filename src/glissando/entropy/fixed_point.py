@@ -99,7 +99,10 @@ def table_index(scale: NDArray[np.int32], first: int) -> NDArray[np.int8]:
 
     −1 means that zero is certain enough not to be coded.
     """
-    unit = (1 << GAIN_BITS) // STEPS_PER_OCTAVE
-    index = (scale - (SCALE_LOW << GAIN_BITS) + unit // 2) // unit
-    result: NDArray[np.int8] = np.where(index < first, -1, np.minimum(index, TABLES - 1)).astype(np.int8)
+    shift = GAIN_BITS - STEPS_PER_OCTAVE.bit_length() + 1  # 1/256 octave → tables
+    index = scale + ((1 << (shift - 1)) - (SCALE_LOW << GAIN_BITS))
+    index >>= shift
+    np.minimum(index, TABLES - 1, out=index)
+    index[index < first] = -1
+    result: NDArray[np.int8] = index.astype(np.int8)
     return result

@@ -24,6 +24,7 @@ __all__ = ["LAYERS", "ScaleNetwork"]
 
 LAYERS = ("z_mix", "z_up", "mid_mix", "mid_up", "first_out", "near", "second_mix", "second_out")
 _TO_GAIN = GAIN_BITS - ACTIVATION_BITS  # 1/32 octave → 1/256 octave
+_ROWS_AT_ONCE = 8
 _NEAR_SHIFT = WEIGHT_BITS - ACTIVATION_BITS  # the depthwise layer reads plain magnitudes, not 1/32ths
 
 Float = NDArray[np.float32]
@@ -132,12 +133,7 @@ class ScaleNetwork:
         margin = self._near_kernel // 2
         padded = np.zeros((h + 2 * margin, w + 2 * margin, channels), dtype=np.int16)
         np.minimum(magnitudes, MAGNITUDE_MAX, out=padded[margin : margin + h, margin : margin + w])
-        total = np.broadcast_to(self._near_bias, magnitudes.shape).copy()
-        product = np.empty_like(total)
-        for tap, weight in enumerate(self._near_weight):
-            row, column = divmod(tap, self._near_kernel)
-            np.multiply(padded[row : row + h, column : column + w], weight, out=product)
-            total += product
+        total = self._near_sums(padded, h, w)
         total >>= _NEAR_SHIFT
         both = np.empty((h, w, 2 * channels), dtype=np.float32)
         np.clip(total, 0, ACTIVATION_MAX, out=total)
@@ -145,3 +141,22 @@ class ScaleNetwork:
         rounded = (scales + (1 << (_TO_GAIN - 1))) >> _TO_GAIN
         both[..., channels:] = np.clip(rounded, -ACTIVATION_MAX, ACTIVATION_MAX)
         return self._dense["second_out"](self._dense["second_mix"](both)).astype(np.int32) << _TO_GAIN
+
+    def _near_sums(self, padded: NDArray[np.int16], h: int, w: int) -> NDArray[np.int16]:
+        """The depthwise layer's sums, (h, w, channels), a few rows at a time so that they stay in the cache."""
+        channels = padded.shape[2]
+        lines = padded.reshape(len(padded), -1)  # a shift by one column is a shift by ``channels``
+        weights = np.tile(self._near_weight, w)  # (k·k, w·channels)
+        total = np.empty((h, w * channels), np.int16)
+        product = np.empty((_ROWS_AT_ONCE, w * channels), np.int16)
+        bias = np.tile(self._near_bias, w)
+        for top in range(0, h, _ROWS_AT_ONCE):
+            part = total[top : top + _ROWS_AT_ONCE]
+            part[...] = bias
+            held = product[: len(part)]
+            for tap, weight in enumerate(weights):
+                row, column = divmod(tap, self._near_kernel)
+                start = column * channels
+                np.multiply(lines[top + row : top + row + len(part), start : start + w * channels], weight, out=held)
+                part += held
+        return total.reshape(h, w, channels)
