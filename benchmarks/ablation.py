@@ -1,12 +1,13 @@
-"""What may decide the scales? Three answers at equal training, everything else frozen.
+"""What may decide the scales? Four answers at equal training, everything else frozen.
 
     python -m benchmarks.ablation CHECKPOINT [--data DIR] [--steps 600] [--json out.json]
 
-From one trained model, three copies of the scale network are trained side by side for the same steps on the
+From one trained model, copies of the scale network are trained side by side for the same steps on the
 same crops, to lower the latents' bits alone:
 
 - z            scales of both passes from the hyper-latents' symbols (integers);
 - symbols      the second pass also sees magnitudes of the first pass's symbols (integers): what ships;
+- unrounded    the same network in floats, without rounding: what the integers cost;
 - float        the second pass sees the decoded latents themselves, through a float network of the same
                shape: what other codecs do, and what only identical machines can decode.
 
@@ -33,13 +34,13 @@ from torch import Tensor, nn
 from glissando.models import CodecNetwork
 from glissando.models.codec import first_pass_mask
 from glissando.models.layers import Pointwise
-from glissando.models.scales import ScaleNetwork
+from glissando.models.scales import IntegerConv, ScaleNetwork
 from glissando.training.data import Crops, load_tiles
 from glissando.training.loop import load_checkpoint
 from glissando.training.recipe import from_dict
 
 QUALITIES = (20.0, 50.0, 80.0)
-VARIANTS = ("z", "symbols", "float")
+VARIANTS = ("z", "symbols", "unrounded", "float")
 
 
 class FloatContext(nn.Module):
@@ -63,7 +64,7 @@ class FloatContext(nn.Module):
 
 
 class Heads(nn.Module):
-    """The three variants, each with its own copy of everything it may train."""
+    """The variants, each with its own copy of everything it may train."""
 
     def __init__(self, network: CodecNetwork) -> None:
         super().__init__()
@@ -83,11 +84,12 @@ class Heads(nn.Module):
         """Scales of both passes; ``symbols`` and ``values`` of the first pass, zero elsewhere."""
         scales = self.scales[name]
         assert isinstance(scales, ScaleNetwork)
+        IntegerConv.exact = name in ("z", "symbols")
         first = scales.first(z) + offset
         if name == "z":
             return first
         known = first.detach()
-        correction = scales.second(symbols.abs(), known) if name == "symbols" else self.context(values * gain, known)
+        correction = self.context(values * gain, known) if name == "float" else scales.second(symbols.abs(), known)
         mask = first_pass_mask(first.shape[1], first.shape[2], first.shape[3])
         return torch.where(mask, first, first + correction)
 
@@ -172,14 +174,17 @@ def main() -> int:
             rows.append({"quality": q, **totals})
 
     print(f"Latents' bits per pixel on {len(pictures)} Kodak pictures, {arguments.steps} steps each\n")
-    print("| quality | z alone | z and symbols, integers | float context | symbols to z | symbols to float |")
-    print("|---|---|---|---|---|---|")
+    print(
+        "| quality | z alone | z and symbols, integers | the same unrounded | float context "
+        "| integers to z alone | to unrounded | to float context |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     for row in rows:
-        z, symbols, floats = (row[name] for name in VARIANTS)
-        print(
-            f"| {row['quality']:.0f} | {z:.4f} | {symbols:.4f} | {floats:.4f} | {100 * (symbols / z - 1):+.2f} % "
-            f"| {100 * (symbols / floats - 1):+.2f} % |"
+        bits_per_pixel = " | ".join(f"{row[name]:.4f}" for name in VARIANTS)
+        against = " | ".join(
+            f"{100 * (row['symbols'] / row[name] - 1):+.2f} %" for name in VARIANTS if name != "symbols"
         )
+        print(f"| {row['quality']:.0f} | {bits_per_pixel} | {against} |")
     if arguments.json:
         arguments.json.write_text(json.dumps({"steps": arguments.steps, "rows": rows}, indent=2) + "\n")
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -76,7 +77,8 @@ def decode(
     Raises FormatError where the bytes are damaged or no .gliss file, LimitError where the file declares more
     than ``max_pixels``, UnknownModelError where its model is not installed.
     """
-    name = zoo.find_hash(container.read_header(data, limits=_ANY_SIZE).header.model_hash).card.name
+    limits = replace(DEFAULT_LIMITS, max_pixels=max_pixels)
+    name = zoo.find_hash(container.read_header(data, limits=limits).header.model_hash).card.name
     return _kept(name, threads).decode(data, max_pixels=max_pixels)
 
 

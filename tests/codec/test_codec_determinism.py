@@ -52,7 +52,7 @@ def test_threads_do_not_matter(codec: Codec, natural: Callable[..., Pixels]) -> 
     pixels = natural(600, 530)  # four tiles
     data = codec.encode(pixels, 60)
     assert_same_symbols(codec, two, data)
-    np.testing.assert_array_equal(codec.decode(data), two.decode(data))
+    assert np.abs(codec.decode(data).astype(int) - two.decode(data)).max() <= 1
     # With two threads an engine may add in another order, so a tie may round the other way when encoding;
     # the file is then another one, no less decodable.
     other = two.encode(pixels, 60)

@@ -216,7 +216,7 @@ def anything() -> dict[str, Any]:
         "no columns": np.zeros((8, 0), np.uint8),
         "a batch": np.zeros((1, 8, 8, 3), np.uint8),
         "a line": np.zeros(8, np.uint8),
-        "too wide": np.broadcast_to(np.uint8(0), (1, 65536, 3)),
+        "too wide": np.broadcast_to(np.uint8(0), (1, 2**24, 3)),
     }
 
 

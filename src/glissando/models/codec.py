@@ -112,6 +112,10 @@ class HyperAnalysis(nn.Module):
         self.to_32 = Downshuffle(c.latents, c.hyper)
         self.block = DepthConvBlock(c.hyper, c.ratio)
         self.to_64 = Downshuffle(c.hyper, c.hyper)
+        for module in self.modules():
+            # The block's last layers stay zero: it starts as the identity.
+            if isinstance(module, Pointwise) and module.weight.any():
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def forward(self, y: Tensor) -> Tensor:
         out: Tensor = self.to_64(self.block(F.relu(self.to_32(F.relu(self.enter(y))))))

@@ -75,8 +75,10 @@ class ScaleNetwork(nn.Module):
         self.second_mix = IntegerConv(2 * latents, second_width)
         self.second_out = IntegerConv(second_width, latents, relu=False)
         with torch.no_grad():
-            # Start from "no information": the scales are the biases, the correction is zero.
-            self.first_out.weight.mul_(0.1)
+            # Signals must survive four rectified layers and their rounding; the correction starts at zero.
+            for layer in (self.z_mix, self.z_up, self.mid_mix, self.mid_up):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.normal_(self.first_out.weight, std=0.02)
             self.near.weight.fill_(2 / 25)
             self.second_out.weight.zero_()
             for module in self.modules():

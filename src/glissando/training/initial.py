@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glissando.models import CodecNetwork
+from glissando.models.layers import Pointwise
 
 __all__ = ["initialise_pca", "step_of"]
 
@@ -69,7 +70,17 @@ def initialise_pca(network: CodecNetwork, pictures: Tensor, lambdas: Tensor) -> 
     fill(network.analysis.down[1], widened(second))
     fill(network.synthesis.up[0], widened(second).T)
     fill(network.synthesis.leave, first.T)
-    network.hyper_analysis.enter.weight.div_(deviation[None, :, None, None])
+    hyper = network.hyper_analysis
+    hyper.enter.weight.div_(deviation[None, :, None, None])
+    # Hyper-latents start with a deviation of 2 steps, lest they round to nothing before they are of use.
+    y = network.analysis(pictures[:64])
+    last = hyper.to_64[1]
+    assert isinstance(last, Pointwise)
+    assert last.bias is not None
+    last.bias.zero_()
+    last.weight.mul_((2 / hyper(y).std((0, 2, 3)))[:, None, None, None])
+    last.bias.sub_(hyper(y).mean((0, 2, 3)))
+    network.hyper_scale.table.fill_(1.0)
     step = torch.log2(step_of(lambdas, c.latents))
     network.gain.table.copy_((-step)[:, None].expand_as(network.gain.table))
     network.inverse_gain.table.copy_(step[:, None].expand_as(network.inverse_gain.table))

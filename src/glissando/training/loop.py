@@ -30,6 +30,7 @@ __all__ = ["Trainer", "run"]
 
 VALIDATION_QUALITIES = (0, 20, 40, 60, 80, 100)
 VALIDATION_TILES = 48
+SHOWN = {"loss": 4, "bpp": 4, "psnr": 2, "norm": 2, "data": 3, "pictures_per_second": 1}  # and their digits
 
 
 def learning_factor(step: int, progress: float, warmup: int, decay: float) -> float:
@@ -91,7 +92,8 @@ class Trainer:
         with context:
             out = self.network(picture, quality)
         pixels = picture.shape[2] * picture.shape[3]
-        bpp = (out.latent_bits + out.hyper_bits) / pixels
+        hyper_weight = min(1.0, 0.05 + self.progress.step / max(1, rate.hyper_warmup))
+        bpp = (out.latent_bits + hyper_weight * out.hyper_bits) / pixels
         mse = (out.reconstruction.float() - picture).square().mean((1, 2, 3))
         lambdas = rate.lambda_low * (rate.lambda_high / rate.lambda_low) ** (quality / 100)
         weight = (lambdas / math.sqrt(rate.lambda_low * rate.lambda_high)) ** -rate.balance
@@ -106,7 +108,9 @@ class Trainer:
 
     def step(self, factor: float) -> dict[str, float]:
         """One optimiser step at ``factor`` times the recipe's learning rates. A non-finite step is skipped."""
+        started = time.perf_counter()
         picture, quality = self.draw()
+        waited = time.perf_counter() - started
         loss, bpp, mse = self.loss(picture, quality)
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
@@ -127,6 +131,7 @@ class Trainer:
             "bpp": float(bpp.mean()),
             "psnr": float((-10 * torch.log10(mse)).mean()),
             "norm": float(norm),
+            "data": waited / (time.perf_counter() - started),  # share of the step spent cutting crops
         }
 
     @torch.no_grad()
@@ -360,15 +365,12 @@ def run(
         if p.step % run_.log_every == 0:
             mean = {key: sum(r[key] for r in recent) / len(recent) for key in recent[0]}
             speed = (p.step - first) / (time.monotonic() - began)
+            mean["pictures_per_second"] = speed * recipe.data.batch
             left = (plan.steps - p.step) / speed
             if minutes:
                 left = min(left, 60 * minutes - (time.monotonic() - began))
-            log(
-                p.step,
-                {**mean, "pictures_per_second": speed * recipe.data.batch},
-                f"step {p.step:6d}  loss {mean['loss']:.4f}  bpp {mean['bpp']:.4f}  psnr {mean['psnr']:.2f}  norm "
-                f"{mean['norm']:.2f}  {speed * recipe.data.batch:.1f} pictures/s  {clock(left)} left",
-            )
+            text = "  ".join(f"{key} {mean[key]:.{digits}f}" for key, digits in SHOWN.items())
+            log(p.step, mean, f"step {p.step:6d}  {text}  {clock(left)} left")
             recent = []
         if p.step % run_.save_every == 0:
             trainer.save(out / "last.pt")

@@ -35,6 +35,9 @@ class Rate:
     # Each picture's loss is divided by λ^balance. The loss itself grows about as λ^0.5, so that 0.5 gives
     # every quality the same say, as BD-rate does, and 0 leaves the training to the highest rates.
     balance: float = 0.4
+    # The hyper-latents' bits weigh little at first, and their full weight after so many steps: at full weight
+    # from the start they die out before anything has learnt to read them.
+    hyper_warmup: int = 600
 
     def lambda_of(self, quality: float) -> float:
         """λ at a quality in [0, 100]."""

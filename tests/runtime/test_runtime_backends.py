@@ -1,0 +1,136 @@
+"""Inference engines: chosen by name, loaded when needed, and their failures told in our words."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import glissando
+from glissando.errors import BackendError, InputError
+from glissando.runtime import choose_engine, open_graph
+from glissando.zoo import find
+
+EVEN = np.ones((1, 4, 4, 1), np.float32)
+
+
+def analysis() -> Path:
+    return find("medium").graph("analysis")
+
+
+def pixels(height: int = 64, width: int = 128) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime", "auto"])
+def test_every_backend_runs_a_graph(backend: str) -> None:
+    if backend != "auto":
+        pytest.importorskip(backend)
+    y, z = open_graph(analysis(), backend=backend, precision="f32", threads=1)(pixels=pixels())
+    assert y.shape[:3] == (1, 4, 8)
+    assert z.shape[:3] == (1, 1, 2)
+    assert y.dtype == z.dtype == np.float32
+    assert np.isfinite(y).all()
+
+
+def test_backends_agree() -> None:
+    pytest.importorskip("onnxruntime")
+    one, other = (
+        open_graph(analysis(), backend=name, precision="f32", threads=1)(pixels=pixels())
+        for name in ("openvino", "onnxruntime")
+    )
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-4 * np.abs(a).max())
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_a_graph_serves_several_threads_and_keeps_its_results(backend: str) -> None:
+    """A result is the caller's own: the next call does not write over it."""
+    pytest.importorskip(backend)
+    graph = open_graph(analysis(), backend=backend, precision="f32", threads=1)
+    inputs = [pixels(64 * (1 + i % 2), 64 * (1 + i % 3)) // (i + 1) for i in range(6)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda x: graph(pixels=x), inputs * 2))
+    for found, value in zip(together, inputs * 2, strict=True):
+        for a, b in zip(found, graph(pixels=value), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"backend": "tensorrt"}, "'tensorrt' is unknown; choose one of auto, openvino, onnxruntime"),
+        ({"backend": ""}, "'' is unknown"),
+        ({"precision": "f16"}, "'f16' is unknown; choose one of auto, f32, bf16"),
+        ({"threads": 0}, "at least 1, not 0"),
+    ],
+)
+def test_unknown_names_are_input_errors(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        open_graph(analysis(), **options)
+    with pytest.raises(InputError, match=message):
+        glissando.open_model("medium", **options)
+
+
+def test_the_environment_can_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setenv("GLISSANDO_BACKEND", "onnxruntime")
+    assert choose_engine("auto", "auto", None) == "onnxruntime"
+    assert choose_engine("openvino", "auto", None) == "openvino"
+    monkeypatch.setenv("GLISSANDO_BACKEND", "abacus")
+    with pytest.raises(InputError, match="abacus"):
+        choose_engine("auto", "auto", None)
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.delenv("GLISSANDO_BACKEND", raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name in names else real(name, *a))
+
+
+def test_a_missing_backend_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(monkeypatch, "openvino", "onnxruntime")
+    for backend in ("openvino", "onnxruntime"):
+        with pytest.raises(BackendError, match=f"pip install {backend}$"):
+            open_graph(analysis(), backend=backend)
+    with pytest.raises(BackendError, match="pip install openvino or onnxruntime"):
+        glissando.open_model("medium")
+
+
+def test_auto_takes_the_one_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+    hide(monkeypatch, "openvino")
+    assert choose_engine("auto", "auto", None) == "onnxruntime"
+    hide(monkeypatch)
+    monkeypatch.undo()
+    monkeypatch.delenv("GLISSANDO_BACKEND", raising=False)
+    assert choose_engine("auto", "auto", None) == "openvino"
+
+
+def test_onnxruntime_has_no_bf16() -> None:
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(BackendError, match="f32 only"):
+        open_graph(analysis(), backend="onnxruntime", precision="bf16")
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "rubbish", "cut", "no weights"])
+def test_a_damaged_graph_is_a_backend_error(backend: str, damage: str, tmp_path: Path) -> None:
+    pytest.importorskip(backend)
+    folder = tmp_path / "medium"
+    shutil.copytree(find("medium").folder, folder)
+    path = folder / "analysis.onnx"
+    if damage == "missing":
+        path.unlink()
+    elif damage == "no weights":
+        (folder / "encoder.npz").unlink()
+    else:
+        content = path.read_bytes()
+        path.write_bytes({"empty": b"", "rubbish": b"\xff" * 1000, "cut": content[: len(content) // 2]}[damage])
+    with pytest.raises(BackendError, match=r"analysis\.onnx"):
+        open_graph(path, backend=backend, threads=1)

@@ -1,0 +1,341 @@
+"""What a training is made of: data, initialisation, optimiser, probability tables."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install glissando[train]")
+
+from glissando.bitstream import SymbolTables  # noqa: E402
+from glissando.errors import TrainingError  # noqa: E402
+from glissando.models import CodecNetwork, NetworkConfig  # noqa: E402
+from glissando.models.likelihood import Likelihood  # noqa: E402
+from glissando.training.data import Crops, load_tiles  # noqa: E402
+from glissando.training.export import TABLES, integer_arrays, probability_tables  # noqa: E402
+from glissando.training.initial import initialise_pca, step_of  # noqa: E402
+from glissando.training.optimiser import Muon, build_optimisers, orthogonalise  # noqa: E402
+from glissando.training.recipe import Optimisation  # noqa: E402
+
+Pixels = NDArray[np.uint8]
+Write = Callable[..., Path]
+
+
+# --- Data --------------------------------------------------------------------------------------------------
+
+
+def png(pixels: Pixels) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+def tile(number: int, size: int = 64) -> Pixels:
+    return np.random.default_rng(number).integers(0, 256, (size, size, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Shards of numbered tiles and their manifest."""
+
+    def shards(blobs: list[str], per_shard: int = 8, data: dict[int, bytes] | None = None, **columns: str) -> Path:
+        for start in range(0, len(blobs), per_shard):
+            with tarfile.open(tmp_path / f"train-{start:03d}.tar", "w") as tar:
+                for number in range(start, min(start + per_shard, len(blobs))):
+                    content = (data or {}).get(number) or png(tile(number))
+                    info = tarfile.TarInfo(f"tiles/t{number:04d}.png")
+                    info.size = len(content)
+                    tar.addfile(info, io.BytesIO(content))
+                note = tarfile.TarInfo("tiles/README.txt")
+                note.size = 2
+                tar.addfile(note, io.BytesIO(b"no"))
+        with (tmp_path / "manifest.csv").open("w", newline="") as lines:
+            names = [columns.get("tile", "tile"), "licence", columns.get("blob", "source_git_blob")]
+            table = csv.writer(lines)
+            table.writerow(names)
+            table.writerows((f"t{i:04d}.png", "CC0", blob) for i, blob in enumerate(blobs))
+        return tmp_path
+
+    return shards
+
+
+def held_out(blob: str) -> bool:
+    return int.from_bytes(hashlib.sha256(blob.encode()).digest()[:4], "big") % 32 == 0
+
+
+def test_the_split_is_by_picture(write: Write) -> None:
+    """All tiles of a picture are on the same side, whatever shard they lie in."""
+    blobs = [f"picture{i % 70}" for i in range(140)]
+    assert {held_out(b) for b in blobs} == {True, False}
+    tiles = load_tiles(write(blobs), size=64)
+    expected = {True: [], False: []}
+    for number, blob in enumerate(blobs):
+        expected[held_out(blob)].append(tile(number))
+    for found, side in ((tiles.training, False), (tiles.validation, True)):
+        assert found.dtype == torch.uint8
+        np.testing.assert_array_equal(found.permute(0, 2, 3, 1).numpy(), np.stack(expected[side]))
+
+
+def test_about_one_picture_in_32_is_held_out() -> None:
+    share = np.mean([held_out(f"{i:040x}") for i in range(4000)])
+    assert 0.02 < share < 0.045
+
+
+def test_data_that_cannot_be_used(write: Write, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no tar shards"):
+        load_tiles(tmp_path, size=64)
+    folder = write(["a", "b"])
+    with pytest.raises(TrainingError, match=r"t0000\.png is 64x64, not 512x512"):
+        load_tiles(folder)
+    with pytest.raises(TrainingError, match=r"more than limit_gb"):
+        load_tiles(folder, size=64, limit_gb=1e-6)
+    (folder / "manifest.csv").write_text("tile,source_git_blob\nt0000.png,a\n")
+    with pytest.raises(TrainingError, match=r"t0001\.png is not in .*manifest\.csv"):
+        load_tiles(folder, size=64)
+    (folder / "manifest.csv").unlink()
+    with pytest.raises(TrainingError, match=r"manifest\.csv is missing"):
+        load_tiles(folder, size=64)
+
+
+@pytest.mark.parametrize("column", ["tile", "blob"])
+def test_a_manifest_without_its_columns(write: Write, column: str) -> None:
+    with pytest.raises(TrainingError, match=r"manifest\.csv"):
+        load_tiles(write(["a"], **{column: "something"}), size=64)
+
+
+def test_a_manifest_that_is_no_text(write: Write) -> None:
+    folder = write(["a"])
+    (folder / "manifest.csv").write_bytes(b"\xff\xfe\x00\x81")
+    with pytest.raises(TrainingError, match=r"manifest\.csv"):
+        load_tiles(folder, size=64)
+
+
+@pytest.mark.parametrize("content", [b"not a picture", png(tile(0))[:3000]])
+def test_a_damaged_tile_is_named(write: Write, content: bytes) -> None:
+    with pytest.raises(TrainingError, match=r"t0001\.png cannot be decoded"):
+        load_tiles(write(["a", "b"], data={1: content}), size=64)
+
+
+def test_a_damaged_shard_is_named(write: Write) -> None:
+    folder = write(["a", "b"])
+    shard = folder / "train-000.tar"
+    content = shard.read_bytes()
+    for damage in (b"rubbish" * 1000, content[: len(content) // 3]):
+        shard.write_bytes(damage)
+        with pytest.raises(TrainingError, match=r"train-000\.tar"):
+            load_tiles(folder, size=64)
+
+
+def test_nothing_to_train_on(write: Write) -> None:
+    blob = next(f"p{i}" for i in range(1000) if held_out(f"p{i}"))
+    with pytest.raises(TrainingError, match="none of them"):
+        load_tiles(write([blob]), size=64)
+
+
+def test_crops_are_cut_from_the_tiles_and_repeat_with_their_seed() -> None:
+    tiles = torch.from_numpy(np.stack([tile(i, 256) for i in range(3)])).permute(0, 3, 1, 2)
+
+    def batches() -> Any:
+        crops = Crops(tiles, 64, 6, torch.Generator().manual_seed(4))
+        return torch.cat([crops.next() for _ in range(4)])
+
+    batch = batches()
+    assert batch.shape == (24, 3, 64, 64)
+    assert batch.dtype == torch.float32
+    assert 0 <= batch.min() < batch.max() <= 1
+    assert torch.equal(batch, batches())
+    assert torch.equal((batch * 255).round(), (batch * 255 * 4).round() / 4)  # whole levels, none halved by default
+
+    def is_somewhere(crop: Any) -> bool:
+        """Up to mirroring and turning, the crop's bytes occur in a tile."""
+        for turned in (crop, crop.transpose(1, 2)):
+            for view in (turned, turned.flip(2), turned.flip(1)):
+                corner = view[:, :8, :8]
+                spots = tiles.unfold(2, 8, 1).unfold(3, 8, 1)
+                if (spots == corner[None, :, None, None]).all(-1).all(-1).all(1).any():
+                    return True
+        return False
+
+    assert all(is_somewhere((crop * 255).round().to(torch.uint8)) for crop in batch[:4])
+
+
+@pytest.mark.parametrize("crop", [128, 100, 1])
+def test_crops_that_do_not_fit(crop: int) -> None:
+    with pytest.raises(TrainingError, match=f"crop {crop}"):
+        Crops(torch.zeros(1, 3, 64, 64, dtype=torch.uint8), crop, 1, torch.Generator())
+
+
+# --- Initialisation ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pictures(natural: Callable[..., Pixels]) -> Any:
+    stack = np.stack([natural(128, 128, seed=i) for i in range(24)])
+    return torch.from_numpy(stack).permute(0, 3, 1, 2).float() / 255
+
+
+@pytest.fixture(scope="module")
+def initialised(pictures: Any) -> Any:
+    torch.manual_seed(0)
+    network = CodecNetwork(NetworkConfig(levels=3, synthesis_blocks=1, analysis_blocks=1)).eval().requires_grad_(False)
+    initialise_pca(network, pictures[:16], torch.tensor([0.0003, 0.008, 0.2]))
+    return network
+
+
+def test_analysis_and_synthesis_are_orthonormal(initialised: Any) -> None:
+    enter, down = initialised.analysis.enter.weight[:, :, 0, 0], initialised.analysis.down[1].weight[:, :, 0, 0]
+    up, leave = initialised.synthesis.up[0].weight[:, :, 0, 0], initialised.synthesis.leave.weight[:, :, 0, 0]
+    torch.testing.assert_close(enter @ enter.T, torch.eye(192), atol=1e-4, rtol=0)
+    torch.testing.assert_close(down @ down.T, torch.eye(256), atol=1e-4, rtol=0)
+    torch.testing.assert_close(up, down.T)
+    torch.testing.assert_close(leave, enter.T)
+
+
+def test_analysis_and_synthesis_keep_what_the_latents_span(initialised: Any, pictures: Any) -> None:
+    held = pictures[16:]
+    one = torch.ones(1, 192, 1, 1)
+    y = initialised.analysis(held)
+    back = initialised.synthesis(y, one, 0 * one)
+    torch.testing.assert_close(initialised.analysis(back), y, atol=1e-4, rtol=0)
+    # 256 of 768 components: what is left out is the little that smooth pictures have at high frequencies.
+    error = (back - held).square().mean()
+    assert error < 0.05 * (held - held.mean()).square().mean()
+    # An orthonormal transform keeps energy.
+    energy = (held - 0.5).square().sum() - (back - held).square().sum()
+    assert float(y.square().sum()) == pytest.approx(float(energy), rel=1e-3)
+
+
+def test_before_training_it_is_a_working_codec(initialised: Any, pictures: Any) -> None:
+    held = pictures[16:]
+    curve = []
+    for quality in (0.0, 50.0, 100.0):
+        out = initialised(held, torch.full((len(held),), quality), noise=False)
+        bpp = float((out.latent_bits + out.hyper_bits).mean()) / 128**2
+        mse = float((out.reconstruction - held).square().mean())
+        curve.append((bpp, -10 * np.log10(mse)))
+    (low, worst), (middle, fair), (high, best) = curve
+    assert low < middle < high < 4
+    assert worst < fair < best
+    assert worst > 18
+    assert best > 32
+
+
+def test_the_step_is_the_high_rate_optimum() -> None:
+    """Δ minimises bpp + λ·255²·MSE: checked by moving it a little."""
+    lam, n = 0.01, 256
+
+    def cost(step: Any) -> Any:
+        return -n / 256 * torch.log2(step) + lam * 255**2 * step**2 * n / (12 * 768)
+
+    best = step_of(torch.tensor([lam], dtype=torch.float64), n)
+    assert cost(best) < cost(best * 1.01)
+    assert cost(best) < cost(best * 0.99)
+
+
+# --- Optimiser ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (192, 768), (256, 96), (8, 3)])
+def test_orthogonalised_matrices_treat_all_directions_alike(shape: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(1)
+    u, _, v = torch.linalg.svd(torch.randn(shape, generator=generator), full_matrices=False)
+    spread = u @ torch.diag(torch.linspace(0.02, 1, min(shape))) @ v
+    for matrix in (spread, 1e-4 * spread, 1e4 * spread):
+        values = torch.linalg.svdvals(orthogonalise(matrix))
+        assert values.min() > 0.6
+        assert values.max() < 1.3
+    # The directions are kept.
+    assert torch.trace(u.T @ orthogonalise(spread) @ v.T) > 0.6 * min(shape)
+
+
+def test_orthogonalising_nothing_is_nothing() -> None:
+    assert not orthogonalise(torch.zeros(4, 6)).any()
+
+
+def test_every_parameter_has_one_optimiser() -> None:
+    network = CodecNetwork(NetworkConfig(latents=8, hyper=4, levels=2, synthesis_blocks=1, analysis_blocks=1))
+    for kind in ("muon", "adamw"):
+        optimisers = build_optimisers(network, Optimisation(kind=kind, lr=1.0, table_lr=2.0, matrix_lr=3.0))
+        owned = [p for o in optimisers for g in o.param_groups for p in g["params"]]
+        assert len(owned) == len({id(p) for p in owned}) == len(list(network.parameters()))
+        peaks = {id(p): g["peak"] for o in optimisers for g in o.param_groups for p in g["params"]}
+        assert peaks[id(network.gain.table)] == peaks[id(network.likelihood.tail_ratio)] == 2.0
+        assert peaks[id(network.analysis.enter.weight)] == (3.0 if kind == "muon" else 1.0)
+        assert peaks[id(network.analysis.enter.bias)] == peaks[id(network.scales.z_up.weight)] == 1.0
+    assert any(isinstance(o, Muon) for o in build_optimisers(network, Optimisation(kind="muon")))
+
+
+def test_muon_learns_a_matrix() -> None:
+    torch.manual_seed(0)
+    layer, goal = torch.nn.Conv2d(6, 5, 1, bias=False), torch.randn(5, 6, 1, 1)
+    optimiser = Muon(layer.parameters(), lr=0.05)
+    before = float((layer.weight.detach() - goal).square().sum())
+    for _ in range(200):
+        optimiser.zero_grad()
+        (layer.weight - goal).square().sum().backward()
+        optimiser.step()
+    assert float((layer.weight.detach() - goal).square().sum()) < 0.02 * before
+
+
+# --- Tables ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("weight", "ratio"), [(-2.0, 1.0), (-6.0, 0.0), (3.0, 2.0)])
+def test_probability_tables(weight: float, ratio: float) -> None:
+    shape = Likelihood()
+    with torch.no_grad():
+        shape.tail_weight.fill_(weight)
+        shape.tail_ratio.fill_(ratio)
+    frequencies, radii, first = probability_tables(shape)
+    tables = SymbolTables(frequencies, radii)  # checks entries and sums itself, too
+    assert len(tables) == TABLES == 96
+    assert frequencies.min() >= 1
+    sizes = 2 * radii + 2
+    for table, start in enumerate(np.cumsum(sizes) - sizes):
+        row = frequencies[start : start + sizes[table]].astype(np.int64)
+        assert row.sum() == 2**24
+        symbols = row[:-1]
+        np.testing.assert_array_equal(symbols, symbols[::-1])
+        # Falling from the centre, which alone takes what rounding leaves.
+        assert (np.diff(symbols[radii[table] + 1 :]) <= 0).all()
+        assert symbols[radii[table]] >= symbols.max() - len(row)
+    assert (np.diff(radii) >= 0).all()
+    assert 0 <= first < 40
+    offsets = tables.offsets
+    zero = [int(frequencies[offsets[t] + radii[t]]) / 2**24 for t in range(TABLES)]
+    assert zero[first] < 0.998
+    assert first == 0 or zero[first - 1] >= 0.998
+
+
+def test_tables_say_what_the_loss_says() -> None:
+    shape = Likelihood()
+    frequencies, radii, _ = probability_tables(shape)
+    tables = SymbolTables(frequencies, radii)
+    random = np.random.default_rng(0)
+    for table in (24, 40, 56, 80):
+        scale = table / 8 - 4
+        symbols = np.rint(random.normal(scale=2**scale, size=500)).astype(np.int16)
+        loss = shape.bits(torch.from_numpy(symbols).float(), torch.full((500,), scale)).sum()
+        assert tables.ideal_bits(symbols, np.full(500, table)) == pytest.approx(float(loss.detach()), rel=0.002)
+
+
+def test_integers_that_overflow_are_named() -> None:
+    network = CodecNetwork(NetworkConfig(latents=8, hyper=4, levels=2, synthesis_blocks=1, analysis_blocks=1))
+    with torch.no_grad():
+        network.scale_offset.table[0, 0] = 200.0
+    with pytest.raises(TrainingError, match=r"scale_offset reaches 200\.0"):
+        integer_arrays(network)
+    with torch.no_grad():
+        network.scale_offset.table[0, 0] = float("nan")
+    with pytest.raises(TrainingError, match="scale_offset"):
+        integer_arrays(network)

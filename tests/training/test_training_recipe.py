@@ -1,0 +1,130 @@
+"""Recipes: every key is checked, and errors name it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch", reason="training needs PyTorch: pip install glissando[train]")
+
+from glissando.errors import RecipeError, TrainingError
+from glissando.training.loop import learning_factor
+from glissando.training.recipe import Recipe, from_dict, read_recipe
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_the_recipes_of_this_repository_are_valid(path: Path) -> None:
+    recipe = read_recipe(path)
+    assert from_dict(recipe.to_dict()) == recipe
+    assert len(recipe.hash()) == 12
+
+
+def test_an_empty_recipe_is_all_defaults() -> None:
+    assert from_dict({}) == Recipe()
+
+
+def test_the_hash_follows_every_value() -> None:
+    assert from_dict({}).hash() == Recipe().hash()
+    assert from_dict({"rate": {"balance": 0.41}}).hash() != Recipe().hash()
+    assert from_dict({"name": "other"}).hash() != Recipe().hash()
+
+
+def test_whole_numbers_are_fine_where_reals_are_asked_for() -> None:
+    assert from_dict({"optimiser": {"clip": 2}}).optimiser.clip == 2.0
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"nme": "x"}, "unknown key 'nme'; known here: name, summary, network"),
+        ({"network": {"widht": 192}}, r"unknown key 'network\.widht'; known here: width"),
+        ({"schedule": {"step": 5}}, r"unknown key 'schedule\.step'; known here: steps"),
+        ({"network": {"width": "192"}}, r"'network\.width' must be int, not '192'"),
+        ({"network": {"width": 192.0}}, r"'network\.width' must be int, not 192\.0"),
+        ({"network": {"width": True}}, r"'network\.width' must be int, not True"),
+        ({"optimiser": {"lr": "fast"}}, r"'optimiser\.lr' must be float"),
+        ({"name": 3}, "'name' must be str, not 3"),
+        ({"network": 192}, "'network' is a table, not 192"),
+        ({"data": [1]}, "'data' is a table"),
+    ],
+)
+def test_wrong_keys_and_types_are_named(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "value"),
+    [
+        ("network", "latents", 255),
+        ("network", "levels", 1),
+        ("network", "width", 128),
+        ("data", "crop", 100),
+        ("data", "crop", 0),
+        ("data", "crop", -64),
+        ("data", "batch", 0),
+        ("rate", "lambda_low", 0.0),
+        ("rate", "lambda_low", 1.0),
+        ("rate", "lambda_low", float("nan")),
+        ("optimiser", "kind", "sgd"),
+        ("optimiser", "ema", 1.0),
+        ("schedule", "steps", 0),
+        ("schedule", "decay", 1.5),
+        ("run", "initial", "zeros"),
+        ("run", "log_every", 0),
+        ("run", "save_every", -1),
+        ("run", "validate_every", 0),
+    ],
+)
+def test_impossible_values_are_named(table: str, key: str, value: Any) -> None:
+    with pytest.raises(RecipeError, match=key):
+        from_dict({table: {key: value}})
+
+
+@pytest.mark.parametrize("content", [b"name = ", b"[network\n", b"\xff\xfe\x00", b"name = 'x'\nname = 'y'"])
+def test_files_that_are_no_toml(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(content)
+    with pytest.raises(RecipeError, match=r"recipe\.toml is not TOML"):
+        read_recipe(path)
+
+
+def test_errors_name_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[data]\nbach = 8\n")
+    with pytest.raises(RecipeError, match=r"mine\.toml: unknown key 'data\.bach'"):
+        read_recipe(path)
+    with pytest.raises(TrainingError, match="absent"):
+        read_recipe(tmp_path / "absent.toml")
+
+
+def test_lambda_grows_exponentially() -> None:
+    rate = from_dict({"rate": {"lambda_low": 0.001, "lambda_high": 0.1}}).rate
+    assert [rate.lambda_of(q) for q in (0, 50, 100)] == pytest.approx([0.001, 0.01, 0.1])
+
+
+# --- Learning rate -----------------------------------------------------------------------------------------
+
+
+def factors(steps: int, warmup: int, decay: float) -> list[float]:
+    return [learning_factor(step, step / steps, warmup, decay) for step in range(steps + 1)]
+
+
+def test_the_learning_rate_rises_stays_and_falls() -> None:
+    shape = factors(1000, 100, 0.3)
+    assert shape[0] == pytest.approx(0.01)
+    assert shape[:100] == sorted(shape[:100])
+    assert set(shape[99:700]) == {1.0}
+    assert shape[701:] == sorted(shape[701:], reverse=True)
+    assert shape[850] == pytest.approx(0.5)
+    assert shape[-1] == 0.0
+
+
+def test_warm_up_and_decay_can_be_left_out() -> None:
+    assert set(factors(50, 0, 0.0)) == {1.0}
+    assert factors(10, 0, 1.0) == pytest.approx([1 - i / 10 for i in range(11)])
+    assert learning_factor(5, 1.7, 0, 0.3) == 0.0  # past the end

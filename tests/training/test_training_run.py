@@ -1,0 +1,368 @@
+"""A tiny training from shards to a model folder: it logs, saves, resumes, and its export codes pictures."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install glissando[train]")
+
+import glissando  # noqa: E402
+from glissando.errors import TrainingError, UnknownModelError  # noqa: E402
+from glissando.models.scales import IntegerConv  # noqa: E402
+from glissando.training.data import Tiles  # noqa: E402
+from glissando.training.loop import Trainer, load_checkpoint, run  # noqa: E402
+from glissando.training.recipe import Recipe, from_dict  # noqa: E402
+
+Pixels = NDArray[np.uint8]
+
+RECIPE = """
+name = "tiny"
+summary = "for a test"
+[network]
+latents = 64
+hyper = 16
+levels = 3
+analysis_blocks = 1
+analysis_latent_blocks = 0
+synthesis_blocks = 1
+synthesis_latent_blocks = 0
+means_width = 16
+context_width = 16
+[data]
+crop = 64
+batch = 2
+[optimiser]
+lr = 1e-5
+table_lr = 1e-5
+matrix_lr = 1e-5
+[schedule]
+steps = 3
+warmup = 1
+[run]
+initial = "{initial}"
+log_every = 1
+validate_every = 2
+save_every = 2
+"""
+
+
+def held_out(blob: str) -> bool:
+    return int.from_bytes(hashlib.sha256(blob.encode()).digest()[:4], "big") % 32 == 0
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory, natural: Callable[..., Pixels]) -> Path:
+    """Two shards of 512×512 tiles; the last tile's picture is held out."""
+    folder = tmp_path_factory.mktemp("train")
+    blobs = ["a", "b", "c", "d", next(f"held{i}" for i in range(1000) if held_out(f"held{i}"))]
+    assert [held_out(b) for b in blobs] == [False] * 4 + [True]
+    for shard in range(2):
+        with tarfile.open(folder / f"train-{shard}.tar", "w") as tar:
+            for number in range(shard, len(blobs), 2):
+                out = io.BytesIO()
+                Image.fromarray(natural(512, 512, seed=number)).save(out, "JPEG", quality=95)
+                info = tarfile.TarInfo(f"t{number}.jpg")
+                info.size = len(out.getvalue())
+                out.seek(0)
+                tar.addfile(info, out)
+    with (folder / "manifest.csv").open("w", newline="") as lines:
+        csv.writer(lines).writerows([("tile", "source_git_blob"), *((f"t{i}.jpg", b) for i, b in enumerate(blobs))])
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def leave_the_switch_alone() -> Any:
+    before = IntegerConv.exact
+    yield
+    IntegerConv.exact = before
+
+
+@pytest.fixture(scope="module")
+def trained(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished run."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "tiny.toml").write_text(RECIPE.format(initial="pca"))
+    checkpoint = run(folder / "tiny.toml", shards, folder / "out")
+    assert checkpoint == folder / "out" / "last.pt"
+    return folder
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_run_logs_and_saves(trained: Path) -> None:
+    log = records(trained / "out")
+    steps = [r for r in log if "loss" in r]
+    assert [r["step"] for r in steps] == [1, 2, 3]
+    for record in steps:
+        assert all(np.isfinite(value) for value in record.values())
+        assert record["bpp"] > 0
+        assert record["pictures_per_second"] > 0
+    checks = [r for r in log if "validation/bpp@0" in r]
+    assert [r["step"] for r in checks] == [2, 3]
+    qualities = (0, 20, 40, 60, 80, 100)
+    assert all(f"validation/{key}@{q}" in checks[-1] for q in qualities for key in ("bpp", "psnr"))
+    curve = [checks[-1][f"validation/psnr@{q}"] for q in qualities]
+    assert curve == sorted(curve)
+    state = load_checkpoint(trained / "out" / "last.pt")
+    assert state["progress"]["step"] == 3
+    assert state["progress"]["samples"] == 6
+    assert state["progress"]["skipped"] == 0
+    assert len(state["progress"]["history"]) == 2
+    assert from_dict(state["recipe"]).name == "tiny"
+    assert not list((trained / "out").glob("*.part"))
+
+
+def test_a_run_goes_on_where_it_stopped(trained: Path, shards: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "longer.toml"
+    recipe.write_text(RECIPE.format(initial="pca").replace("steps = 3", "steps = 5"))
+    checkpoint = run(recipe, shards, tmp_path / "out", resume=trained / "out" / "last.pt")
+    assert load_checkpoint(checkpoint)["progress"]["step"] == 5
+    assert load_checkpoint(checkpoint)["progress"]["samples"] == 10
+    assert [r["step"] for r in records(tmp_path / "out") if "loss" in r] == [4, 5]
+    assert (
+        load_checkpoint(checkpoint)["progress"]["seconds"]
+        > load_checkpoint(trained / "out" / "last.pt")["progress"]["seconds"]
+    )
+
+
+def test_minutes_end_a_run(shards: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "long.toml"
+    recipe.write_text(RECIPE.format(initial="random").replace("steps = 3", "steps = 1000000"))
+    checkpoint = run(recipe, shards, tmp_path / "out", minutes=1 / 60)
+    assert 1 <= load_checkpoint(checkpoint)["progress"]["step"] < 1000
+
+
+# --- Trainer -----------------------------------------------------------------------------------------------
+
+
+def tiny(initial: str = "random", **tables: dict[str, Any]) -> Recipe:
+    import tomllib
+
+    values = tomllib.loads(RECIPE.format(initial=initial))
+    for name, table in tables.items():
+        values[name] = {**values.get(name, {}), **table}
+    return from_dict(values)
+
+
+@pytest.fixture(scope="module")
+def tiles(natural: Callable[..., Pixels]) -> Tiles:
+    stack = np.stack([natural(128, 128, seed=i) for i in range(6)])
+    return Tiles(torch.from_numpy(stack).permute(0, 3, 1, 2), torch.tensor([False] * 5 + [True]))
+
+
+def make(tiles: Tiles, out: Path, **tables: dict[str, Any]) -> Trainer:
+    return Trainer(tiny(**tables), tiles, torch.device("cpu"), out)
+
+
+def numbers(trainer: Trainer, factor: float) -> list[float]:
+    """What a step computes, without what it measures of the machine."""
+    record = trainer.step(factor)
+    return [record[key] for key in ("loss", "bpp", "psnr", "norm")]
+
+
+RATES = {"lr": 1e-3, "table_lr": 1e-2, "matrix_lr": 1e-2}
+
+
+@pytest.mark.parametrize("kind", ["muon", "adamw"])
+def test_a_resumed_training_is_the_uninterrupted_one(tiles: Tiles, tmp_path: Path, kind: str) -> None:
+    """Bit for bit: weights, averages, optimisers, crops, qualities and noise."""
+    factors = [0.5, 1.0, 1.0, 0.7, 0.2]
+    whole = make(tiles, tmp_path, optimiser={"kind": kind, **RATES})
+    expected = [numbers(whole, factor) for factor in factors]
+
+    first = make(tiles, tmp_path, optimiser={"kind": kind, **RATES})
+    found = [numbers(first, factor) for factor in factors[:2]]
+    first.save(tmp_path / "a.pt")
+    second = make(tiles, tmp_path, optimiser={"kind": kind, **RATES})
+    torch.rand(17)  # whatever else has drawn random numbers since
+    second.resume(tmp_path / "a.pt")
+    second.choose_precision()
+    second.autocast = False
+    found += [numbers(second, factor) for factor in factors[2:]]
+    assert found == expected
+    assert second.progress.step == 5
+    for name in ("network", "ema"):
+        for (key, a), b in zip(
+            getattr(whole, name).state_dict().items(), getattr(second, name).state_dict().values(), strict=True
+        ):
+            assert torch.equal(a, b), (name, key)
+
+
+def test_the_same_seed_is_the_same_training(tiles: Tiles, tmp_path: Path) -> None:
+    losses = [make(tiles, tmp_path, run={"seed": seed}).step(1.0)["loss"] for seed in (1, 1, 2)]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_a_resumed_training_keeps_its_own_recipes_rates(tiles: Tiles, tmp_path: Path) -> None:
+    first = make(tiles, tmp_path)
+    first.step(1.0)
+    first.save(tmp_path / "a.pt")
+    second = make(tiles, tmp_path, optimiser={"lr": 0.123})
+    second.resume(tmp_path / "a.pt")
+    assert second.optimisers[0].param_groups[0]["peak"] == 0.123
+    assert second.optimisers[0].state
+
+
+def test_another_optimiser_starts_afresh_from_the_weights(tiles: Tiles, tmp_path: Path) -> None:
+    first = make(tiles, tmp_path, optimiser={"kind": "muon"})
+    first.step(1.0)
+    first.save(tmp_path / "a.pt")
+    second = make(tiles, tmp_path, optimiser={"kind": "adamw"})
+    second.resume(tmp_path / "a.pt")
+    assert torch.equal(second.network.analysis.enter.weight, first.network.analysis.enter.weight)
+    second.step(1.0)
+    assert second.progress.step == 2
+
+
+def test_a_checkpoint_of_another_network_is_refused(tiles: Tiles, tmp_path: Path) -> None:
+    make(tiles, tmp_path).save(tmp_path / "a.pt")
+    with pytest.raises(TrainingError, match="does not fit"):
+        make(tiles, tmp_path, network={"latents": 32}).resume(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"rubbish", b"PK\3\4"])
+def test_a_checkpoint_that_is_none(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "last.pt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(TrainingError, match=r"last\.pt"):
+        load_checkpoint(path)
+
+
+def test_something_else_of_torchs_is_no_checkpoint(tmp_path: Path) -> None:
+    for value in ({"model": 1}, [1, 2]):
+        torch.save(value, tmp_path / "x.pt")
+        with pytest.raises(TrainingError, match="not a checkpoint"):
+            load_checkpoint(tmp_path / "x.pt")
+
+
+def test_a_step_that_is_not_finite_changes_nothing(tiles: Tiles, tmp_path: Path) -> None:
+    trainer = make(tiles, tmp_path)
+    trainer.step(1.0)
+    before = {key: value.clone() for key, value in trainer.network.state_dict().items()}
+    trainer.crops.tiles = trainer.crops.tiles.float() * float("nan")
+    trainer.step(1.0)
+    assert trainer.progress.skipped == 1
+    assert trainer.progress.step == 2
+    assert all(torch.equal(value, before[key]) for key, value in trainer.network.state_dict().items())
+
+
+def test_qualities_of_a_batch_are_spread(tiles: Tiles, tmp_path: Path) -> None:
+    trainer = make(tiles, tmp_path, data={"batch": 5})
+    for _ in range(5):
+        _, quality = trainer.draw()
+        assert torch.equal((quality / 20).floor(), torch.arange(5.0))
+
+
+def test_a_few_steps_learn_something(tiles: Tiles, tmp_path: Path) -> None:
+    """From random weights, on one small data set: the loss falls."""
+    trainer = make(tiles, tmp_path, optimiser=RATES)
+    losses = [trainer.step(1.0)["loss"] for _ in range(12)]
+    assert np.mean(losses[-4:]) < 0.9 * np.mean(losses[:4])
+
+
+def test_without_held_out_pictures_there_is_no_curve(tiles: Tiles, tmp_path: Path) -> None:
+    everything = Tiles(tiles.training, torch.zeros(len(tiles.training), dtype=torch.bool))
+    assert make(everything, tmp_path).validate() == []
+
+
+def test_no_data_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GLISSANDO_DATA", raising=False)
+    (tmp_path / "tiny.toml").write_text(RECIPE.format(initial="random"))
+    with pytest.raises(TrainingError, match="GLISSANDO_DATA"):
+        run(tmp_path / "tiny.toml", None, tmp_path / "out")
+    monkeypatch.setenv("GLISSANDO_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(TrainingError, match="no tar shards"):
+        run(tmp_path / "tiny.toml", None, tmp_path / "out")
+
+
+# --- Export ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def exported(trained: Path) -> Path:
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(name, reason=f"export needs {name}: pip install glissando[train]")
+    from glissando.training import export
+
+    folder = export(trained / "out" / "last.pt", trained / "model", scores={"kodak": 1})
+    assert folder == trained / "model"
+    return folder
+
+
+def test_an_exported_model_codes_pictures(
+    exported: Path, natural: Callable[..., Pixels], psnr: Callable[..., float]
+) -> None:
+    codec = glissando.open_model(exported, precision="f32", threads=1)
+    pixels = natural(100, 150, seed=3)
+    found = []
+    for quality in (0, 50, 100):
+        data = codec.encode(pixels, quality)
+        decoded = codec.decode(data)
+        assert decoded.shape == pixels.shape
+        found.append((len(data), psnr(decoded, pixels)))
+        ideal = codec.ideal_bits(pixels, quality) / 8
+        assert len(data) <= 1.01 * ideal + 100
+    assert found == sorted(found)
+    assert found[-1][1] > 26
+    with pytest.raises(UnknownModelError, match="not installed"):
+        glissando.decode(data)
+
+
+def test_an_exported_models_card(exported: Path) -> None:
+    card = glissando.open_model(exported).card
+    assert (card.name, card.summary, card.width) == ("tiny", "for a test", 192)
+    assert card.halo % 64 == 0
+    assert card.parameters > 0
+    assert card.scores == {"kodak": 1}
+    assert card.training["steps"] == 3
+    assert card.training["recipe"]["network"]["latents"] == 64
+    assert set(card.training["differences_from_torch"]) == {"analysis", "quantise", "decode"}
+    assert sorted(path.name for path in exported.parent.iterdir()) == ["model", "out", "tiny.toml"]
+
+
+def test_an_exported_model_can_be_trained_on(exported: Path, tiles: Tiles, tmp_path: Path) -> None:
+    """A folder is a checkpoint without the optimiser's state: half-precision weights, counts from the card."""
+    trainer = make(tiles, tmp_path)
+    trainer.resume(exported)
+    assert trainer.progress.step == 3
+    weights = load_checkpoint(exported)["ema"]["analysis.enter.weight"]
+    assert torch.equal(trainer.network.analysis.enter.weight.detach(), weights)
+    assert np.isfinite(trainer.step(1.0)["loss"])
+
+
+def test_a_damaged_export_is_noticed(exported: Path, trained: Path, tmp_path: Path) -> None:
+    from glissando.training.export import export
+
+    state = torch.load(trained / "out" / "last.pt", weights_only=True)
+    state["ema"]["gain.table"] += 1000.0
+    torch.save(state, tmp_path / "bad.pt")
+    with pytest.raises(TrainingError, match="gain"):
+        export(tmp_path / "bad.pt", tmp_path / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.pt"]
+
+
+def test_exporting_again_is_the_same_and_replaces_the_folder(exported: Path, trained: Path) -> None:
+    from glissando.training.export import export
+
+    before = {path.name: path.read_bytes() for path in exported.iterdir() if path.suffix == ".onnx"}
+    hash_before = glissando.open_model(exported).card.hash
+    (exported / "left over").write_text("")
+    export(trained / "out" / "last.pt", exported, scores={"kodak": 1})
+    assert {path.name: path.read_bytes() for path in exported.iterdir() if path.suffix == ".onnx"} == before
+    assert glissando.open_model(exported).card.hash == hash_before
+    assert not (exported / "left over").exists()
