@@ -151,7 +151,10 @@ def main() -> int:
         known = frozen(network, crops.next(), quality)
         residual = known.pop("residual")
         noisy = residual + torch.rand_like(residual) - 0.5
-        bits = {name: network.likelihood.bits(noisy, heads(name, **known)).sum() / noisy.numel() for name in VARIANTS}
+        late = ~first_pass_mask(*noisy.shape[1:])
+        bits = {
+            name: network.likelihood.bits(noisy, heads(name, **known), late).sum() / noisy.numel() for name in VARIANTS
+        }
         optimiser.zero_grad()
         sum(bits.values(), torch.zeros(())).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -169,7 +172,8 @@ def main() -> int:
                 known = frozen(network, picture.permute(2, 0, 1)[None].float() / 255, torch.tensor([q]))
                 symbols = torch.round(known.pop("residual"))
                 for name in VARIANTS:
-                    bits_of = network.likelihood.bits(symbols, heads(name, **known)).sum()
+                    late = ~first_pass_mask(*symbols.shape[1:])
+                    bits_of = network.likelihood.bits(symbols, heads(name, **known), late).sum()
                     totals[name] += float(bits_of) / picture[..., 0].numel() / len(pictures)
             rows.append({"quality": q, **totals})
 

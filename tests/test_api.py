@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 import glissando
-from glissando import errors
+from glissando import errors, zoo
 
 Pixels = NDArray[np.uint8]
 
@@ -52,7 +52,7 @@ def test_models_are_opened_once(natural: Callable[..., Pixels]) -> None:
 def test_open_for_finds_a_files_model(natural: Callable[..., Pixels]) -> None:
     data = glissando.encode(natural(20, 30), 50, threads=1)
     codec = glissando.open_for(data, threads=1)
-    assert codec.card in glissando.models()
+    assert codec.card in zoo.models()
     np.testing.assert_array_equal(codec.decode(data), glissando.decode(data, threads=1))
 
 
@@ -74,6 +74,18 @@ def test_every_public_name_is_there_and_documented() -> None:
         assert inspect.getdoc(getattr(glissando, name)), name
     with pytest.raises(AttributeError, match="no attribute 'encoed'"):
         _ = glissando.encoed
+
+
+def test_no_public_name_is_hidden_by_a_subpackage() -> None:
+    pytest.importorskip("torch", reason="imports the packages of training")
+    run(
+        "import glissando\n"
+        "before = {name: getattr(glissando, name) for name in glissando.__all__}\n"
+        "import glissando.bitstream, glissando.cli, glissando.codec, glissando.entropy, glissando.models\n"
+        "import glissando.runtime, glissando.training, glissando.zoo\n"
+        "hidden = [name for name in before if getattr(glissando, name) is not before[name]]\n"
+        "assert not hidden, hidden"
+    )
 
 
 def test_the_tree_of_errors_is_the_documented_one() -> None:

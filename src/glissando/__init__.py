@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .api import decode, encode, models, open_for, open_model
+    from .api import decode, encode, list_models, open_for, open_model
     from .codec import Codec, Info, probe
     from .errors import GlissandoError
     from .picture import Picture, read_picture, write_picture
@@ -30,7 +30,7 @@ _HOMES = {
     "Picture": "picture",
     "decode": "api",
     "encode": "api",
-    "models": "api",
+    "list_models": "api",
     "open_for": "api",
     "open_model": "api",
     "probe": "codec",
@@ -47,7 +47,7 @@ __all__ = [
     "__version__",
     "decode",
     "encode",
-    "models",
+    "list_models",
     "open_for",
     "open_model",
     "probe",

@@ -16,7 +16,7 @@ from .codec import Codec
 from .picture import Picture
 from .zoo import Card
 
-__all__ = ["decode", "encode", "models", "open_for", "open_model"]
+__all__ = ["decode", "encode", "list_models", "open_for", "open_model"]
 
 DEFAULT_MODEL = "medium"
 # To read a header costs no more than its own bytes; how large a picture may be, its decoding decides.
@@ -82,6 +82,6 @@ def decode(
     return _kept(name, threads).decode(data, max_pixels=max_pixels)
 
 
-def models() -> list[Card]:
+def list_models() -> list[Card]:
     """Cards of the installed models."""
     return zoo.models()

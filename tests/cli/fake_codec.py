@@ -96,11 +96,11 @@ def open_for(data: bytes, **options: Any) -> Codec:
     return Codec()
 
 
-def models() -> list[Card]:
+def list_models() -> list[Card]:
     return [Card("medium", "c0ffee00", 5_000_000, 11.5, "A test.", {"BD-rate against JPEG": "-45 %"}, 10**7)]
 
 
-NAMES = {"probe": probe, "open_model": open_model, "open_for": open_for, "models": models}
+NAMES = {"probe": probe, "open_model": open_model, "open_for": open_for, "list_models": list_models}
 
 
 def install() -> None:

@@ -43,9 +43,10 @@ def dequantised(k: int, g: int) -> int:
     return clip((k * m * 2**x + 2 ** (h + x - 1)) >> (h + x), -1023, 1023)
 
 
-def table(scale: int, first_table: int) -> int:
-    index = (scale + 1024 + 16) // 32
-    return -1 if index < first_table else min(index, 95)
+def table(scale: int, first_table: Sequence[int], family: int) -> int:
+    """Section "From scale to table"."""
+    t = min((scale + 1024 + 16) // 32, 95)
+    return -1 if t < first_table[family] else 96 * family + t
 
 
 class ScaleReference:

@@ -122,29 +122,38 @@ def test_dequantising_keeps_the_order(symbols: list[int], log_gain: int) -> None
 # --- Tables ------------------------------------------------------------------------------------------------
 
 
-def index_of(scale: int, first: int = 0) -> int:
-    found = table_index(np.array([scale], np.int32), first)
-    assert found.dtype == np.int8
+def index_of(scale: int, first: int = 0, family: int = 0) -> int:
+    found = table_index(np.array([scale], np.int32), first, family)
+    assert found.dtype == np.int16
     return int(found[0])
 
 
+@pytest.mark.parametrize("family", [0, 1])
 @pytest.mark.parametrize("table", range(96))
-def test_a_table_serves_the_32_scales_around_its_own(table: int) -> None:
-    own = 32 * table - 1024
-    assert [index_of(s) for s in (own - 16, own, own + 15)] == [table] * 3
-    assert index_of(own - 17) == table - 1
-    assert index_of(own + 16) == min(table + 1, 95)
+def test_a_table_serves_the_32_scales_around_its_own(table: int, family: int) -> None:
+    own, start = 32 * table - 1024, 96 * family
+    assert [index_of(s, 0, family) for s in (own - 16, own, own + 15)] == [start + table] * 3
+    assert index_of(own - 17, 0, family) == (start + table - 1 if table else -1)
+    assert index_of(own + 16, 0, family) == start + min(table + 1, 95)
 
 
+@pytest.mark.parametrize("family", [0, 1])
 @pytest.mark.parametrize("first", [0, 1, 9, 95])
-def test_below_the_first_table_nothing_is_coded(first: int) -> None:
-    edge = 32 * first - 1024 - 16
-    assert index_of(edge, first) == first
-    assert index_of(edge - 1, first) == -1
-    assert index_of(-(2**20), first) == -1
-    assert index_of(2**20, first) == 95
+def test_below_the_first_table_nothing_is_coded(first: int, family: int) -> None:
+    edge, start = 32 * first - 1024 - 16, 96 * family
+    assert index_of(edge, first, family) == start + first
+    assert index_of(edge - 1, first, family) == -1
+    assert index_of(-(2**20), first, family) == -1
+    assert index_of(2**20, first, family) == start + 95
 
 
-@given(st.integers(-(2**20), 2**20), st.integers(0, 95))
-def test_table_index_is_the_documented_one(scale: int, first: int) -> None:
-    assert index_of(scale, first) == reference.table(scale, first)
+@given(st.integers(-2000, 3000) | st.integers(-(2**20), 2**20), st.integers(0, 95), st.sampled_from([0, 1]))
+def test_table_index_is_the_documented_one(scale: int, first: int, family: int) -> None:
+    assert index_of(scale, first, family) == reference.table(scale, [first, first], family)
+
+
+def test_scales_are_left_alone() -> None:
+    scales = np.array([[-5000, 0], [700, 9000]], np.int32)
+    before = scales.copy()
+    assert table_index(scales, 9, 1).tolist() == [[-1, 96 + 32], [96 + 54, 96 + 95]]
+    np.testing.assert_array_equal(scales, before)

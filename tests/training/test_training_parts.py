@@ -294,11 +294,11 @@ def test_muon_learns_a_matrix() -> None:
 def test_probability_tables(weight: float, ratio: float) -> None:
     shape = Likelihood()
     with torch.no_grad():
-        shape.tail_weight.fill_(weight)
-        shape.tail_ratio.fill_(ratio)
+        shape.tail_weight.copy_(torch.tensor([weight, weight - 1]))
+        shape.tail_ratio.copy_(torch.tensor([ratio, ratio / 2]))
     frequencies, radii, first = probability_tables(shape)
     tables = SymbolTables(frequencies, radii)  # checks entries and sums itself, too
-    assert len(tables) == TABLES == 96
+    assert len(tables) == 2 * TABLES == 192
     assert frequencies.min() >= 1
     sizes = 2 * radii + 2
     for table, start in enumerate(np.cumsum(sizes) - sizes):
@@ -309,24 +309,30 @@ def test_probability_tables(weight: float, ratio: float) -> None:
         # Falling from the centre, which alone takes what rounding leaves.
         assert (np.diff(symbols[radii[table] + 1 :]) <= 0).all()
         assert symbols[radii[table]] >= symbols.max() - len(row)
-    assert (np.diff(radii) >= 0).all()
-    assert 0 <= first < 40
-    offsets = tables.offsets
-    zero = [int(frequencies[offsets[t] + radii[t]]) / 2**24 for t in range(TABLES)]
-    assert zero[first] < 0.998
-    assert first == 0 or zero[first - 1] >= 0.998
+    zero = np.array([frequencies[tables.offsets[t] + radii[t]] / 2**24 for t in range(2 * TABLES)])
+    for family in range(2):
+        mine = slice(TABLES * family, TABLES * (family + 1))
+        assert (np.diff(radii[mine]) >= 0).all()
+        assert (np.diff(zero[mine]) <= 0).all()
+        start = int(first[family])
+        assert 0 <= start < 40
+        assert zero[mine][start] < 0.998
+        assert start == 0 or zero[mine][start - 1] >= 0.998
 
 
 def test_tables_say_what_the_loss_says() -> None:
-    shape = Likelihood()
-    frequencies, radii, _ = probability_tables(shape)
-    tables = SymbolTables(frequencies, radii)
+    """Bits under the integers are those of the training loss, in each family."""
+    shape = Likelihood().requires_grad_(False)
+    shape.tail_weight.copy_(torch.tensor([0.0, -4.0]))
+    tables = SymbolTables(*probability_tables(shape)[:2])
     random = np.random.default_rng(0)
-    for table in (24, 40, 56, 80):
+    for family, table in ((0, 24), (0, 56), (1, 24), (1, 56), (1, 80)):
         scale = table / 8 - 4
         symbols = np.rint(random.normal(scale=2**scale, size=500)).astype(np.int16)
-        loss = shape.bits(torch.from_numpy(symbols).float(), torch.full((500,), scale)).sum()
-        assert tables.ideal_bits(symbols, np.full(500, table)) == pytest.approx(float(loss.detach()), rel=0.002)
+        late = torch.full((500,), bool(family))
+        loss = shape.bits(torch.from_numpy(symbols).float(), torch.full((500,), scale), late).sum()
+        ideal = tables.ideal_bits(symbols, np.full(500, TABLES * family + table))
+        assert ideal == pytest.approx(float(loss), rel=0.002)
 
 
 def test_integers_that_overflow_are_named() -> None:

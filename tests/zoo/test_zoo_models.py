@@ -42,7 +42,7 @@ def test_the_shipped_model_and_its_card_agree() -> None:
     assert card.bytes == sum(file.stat().st_size for file in model.folder.iterdir())
     assert card.training["recipe"]["network"]["levels"] >= 8
     assert zoo.find_hash(bytes.fromhex(card.hash)).folder == model.folder
-    assert card in glissando.models()
+    assert card in zoo.models()
 
 
 def test_shipped_weights_are_half_precision_and_integers_are_integers() -> None:

@@ -27,7 +27,7 @@ def models(
     """
     import glissando
 
-    cards = glissando.models()
+    cards = glissando.list_models()
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(card) for card in cards], indent=2))
         return 0

@@ -82,8 +82,13 @@ class Codec:
         """Compile a graph in the background, once; its future is kept."""
         with self._lock:
             if name not in self._graphs:
-                self._graphs[name] = self._pool.submit(open_graph, self._model.graph(name), **self._options)
+                self._graphs[name] = self._pool.submit(self._open, name)
             return self._graphs[name]
+
+    def _open(self, name: str) -> Graph:
+        if name == "analysis":
+            self._model.check_encoder()
+        return open_graph(self._model.graph(name), **self._options)
 
     def _run(self, name: str, **inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """Run the graph ``name``: "analysis", "quantise" or "decode"."""
@@ -170,8 +175,8 @@ class Codec:
             """First scales of a tile; opens the gain where symbols may be other than zero."""
             area = coder.area
             scales = coder.first_scales(z[area.cells()])
-            first_index, _ = coder.split(coder.index(scales))
-            open_ = coder.joined(first_index >= 0, np.ones_like(first_index, dtype=np.bool_))
+            coded = coder.first_index(scales) >= 0
+            open_ = coder.joined(coded, np.ones_like(coded))
             open_[area.rows :] = False
             open_[:, area.columns :] = False
             np.multiply(open_, row, out=gain[area.latents()])
@@ -280,9 +285,10 @@ class Codec:
     @property
     def _halo(self) -> int:
         """Cells around a window that its result depends on."""
-        if self.card.halo % CELL or self.card.halo <= 0:
-            raise ModelMismatchError(f"model {self.name}: its card's halo of {self.card.halo} pixels cannot be right")
-        return self.card.halo // CELL
+        halo: object = self.card.halo
+        if not isinstance(halo, int) or halo <= 0 or halo % CELL:
+            raise ModelMismatchError(f"model {self.name}: its card's halo of {halo!r} pixels cannot be right")
+        return halo // CELL
 
 
 def check_quality(quality: float) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from glissando.bitstream import DEFAULT_LIMITS, HYPER_LATENTS, LATENTS, Limits, container
+from glissando.bitstream import HYPER_LATENTS, LATENTS, Limits, container
 from glissando.zoo import models
 
 __all__ = ["Info", "probe"]
 
+ANY_SIZE = Limits(max_pixels=2**48)  # reading a header costs little, whatever it declares
 STREAMS = {HYPER_LATENTS: "hyper-latents", LATENTS: "latents"}
 
 
@@ -35,7 +36,7 @@ class Info:
         return 8 * self.file_bytes / (self.width * self.height)
 
 
-def probe(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Info:
+def probe(data: bytes, *, limits: Limits = ANY_SIZE) -> Info:
     """Read a .gliss file's header; no network is loaded and no symbol decoded.
 
     Raises FormatError where the header is damaged or the file ends too early.

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glissando.bitstream import HYPER_LATENTS, LATENTS, SymbolTables, Tile, ans
-from glissando.entropy import ScaleNetwork, dequantise, level_row, table_index
-from glissando.errors import CorruptError
+from glissando.entropy import EARLY, LATE, ScaleNetwork, dequantise, level_row, table_index
+from glissando.errors import CorruptError, ModelMismatchError
 
 from .geometry import PER_CELL, Area, checkerboard
 
@@ -24,23 +24,30 @@ __all__ = ["Rates", "SymbolModel", "TileCoder"]
 
 Symbols = NDArray[np.int16]
 Scales = NDArray[np.int32]
-Index = NDArray[np.int8]
+Index = NDArray[np.int16]
 
 
 class SymbolModel:
     """A model's integers: level tables, scale network, probability tables. Shared by all pictures."""
 
     def __init__(self, integers: Mapping[str, NDArray[Any]]) -> None:
-        self.levels = {
-            name: integers[name] for name in ("gain", "inverse_gain", "scale_offset", "hyper_gain", "hyper_scale")
-        }
+        try:
+            self.levels = {
+                name: integers[name] for name in ("gain", "inverse_gain", "scale_offset", "hyper_gain", "hyper_scale")
+            }
+            self.tables = SymbolTables(integers["frequencies"], integers["radii"])
+            self._first_table = [int(first) for first in integers["first_table"]]
+        except KeyError as missing:
+            raise ModelMismatchError(f"the model's integers.npz has no array {missing}") from None
         self.network = ScaleNetwork(
             {name.removeprefix("scales."): array for name, array in integers.items() if name.startswith("scales.")}
         )
-        self.tables = SymbolTables(integers["frequencies"], integers["radii"])
-        self.first_table = int(integers["first_table"])  # below it, symbols are certain enough to be zero
         self.latents = self.levels["gain"].shape[1]
         self.hyper = self.levels["hyper_gain"].shape[1]
+
+    def index(self, scales: Scales, family: int) -> Index:
+        """Tables for scales in 1/256 octave; −1 where a symbol is certain enough to be zero."""
+        return table_index(scales, self._first_table[family], family)
 
     def at(self, quality: int) -> Rates:
         """All level tables at a quality in 1/256 units."""
@@ -75,7 +82,7 @@ class TileCoder:
 
     def hyper_index(self) -> Index:
         """Tables of the hyper-latents, (rows, columns, hyper)."""
-        row = table_index(self.rates.hyper_scale, self.model.first_table)
+        row = self.model.index(self.rates.hyper_scale, EARLY)
         return np.broadcast_to(row, (self.area.height, self.area.width, self.model.hyper))
 
     def first_scales(self, z: Symbols) -> Scales:
@@ -91,8 +98,13 @@ class TileCoder:
         correction += scales
         return correction
 
-    def index(self, scales: Scales) -> Index:
-        return table_index(scales, self.model.first_table)
+    def first_index(self, scales: Scales) -> Index:
+        """Tables of the first pass, (4·rows, 4·columns, latents/2)."""
+        return self.model.index(self.split(scales)[0], EARLY)
+
+    def second_index(self, first: Symbols, scales: Scales) -> Index:
+        """Tables of the second pass, likewise, after the first pass's symbols are known."""
+        return self.model.index(self.split(self.second_scales(first, scales))[1], LATE)
 
     # The two passes ----------------------------------------------------------------------------------
 
@@ -137,11 +149,10 @@ class TileCoder:
         ``y`` (4·rows, 4·columns, latents) must be zero already where the first pass does not code.
         """
         first, second = self.split(y)
-        first_index, _ = self.split(self.index(scales))
-        _, second_index = self.split(self.index(self.second_scales(first, scales)))
+        second_index = self.second_index(first, scales)
         second[second_index < 0] = 0
         y[...] = self.joined(first, second)
-        return self.passes(z, first, second, first_index, second_index)
+        return self.passes(z, first, second, self.first_index(scales), second_index)
 
     def encode(self, passes: Mapping[int, list[tuple[NDArray[Any], NDArray[Any]]]]) -> Tile:
         """Streams and checksum from ``passes``."""
@@ -159,11 +170,9 @@ class TileCoder:
 
         scales = self.first_scales(z_grid)
         decoder = ans.Decoder(tile.streams[LATENTS], self.model.tables)
-        first_index, _ = self.split(self.index(scales))
-        first = decoder.decode(self._inside(first_index))
+        first = decoder.decode(self._inside(self.first_index(scales)))
         first_grid = self._whole(first)
-        _, second_index = self.split(self.index(self.second_scales(first_grid, scales)))
-        second = decoder.decode(self._inside(second_index))
+        second = decoder.decode(self._inside(self.second_index(first_grid, scales)))
         decoder.finish()
         found = ans.checksum((z, first, second))
         if found != tile.checksum:

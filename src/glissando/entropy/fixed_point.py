@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 __all__ = [
     "ACTIVATION_BITS",
     "ACTIVATION_MAX",
+    "EARLY",
+    "FAMILIES",
     "GAIN_BITS",
+    "LATE",
     "MAGNITUDE_MAX",
     "QUALITY_ONE",
     "SCALE_LOW",
@@ -36,8 +39,10 @@ ACTIVATION_MAX = 1023  # ... and at most this many of them
 MAGNITUDE_MAX = 15  # |symbol| is clipped here before the network sees it
 
 STEPS_PER_OCTAVE = 8  # probability tables per octave of the scale
-SCALE_LOW = -4  # log2 σ of table 0
-TABLES = 96
+SCALE_LOW = -4  # log2 σ of a family's first table
+TABLES = 96  # in a family
+FAMILIES = 2  # of tables: their shapes differ
+EARLY, LATE = 0, 1  # hyper-latents and the first pass; the second pass
 
 _MANTISSA_BITS = 15
 
@@ -94,15 +99,17 @@ def dequantise(symbols: NDArray[np.int16], log_gain: NDArray[np.int32]) -> NDArr
     return result
 
 
-def table_index(scale: NDArray[np.int32], first: int) -> NDArray[np.int8]:
-    """Table of a scale in 1/256 octave: nearest of 8 an octave, the last one at most; −1 below ``first``.
+def table_index(scale: NDArray[np.int32], first: int, family: int) -> NDArray[np.int16]:
+    """Table of a scale in 1/256 octave: nearest of 8 an octave in its ``family``, the last one at most.
 
-    −1 means that zero is certain enough not to be coded.
+    −1 below the family's table ``first``: zero is certain enough there not to be coded.
     """
     shift = GAIN_BITS - STEPS_PER_OCTAVE.bit_length() + 1  # 1/256 octave → tables
     index = scale + ((1 << (shift - 1)) - (SCALE_LOW << GAIN_BITS))
     index >>= shift
     np.minimum(index, TABLES - 1, out=index)
-    index[index < first] = -1
-    result: NDArray[np.int8] = index.astype(np.int8)
+    skipped = index < first
+    index += family * TABLES
+    index[skipped] = -1
+    result: NDArray[np.int16] = index.astype(np.int16)
     return result

@@ -194,9 +194,9 @@ class CodecNetwork(nn.Module):
         """
         position = quality * ((self.config.levels - 1) / 100)
 
-        def bits(residual: Tensor, symbols: Tensor, scale: Tensor) -> Tensor:
+        def bits(residual: Tensor, symbols: Tensor, scale: Tensor, late: Tensor | None = None) -> Tensor:
             coded = residual + torch.rand_like(residual) - 0.5 if noise else symbols
-            return self.likelihood.bits(coded.float(), scale.float()).sum((1, 2, 3))
+            return self.likelihood.bits(coded.float(), scale.float(), late).sum((1, 2, 3))
 
         y = self.analysis(picture)
         hyper_gain = self.hyper_gain(position)
@@ -227,6 +227,7 @@ class CodecNetwork(nn.Module):
             torch.where(mask, first_residual, second_residual),
             torch.where(mask, first_symbols, second_symbols),
             torch.where(mask, first_scale, second_scale),
+            ~mask,
         )
         picture_out = self.synthesis(values, self.synthesis_factor(position), self.synthesis_offset(position))
         return Forward(picture_out, latent_bits, hyper_bits)

@@ -19,14 +19,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glissando.entropy import ScaleNetwork, dequantise
-from glissando.entropy.fixed_point import GAIN_BITS, SCALE_LOW, STEPS_PER_OCTAVE, TABLES, WEIGHT_BITS
+from glissando.entropy.fixed_point import (
+    FAMILIES,
+    GAIN_BITS,
+    LATE,
+    SCALE_LOW,
+    STEPS_PER_OCTAVE,
+    TABLES,
+    WEIGHT_BITS,
+)
 from glissando.errors import TrainingError
 from glissando.models import CodecNetwork
 from glissando.models.cost import halo, kmac_per_pixel
 from glissando.models.graphs import GRAPHS
 from glissando.models.likelihood import Likelihood
 from glissando.models.scales import IntegerConv
-from glissando.zoo.model import hash_files
+from glissando.zoo.model import ENCODER, hash_files
 
 from .loop import load_checkpoint
 from .recipe import Recipe, from_dict
@@ -36,36 +44,38 @@ __all__ = ["export", "integer_arrays", "probability_tables"]
 PRECISION_BITS = 24  # probability tables sum to 2^24
 TAIL = 2.0**-17  # probability left to the escape
 LARGEST_RADIUS = 2047
+LARGEST_GAIN = 16  # octaves, either way
 SURE = 0.002  # a symbol that differs from zero less often than this is not coded
 FLOAT_TABLES = ("means_offset", "synthesis_factor", "synthesis_offset")
 LEVEL_TABLES = ("gain", "inverse_gain", "scale_offset", "hyper_gain", "hyper_scale")
 
 
 @torch.no_grad()
-def probability_tables(likelihood: Likelihood) -> tuple[NDArray[np.uint32], NDArray[np.int32], int]:
-    """Integrate the learnt shape over unit bins: flat frequencies, radii, and the first table worth coding.
+def probability_tables(likelihood: Likelihood) -> tuple[NDArray[np.uint32], NDArray[np.int32], NDArray[np.int32]]:
+    """Integrate the learnt shapes over unit bins: flat frequencies, radii, each family's first table worth coding.
 
-    Table t has σ = 2^(t/8 − 4); its entries are −K … K and the escape, each at least 1, with sum 2^24.
+    Table t of a family has σ = 2^(t/8 − 4); its entries are −K … K and the escape, each at least 1, with sum 2^24.
     """
     whole = 1 << PRECISION_BITS
-    shape = Likelihood().double()
-    shape.load_state_dict(likelihood.state_dict())
-    tables, radii, first = [], [], -1
-    for t in range(TABLES):
-        sigma = torch.tensor(2.0 ** (t / STEPS_PER_OCTAVE + SCALE_LOW), dtype=torch.float64)
-        edges = torch.arange(LARGEST_RADIUS + 1, dtype=torch.float64) + 0.5
-        below = shape.cdf(-edges, sigma)  # below[k]: mass left of −(k + ½)
-        beyond = 2 * below
-        radius = int((beyond > TAIL).sum().clamp(max=LARGEST_RADIUS))
-        side = (below[:-1] - below[1:])[:radius]  # side[k − 1]: mass of symbol k
-        mass = torch.cat([side.flip(0), (1 - beyond[0])[None], side, beyond[radius][None]])
-        counts = torch.clamp(torch.round(mass * whole), min=1).long()
-        counts[radius] += whole - int(counts.sum())  # what rounding leaves goes to zero, the likeliest
-        tables.append(counts.numpy().astype(np.uint32))
-        radii.append(radius)
-        if first < 0 and float(beyond[0]) > SURE:
-            first = t
-    return np.concatenate(tables), np.array(radii, dtype=np.int32), first
+    edges = torch.arange(LARGEST_RADIUS + 1, dtype=torch.float64) + 0.5
+    tables, radii, firsts = [], [], []
+    for family in range(FAMILIES):
+        weight, ratio = (shape.double() for shape in likelihood.shape(torch.tensor(family == LATE)))
+        unsure = []
+        for t in range(TABLES):
+            sigma = torch.tensor(2.0 ** (t / STEPS_PER_OCTAVE + SCALE_LOW), dtype=torch.float64)
+            below = likelihood.cdf(-edges, sigma, weight, ratio)  # below[k]: mass left of −(k + ½)
+            beyond = 2 * below
+            unsure.append(float(beyond[0]) > SURE)
+            radius = int((beyond > TAIL).sum().clamp(max=LARGEST_RADIUS))
+            side = (below[:-1] - below[1:])[:radius]  # side[k − 1]: mass of symbol k
+            mass = torch.cat([side.flip(0), (1 - beyond[0])[None], side, beyond[radius][None]])
+            counts = torch.clamp(torch.round(mass * whole), min=1).long()
+            counts[radius] += whole - int(counts.sum())  # what rounding leaves goes to zero, the likeliest
+            tables.append(counts.numpy().astype(np.uint32))
+            radii.append(radius)
+        firsts.append(unsure.index(True))
+    return np.concatenate(tables), np.array(radii, dtype=np.int32), np.array(firsts, dtype=np.int32)
 
 
 @torch.no_grad()
@@ -82,6 +92,8 @@ def integer_arrays(network: CodecNetwork) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     for name in LEVEL_TABLES:
         arrays[name] = whole(getattr(network, name).table, 1 << GAIN_BITS, np.int16, name)
+        if np.abs(arrays[name]).max() > LARGEST_GAIN << GAIN_BITS:
+            raise TrainingError(f"{name} reaches beyond ±{LARGEST_GAIN} octaves")
     for name, layer in network.scales.named_children():
         assert isinstance(layer, IntegerConv)
         assert layer.bias is not None
@@ -303,6 +315,7 @@ def export(checkpoint: Path, out_dir: Path, scores: dict[str, Any] | None = None
             "summary": recipe.summary,
             "licence": "MIT",
             "hash": hash_files(work).hex(),
+            "encoder_hash": hash_files(work, ENCODER).hex(),
             "parameters": sum(p.numel() for p in network.parameters()),
             "width": recipe.network.width,
             "halo": halo(network),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,6 +120,8 @@ def _build(kind: type[Any], values: dict[str, Any], where: str) -> Any:
             value = float(value)
         if type(value) is not expected:
             raise RecipeError(f"{name!r} must be {expected.__name__}, not {value!r}")
+        if isinstance(value, int | float) and not 0 <= value < math.inf:
+            raise RecipeError(f"{name!r} must be a finite number, zero or more, not {value!r}")
         arguments[key] = value
     return kind(**arguments)
 
@@ -128,6 +131,14 @@ def from_dict(values: dict[str, Any]) -> Recipe:
     recipe: Recipe = _build(Recipe, values, "")
     checks = {
         "network.latents must be even": recipe.network.latents % 2 == 0,
+        "network.latents, hyper, ratio, means_width and context_width must be positive": min(
+            recipe.network.latents,
+            recipe.network.hyper,
+            recipe.network.ratio,
+            recipe.network.means_width,
+            recipe.network.context_width,
+        )
+        > 0,
         "network.levels must be at least 2": recipe.network.levels >= 2,
         "network.width must be at least 192, to carry the unshuffled pixels": recipe.network.width >= 192,
         "data.crop must be a positive multiple of 64": recipe.data.crop > 0 and recipe.data.crop % 64 == 0,
@@ -137,6 +148,7 @@ def from_dict(values: dict[str, Any]) -> Recipe:
         < recipe.rate.lambda_low
         < recipe.rate.lambda_high,
         "optimiser.kind must be 'muon' or 'adamw'": recipe.optimiser.kind in ("muon", "adamw"),
+        "optimiser.clip must be positive": recipe.optimiser.clip > 0,
         "optimiser.ema must be in [0, 1)": 0 <= recipe.optimiser.ema < 1,
         "schedule.steps must be positive": recipe.schedule.steps > 0,
         "schedule.decay must be in [0, 1]": 0 <= recipe.schedule.decay <= 1,

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from glissando.errors import InputError, ModelMismatchError, UnknownModelError
 
-__all__ = ["HASHED", "HASH_BYTES", "Card", "Model", "find", "find_hash", "hash_files", "models"]
+__all__ = ["ENCODER", "HASHED", "HASH_BYTES", "Card", "Model", "find", "find_hash", "hash_files", "models"]
 
 HASH_BYTES = 8  # as much of the SHA-256 as a file carries
 HASHED = ("integers.npz", "decoder.npz", "decode.onnx")
+ENCODER = ("encoder.npz", "analysis.onnx", "quantise.onnx")
 _FOLDER = Path(__file__).parent
 
 
@@ -27,7 +28,8 @@ class Card:
     """A model's card, as ``card.json`` holds it."""
 
     name: str
-    hash: str  # 16 hex digits
+    hash: str  # 16 hex digits, of what a decoder uses
+    encoder_hash: str = ""  # the same of what only an encoder uses
     summary: str = ""
     licence: str = ""
     parameters: int = 0
@@ -53,12 +55,20 @@ class Model:
 
         Raises ModelMismatchError where they differ or cannot be read.
         """
-        found = hash_files(self.folder).hex()
-        if found != self.card.hash:
-            raise ModelMismatchError(
-                f"model {self.card.name}: its files have the hash {found}, its card says {self.card.hash}; reinstall it"
-            )
+        self._check(HASHED, self.card.hash)
         return self._read("integers.npz")
+
+    def check_encoder(self) -> None:
+        """Check the encoder's files against the card. Raises ModelMismatchError where they differ."""
+        self._check(ENCODER, self.card.encoder_hash)
+
+    def _check(self, files: tuple[str, ...], expected: str) -> None:
+        found = hash_files(self.folder, files).hex()
+        if found != expected:
+            raise ModelMismatchError(
+                f"model {self.card.name}: {', '.join(files)} have the hash {found}, the card says {expected}; "
+                "reinstall it"
+            )
 
     def vectors(self, names: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
         """Level tables of the float networks, from decoder.npz."""
@@ -77,10 +87,10 @@ class Model:
             raise ModelMismatchError(f"model {self.card.name}: {file} cannot be read: {error}") from error
 
 
-def hash_files(folder: Path) -> bytes:
-    """The first HASH_BYTES of the SHA-256 over what a decoder uses."""
+def hash_files(folder: Path, files: tuple[str, ...] = HASHED) -> bytes:
+    """The first HASH_BYTES of the SHA-256 over some of a model's files: by default, what a decoder uses."""
     digest = hashlib.sha256()
-    for name in HASHED:
+    for name in files:
         try:
             content = (folder / name).read_bytes()
         except OSError as error:

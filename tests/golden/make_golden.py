@@ -1,0 +1,84 @@
+"""Writes the golden files beside this script. Run by hand, and read the difference before committing it:
+
+    python tests/golden/make_golden.py            # after new weights for the shipped model
+    python tests/golden/make_golden.py --format   # also those of the format: only with a new format version
+
+What the tests pin: bytes and symbols of a synthetic model, which change only with the format; and symbols and
+pixels of a file of the shipped model, which change with its weights.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from synthetic_model import PICTURES, header_of, synthetic_container, synthetic_integers, synthetic_symbols
+
+import glissando
+from glissando.bitstream import container
+from glissando.codec.tiles import SymbolModel
+
+HERE = Path(__file__).parent
+QUALITIES = (30, 80)
+
+
+def symbols_crc(array: NDArray[np.int16]) -> str:
+    """A checksum over all symbols in raster order, whatever order they are coded in."""
+    return f"{crc32(np.ascontiguousarray(array, dtype='<i2').tobytes()):08x}"
+
+
+def scene() -> NDArray[np.uint8]:
+    """80 rows of 96 pixels from integers alone: a gradient, a disc, stripes, grain."""
+    y, x = np.mgrid[:80, :96]
+    picture = np.stack([2 * x + y // 2, 40 + x // 2 + 2 * y, 200 - x - y // 2], axis=-1)
+    picture[(x - 60) ** 2 + (y - 34) ** 2 < 500] = (220, 180, 60)
+    picture[60:, :40] += (40 * ((x + y) // 3 % 2))[60:, :40, None]
+    picture += ((x * 7919 + y * 104729) // 13 % 9 - 4)[..., None]
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def write_format() -> None:
+    model = SymbolModel(synthetic_integers())
+    records = []
+    for picture in PICTURES:
+        header = header_of(picture)
+        file = synthetic_container(model, header)
+        z, y, _ = synthetic_symbols(model, header)
+        records.append(
+            {
+                "picture": picture,
+                "file": container.write(file).hex(),
+                "tile_checksums": [f"{tile.checksum:08x}" for tile in file.tiles],
+                "z": symbols_crc(z),
+                "y": symbols_crc(y),
+            }
+        )
+    (HERE / "format.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+
+
+def write_model() -> None:
+    codec = glissando.open_model("medium", backend="openvino", precision="f32", threads=1)
+    record: dict[str, object] = {"model": codec.name, "hash": codec.card.hash}
+    for quality in QUALITIES:
+        data = codec.encode(scene(), quality)
+        file = container.read(data)
+        z, y = codec.decode_symbols(file)
+        (HERE / f"medium-{quality}.gliss").write_bytes(data)
+        Image.fromarray(codec.decode(data)).save(HERE / f"medium-{quality}.png", optimize=True)
+        record[str(quality)] = {
+            "tile_checksums": [f"{tile.checksum:08x}" for tile in file.tiles],
+            "z": symbols_crc(z),
+            "y": symbols_crc(y),
+        }
+    (HERE / "medium.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if "--format" in sys.argv[1:]:
+        write_format()
+    write_model()

@@ -1,0 +1,196 @@
+"""Golden files: what any machine, and any later version of this package, must read and write exactly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import bitstream_reference
+import numpy as np
+import pytest
+import scale_reference
+from make_golden import QUALITIES, scene, symbols_crc
+from PIL import Image
+from synthetic_model import PICTURES, header_of, synthetic_container, synthetic_integers, synthetic_symbols
+
+from glissando.bitstream import container
+from glissando.codec.geometry import Grid
+from glissando.codec.tiles import SymbolModel, TileCoder
+from glissando.zoo import find
+
+HERE = Path(__file__).parent
+FORMAT: list[dict[str, Any]] = json.loads((HERE / "format.json").read_text(encoding="utf-8"))
+SHIPPED: dict[str, Any] = json.loads((HERE / "medium.json").read_text(encoding="utf-8"))
+
+ids = [f"{w}x{h}-tile{1 << t}-q{q / 256:.1f}" for w, h, t, q, _ in PICTURES]
+each_picture = pytest.mark.parametrize("number", range(len(PICTURES)), ids=ids)
+
+
+@pytest.fixture(scope="module")
+def model() -> SymbolModel:
+    return SymbolModel(synthetic_integers())
+
+
+# --- The format, with a synthetic model --------------------------------------------------------------------
+
+
+def test_the_golden_pictures_are_those_of_the_script() -> None:
+    assert [tuple(record["picture"]) for record in FORMAT] == list(PICTURES)
+
+
+@each_picture
+def test_fixed_symbols_give_exactly_these_bytes(number: int, model: SymbolModel) -> None:
+    record = FORMAT[number]
+    file = synthetic_container(model, header_of(PICTURES[number]))
+    assert [f"{tile.checksum:08x}" for tile in file.tiles] == record["tile_checksums"]
+    assert container.write(file).hex() == record["file"]
+
+
+@each_picture
+def test_these_bytes_give_exactly_the_symbols(number: int, model: SymbolModel) -> None:
+    record = FORMAT[number]
+    file = container.read(bytes.fromhex(record["file"]))
+    header = file.header
+    assert header == header_of(PICTURES[number])
+    grid = Grid(header.width, header.height, header.tile_log2)
+    z = np.full((*grid.cells, model.hyper), 99, np.int16)
+    y = np.full((*grid.latents, model.latents), 99, np.int16)
+    for area, tile in zip(grid.tiles(), file.tiles, strict=True):
+        coder = TileCoder(model, model.at(header.quality), area)
+        z[area.cells()], y[area.latents()] = coder.decode(tile)
+    expected_z, expected_y, _ = synthetic_symbols(model, header)
+    np.testing.assert_array_equal(z, expected_z)
+    np.testing.assert_array_equal(y, expected_y)
+    assert (symbols_crc(z), symbols_crc(y)) == (record["z"], record["y"])
+
+
+def reference_tile(file: Any, number: int, integers: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+    """One tile's symbols by docs/format.md in plain integers: z and y, [row][column][channel]."""
+    header = file.header
+    side = (1 << header.tile_log2) // 64
+    cell_rows, cell_columns = -(-header.height // 64), -(-header.width // 64)
+    top, left = (side * i for i in divmod(number, -(-cell_columns // side)))
+    rows, columns = min(side, cell_rows - top), min(side, cell_columns - left)
+    inside = [
+        (r, c)
+        for r in range(4 * rows)
+        for c in range(4 * columns)
+        if 16 * (r + 4 * top) < header.height and 16 * (c + 4 * left) < header.width
+    ]
+    levels = {
+        name: scale_reference.level(integers[name].tolist(), header.quality)
+        for name in ("scale_offset", "hyper_gain", "hyper_scale")
+    }
+    first_table = integers["first_table"].tolist()
+    flat = integers["frequencies"].tolist()
+    tables, at = [], 0
+    for radius in integers["radii"].tolist():
+        tables.append((radius, flat[at : at + 2 * radius + 2]))
+        at += 2 * radius + 2
+    network = scale_reference.ScaleReference(
+        {name.removeprefix("scales."): array for name, array in integers.items() if name.startswith("scales.")}
+    )
+
+    decoder = bitstream_reference.Decoder(file.tiles[number].streams[1])
+    hyper = len(levels["hyper_gain"])
+    index = [scale_reference.table(s, first_table, 0) for s in levels["hyper_scale"]]
+    found = iter(decoder.decode(index * (rows * columns), tables))
+    z = [[[next(found) for _ in range(hyper)] for _ in range(columns)] for _ in range(rows)]
+    assert decoder.empty
+
+    inputs = [
+        [[scale_reference.dequantised(k, g) for k, g in zip(v, levels["hyper_gain"], strict=True)] for v in line]
+        for line in z
+    ]
+    latents = len(levels["scale_offset"])
+    scales = [
+        [[s + o for s, o in zip(values, levels["scale_offset"], strict=True)] for values in line]
+        for line in network.first(inputs)
+    ]
+    y = [[[0] * latents for _ in range(4 * columns)] for _ in range(4 * rows)]
+    decoder = bitstream_reference.Decoder(file.tiles[number].streams[2])
+    for turn in (0, 1):
+        half = latents // 2
+        places = [
+            (r, c, channel)
+            for r, c in inside
+            for channel in (range(half) if (r + c + turn) % 2 == 0 else range(half, latents))
+        ]
+        if turn:
+            more = network.second(y, scales)
+            scales = [
+                [[a + b for a, b in zip(p, q, strict=True)] for p, q in zip(one, two, strict=True)]
+                for one, two in zip(scales, more, strict=True)
+            ]
+        index = [scale_reference.table(scales[r][c][channel], first_table, turn) for r, c, channel in places]
+        for (r, c, channel), symbol in zip(places, decoder.decode(index, tables), strict=True):
+            y[r][c][channel] = symbol
+    assert decoder.empty
+    return z, y
+
+
+@each_picture
+def test_a_decoder_written_from_the_specification_agrees(number: int, model: SymbolModel) -> None:
+    """docs/format.md alone, in plain Python integers, decodes the same symbols from the golden bytes."""
+    file = container.read(bytes.fromhex(FORMAT[number]["file"]))
+    header = file.header
+    expected_z, expected_y, _ = synthetic_symbols(model, header)
+    for tile, area in enumerate(Grid(header.width, header.height, header.tile_log2).tiles()):
+        z, y = reference_tile(file, tile, synthetic_integers())
+        np.testing.assert_array_equal(z, expected_z[area.cells()])
+        np.testing.assert_array_equal(y, expected_y[area.latents()])
+
+
+def test_the_golden_symbols_exercise_the_format() -> None:
+    """Escapes, symbols that are not coded, several tables, several tiles: else the bytes would prove little."""
+    model = SymbolModel(synthetic_integers())
+    skipped, escaped, used = 0, 0, set()
+    for picture in PICTURES:
+        for _, streams in synthetic_symbols(model, header_of(picture))[2]:
+            for passes in streams.values():
+                for symbols, index in passes:
+                    skipped += int((index < 0).sum())
+                    coded = index >= 0
+                    escaped += int((np.abs(symbols[coded]) > model.tables.radii[index[coded]]).sum())
+                    used |= set(index[coded].tolist())
+    assert skipped > 300
+    assert escaped > 100
+    assert len(used) > 40
+
+
+# --- The shipped model -------------------------------------------------------------------------------------
+
+RERUN = "the shipped model's weights have changed: run python tests/golden/make_golden.py and commit what it writes"
+
+
+def require_golden_weights() -> None:
+    card = find(SHIPPED["model"]).card
+    if card.hash != SHIPPED["hash"]:
+        pytest.fail(f"{RERUN} (golden {SHIPPED['hash']}, installed {card.hash})", pytrace=False)
+
+
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_a_shipped_file_decodes_to_the_golden_symbols(codec: Any, quality: int) -> None:
+    require_golden_weights()
+    file = container.read((HERE / f"medium-{quality}.gliss").read_bytes())
+    record = SHIPPED[str(quality)]
+    z, y = codec.decode_symbols(file)
+    assert (symbols_crc(z), symbols_crc(y)) == (record["z"], record["y"])
+    assert [f"{tile.checksum:08x}" for tile in file.tiles] == record["tile_checksums"]
+
+
+@pytest.mark.parametrize("quality", QUALITIES)
+@pytest.mark.parametrize("backend", ["codec", "onnx_codec"])
+def test_a_shipped_file_decodes_to_the_golden_pixels(
+    backend: str, quality: int, request: pytest.FixtureRequest
+) -> None:
+    require_golden_weights()
+    codec = request.getfixturevalue(backend)
+    pixels = codec.decode((HERE / f"medium-{quality}.gliss").read_bytes())
+    with Image.open(HERE / f"medium-{quality}.png") as picture:
+        expected = np.asarray(picture)
+    assert pixels.shape == expected.shape == scene().shape
+    difference = np.abs(pixels.astype(int) - expected)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.01
