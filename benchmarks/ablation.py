@@ -68,7 +68,7 @@ class Heads(nn.Module):
 
     def __init__(self, network: CodecNetwork) -> None:
         super().__init__()
-        self.scales = nn.ModuleDict({name: self._fresh(network.scales) for name in VARIANTS})
+        self.scales = nn.ModuleDict({f"{name}_scales": self._fresh(network.scales) for name in VARIANTS})
         self.context = FloatContext(network.config.latents)
 
     @staticmethod
@@ -82,7 +82,7 @@ class Heads(nn.Module):
 
     def forward(self, name: str, z: Tensor, offset: Tensor, symbols: Tensor, values: Tensor, gain: Tensor) -> Tensor:
         """Scales of both passes; ``symbols`` and ``values`` of the first pass, zero elsewhere."""
-        scales = self.scales[name]
+        scales = self.scales[f"{name}_scales"]
         assert isinstance(scales, ScaleNetwork)
         IntegerConv.exact = name in ("z", "symbols")
         first = scales.first(z) + offset
