@@ -251,3 +251,21 @@ def test_nothing_looks_further_than_the_halo() -> None:
     gap = (cut(pixels(window), inside, 64) - cut(pixels(slice(0, size)), keep, 64)).abs()
     assert gap.max() <= 1
     assert (gap > 0).float().mean() < 0.001
+
+
+def test_the_scale_network_is_exact_under_autocast() -> None:
+    """In bfloat16 the fixed-point numbers would not fit; the layers must leave autocast by themselves."""
+    torch.manual_seed(0)
+    network = ScaleNetwork(16, 8)
+    torch.nn.init.normal_(network.second_out.weight, std=0.1)
+    z = torch.randint(-900, 900, (1, 8, 2, 2)) / 32
+    magnitudes = torch.randint(0, 16, (1, 16, 8, 8)).float()
+    with torch.no_grad():
+        plain = network.first(z)
+        both = plain, network.second(magnitudes, plain)
+        with torch.autocast("cpu", torch.bfloat16):
+            first = network.first(z)
+            again = first, network.second(magnitudes, first)
+    for expected, found in zip(both, again, strict=True):
+        assert found.dtype == torch.float32
+        assert torch.equal(expected, found)

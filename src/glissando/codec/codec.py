@@ -147,7 +147,7 @@ class Codec:
     def encode_analysed(self, analysed: Analysed, quality: float) -> bytes:
         """The file of an analysed picture at one quality, 0 to 100."""
         units = check_quality(quality)
-        tiles = [coder.encode(passes) for coder, passes in self._quantised(analysed, units)]
+        tiles = self._each(lambda pair: pair[0].encode(pair[1]), self._quantised(analysed, units))
         grid = analysed.grid
         header = Header(grid.width, grid.height, units, analysed.grey, bytes.fromhex(self.card.hash), grid.tile_log2)
         return bitstream.container.write(bitstream.Container(header, analysed.boxes, tiles))

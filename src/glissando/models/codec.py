@@ -198,9 +198,10 @@ class CodecNetwork(nn.Module):
             coded = residual + torch.rand_like(residual) - 0.5 if noise else symbols
             return self.likelihood.bits(coded.float(), scale.float(), late).sum((1, 2, 3))
 
-        y = self.analysis(picture)
+        # Under autocast the networks answer in bfloat16; symbols and what they become are computed in float32.
+        y = self.analysis(picture).float()
         hyper_gain = self.hyper_gain(position)
-        z_residual = self.hyper_analysis(y) * torch.exp2(hyper_gain)
+        z_residual = self.hyper_analysis(y).float() * torch.exp2(hyper_gain)
         z_symbols = ste_round(z_residual)
         hyper_bits = bits(z_residual, z_symbols, self.hyper_scale(position))
         z = z_symbols * torch.exp2(-hyper_gain)
@@ -211,6 +212,7 @@ class CodecNetwork(nn.Module):
         mask = first_pass_mask(y.shape[1], y.shape[2], y.shape[3], y.device)
 
         first_scale = self.scales.first(z) + self.scale_offset(position)
+        first_means = first_means.float()
         first_residual = (y - first_means) * gain
         first_symbols = ste_round(first_residual)
         first_values = (first_means + first_symbols * inverse) * mask
@@ -218,7 +220,7 @@ class CodecNetwork(nn.Module):
         # What the second pass reads of the first is fixed by then: no gradient goes back through it.
         magnitudes = (first_symbols.abs() * mask).detach()
         second_scale = first_scale + self.scales.second(magnitudes, first_scale.detach())
-        second_means = self.context(features, first_values)
+        second_means = self.context(features, first_values).float()
         second_residual = (y - second_means) * gain
         second_symbols = ste_round(second_residual)
 

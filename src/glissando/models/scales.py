@@ -45,6 +45,11 @@ class IntegerConv(nn.Conv2d):
         self.bias_one = 1 << (WEIGHT_BITS + input_bits)  # a bias is added to products of weight and input
 
     def forward(self, input: Tensor) -> Tensor:
+        # bfloat16 holds 8 bits, float32 the 24 that the integers need (TF32 the 11 of each factor).
+        with torch.autocast(input.device.type, enabled=False):
+            return self._forward(input.float())
+
+    def _forward(self, input: Tensor) -> Tensor:
         assert self.bias is not None
         one = 1 << ACTIVATION_BITS
         if not self.exact:

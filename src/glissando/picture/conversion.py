@@ -1,0 +1,88 @@
+"""A Pillow image as a picture: refused, or converted with a note, wherever something would be lost."""
+
+from __future__ import annotations
+
+from typing import IO
+
+import numpy as np
+from PIL import Image
+
+from glissando.errors import PictureError
+
+from . import colour, depth, metadata, orientation
+from .picture import Picture
+from .pillow import damage, load_pixels
+
+__all__ = ["from_pillow"]
+
+_HINT = "use --convert (convert=True in Python)"
+
+
+def from_pillow(image: Image.Image, *, convert: bool, name: str, stream: IO[bytes] | None = None) -> Picture:
+    """Pixels, metadata and notes of an image whose header has been read.
+
+    Args:
+        stream: the file that the image comes from; without it, only what Pillow tells is known of its depth.
+    """
+    with damage(name):
+        return _from_pillow(image, convert, name, stream)
+
+
+def _from_pillow(image: Image.Image, convert: bool, name: str, stream: IO[bytes] | None) -> Picture:
+    obstacles, notes = _frames(image)
+    if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):
+        what = "floating-point" if image.mode == "F" else "32-bit"
+        raise PictureError(f"{name}: {what} samples, which have no agreed white; scale them to 8 bits first")
+    bits = depth.bits_per_sample(image, stream)
+    if bits > 8:
+        obstacles.append(f"{bits} bits per sample")
+        notes.append(f"{bits} bits per sample are scaled to 8")
+        if "transparency" in image.info:
+            raise PictureError(f"{name}: {bits} bits per sample with one transparent colour: not carried")
+    if image.mode == "CMYK":
+        obstacles.append("CMYK colours")
+    elif image.mode in ("LAB", "HSV", "YCbCr"):
+        obstacles.append(f"{image.mode} colours")
+        notes.append(f"{image.mode} colours are converted to RGB")
+    if obstacles and not convert:
+        raise PictureError(f"{name}: {' and '.join(obstacles)}: not carried yet; to convert, {_HINT}")
+
+    # What loading the pixels makes Pillow forget.
+    tiff_exif = metadata.exif_of_tiff(image) if image.format == "TIFF" else None
+    low = depth.low_bytes(image, stream) if bits > 8 and stream is not None else None
+    grey_alpha = depth.is_grey_alpha_16(image)
+
+    load_pixels(image)
+    icc, exif, xmp = metadata.blocks(image, tiff_exif)
+    if low is not None:
+        image = depth.merge_low_bytes(image, low)
+    elif image.mode.startswith("I"):
+        image = depth.eight_bits(image, bits)
+    if image.mode == "CMYK":
+        image, note = colour.rgb_of_cmyk(image, icc)
+        icc = None
+        notes.append(note)
+    image, blended = colour.opaque(image, grey_alpha)
+    if blended:
+        if not convert:
+            raise PictureError(f"{name}: transparency: not carried yet; to blend it over white, {_HINT}")
+        notes.append("transparency is blended over white")
+    if image.mode != "L":
+        image = image.convert("L" if image.mode == "1" else "RGB")
+
+    pixels, exif, xmp = orientation.upright(np.asarray(image), exif, xmp)
+    return Picture(np.ascontiguousarray(pixels), icc=icc, exif=exif, xmp=xmp, notes=tuple(notes))
+
+
+def _frames(image: Image.Image) -> tuple[list[str], list[str]]:
+    """The obstacles and the notes that pictures behind the first give rise to."""
+    frames = int(getattr(image, "n_frames", 1))
+    if frames <= 1:
+        return [], []
+    if image.format == "MPO":
+        # A photograph with a preview, a depth or gain map behind it, as many cameras and telephones write.
+        return [], [f"the first of the {frames} pictures in the file is kept (a multi-picture JPEG)"]
+    kind, file = ("pages", "multi-page") if image.format == "TIFF" else ("frames", "animated")
+    article = "a" if image.format == "TIFF" else "an"
+    obstacle = f"{frames} {kind} ({article} {file} {image.format or 'picture'})"
+    return [obstacle], [f"the first of {frames} {kind} is kept"]

@@ -1,0 +1,105 @@
+"""Picture files, recognised by how they begin and opened."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from typing import IO
+
+from PIL import Image
+
+from glissando.errors import PictureError
+
+from .conversion import from_pillow
+from .picture import MAX_PIXELS, Picture, check_size
+from .pillow import damage, load_plugin, without_limit
+
+__all__ = ["read_picture"]
+
+_SIGNATURES = {
+    "PNG": rb"\x89PNG\r\n\x1a\n",
+    "JPEG": rb"\xff\xd8\xff",
+    "WEBP": rb"RIFF....WEBP",
+    "AVIF": rb"....ftyp(avif|avis|mif1|msf1)",
+    "TIFF": rb"II[*+]\0|MM\0[*+]",
+    "BMP": rb"BM",
+    "GIF": rb"GIF8[79]a",
+    "PPM": rb"P[1-6f]\s|P[1-6]#",
+    "QOI": rb"qoif",
+    "JPEG2000": rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n",
+}
+
+
+def read_picture(
+    source: str | os.PathLike[str] | IO[bytes],
+    *,
+    convert: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    name: str | None = None,
+) -> Picture:
+    """Read a picture file: PNG, JPEG, WebP, AVIF, TIFF, BMP, GIF, JPEG 2000, PPM or QOI.
+
+    The EXIF orientation is applied to the pixels and the tag reset, so the picture is upright everywhere.
+    Fully opaque transparency is dropped and palettes are expanded: nothing is lost by either.
+
+    Args:
+        source: a path, or a file opened for reading bytes (it need not be seekable).
+        convert: convert what cannot be carried (transparency over white; 16 bits scaled to 8; CMYK to RGB;
+            the first frame of several) and say so in the picture's notes, instead of raising.
+        max_pixels: refuse more pixels than this, before any is decoded.
+        name: what messages call the file, instead of its own name.
+
+    Raises:
+        PictureError: not a picture, damaged, too large, or not to be carried without ``convert``; the message
+            begins with the file's name.
+        OSError: the file cannot be opened or read.
+    """
+    if isinstance(source, str | os.PathLike):
+        with open(source, "rb") as stream:
+            return _read(stream, name or os.fspath(source), convert, max_pixels)
+    if name is None:
+        name = getattr(source, "name", None)
+        name = name if isinstance(name, str) else "picture"
+    if not _seekable(source):
+        source = io.BytesIO(source.read())
+    return _read(source, name, convert, max_pixels)
+
+
+def _seekable(stream: IO[bytes]) -> bool:
+    try:
+        return stream.seekable()
+    except AttributeError:
+        return False
+
+
+def _read(stream: IO[bytes], name: str, convert: bool, max_pixels: int) -> Picture:
+    start = stream.tell()
+    head = stream.read(32)
+    stream.seek(start)
+    format = _recognise(head, name)
+    if start:  # Pillow reads from the beginning of a file
+        stream = io.BytesIO(stream.read())
+    load_plugin(format)
+    try:
+        with damage(name), without_limit():
+            image: Image.Image = Image.open(stream, formats=(format,))
+        with image:
+            check_size(image.width, image.height, max_pixels, name)
+            return from_pillow(image, convert=convert, name=name, stream=stream)
+    except MemoryError:
+        raise PictureError(f"{name}: too large for the memory of this machine") from None
+
+
+def _recognise(head: bytes, name: str) -> str:
+    """The format, in Pillow's words, of a file that begins like this."""
+    if not head:
+        raise PictureError(f"{name}: an empty file")
+    for format, pattern in _SIGNATURES.items():
+        if re.match(pattern, head, re.S):
+            return format
+    from glissando.bitstream.fields import SIGNATURE
+
+    if head.startswith(SIGNATURE):
+        raise PictureError(f"{name}: a compressed file already; use `glissando decode`")
+    raise PictureError(f"{name}: not a picture in a format that can be read")
