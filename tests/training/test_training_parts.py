@@ -23,7 +23,7 @@ from glissando.models import CodecNetwork, NetworkConfig  # noqa: E402
 from glissando.models.likelihood import Likelihood  # noqa: E402
 from glissando.training.data import Crops, load_tiles  # noqa: E402
 from glissando.training.export import TABLES, integer_arrays, probability_tables  # noqa: E402
-from glissando.training.initial import initialise_pca, step_of  # noqa: E402
+from glissando.training.initial import balance, initialise_pca, step_of  # noqa: E402
 from glissando.training.optimiser import Muon, build_optimisers, orthogonalise  # noqa: E402
 from glissando.training.recipe import Optimisation  # noqa: E402
 
@@ -345,3 +345,23 @@ def test_integers_that_overflow_are_named() -> None:
         network.scale_offset.table[0, 0] = float("nan")
     with pytest.raises(TrainingError, match="scale_offset"):
         integer_arrays(network)
+
+
+def test_balance_changes_no_result(pictures: torch.Tensor) -> None:
+    """Channels get more equal deviations; rates and reconstruction stay what they were."""
+    torch.manual_seed(0)
+    network = CodecNetwork(NetworkConfig(latents=64, hyper=16, levels=3, analysis_blocks=1, synthesis_blocks=1))
+    initialise_pca(network, pictures[:16], torch.tensor([0.0003, 0.008, 0.2]))
+    for parameter in network.parameters():  # nothing may be zero by luck
+        parameter.data.add_(0.01 * torch.randn_like(parameter))
+    quality = torch.tensor([5.0, 40.0, 95.0, 70.0])
+    with torch.no_grad():
+        before = network(pictures[:4], quality, noise=False)
+        spread = network.analysis(pictures[:4]).std((0, 2, 3))
+        balance(network, pictures[:4], 0.5, 0.25)
+        after = network(pictures[:4], quality, noise=False)
+        balanced = network.analysis(pictures[:4]).std((0, 2, 3))
+    torch.testing.assert_close(after.latent_bits, before.latent_bits, rtol=2e-3, atol=1.0)
+    torch.testing.assert_close(after.reconstruction, before.reconstruction, rtol=0, atol=2e-2)
+    assert float((after.reconstruction - before.reconstruction).abs().mean()) < 1e-3
+    assert balanced.log().std() < 0.8 * spread.log().std()

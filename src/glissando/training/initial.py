@@ -8,15 +8,16 @@ high-rate optimal steps. Before any training the network is a working transform 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from glissando.models import CodecNetwork
-from glissando.models.layers import Pointwise
+from glissando.models.layers import DepthConvBlock, Pointwise
 
-__all__ = ["initialise_pca", "step_of"]
+__all__ = ["balance", "initialise_pca", "step_of"]
 
 
 def step_of(lambdas: Tensor, latents: int) -> Tensor:
@@ -87,3 +88,67 @@ def initialise_pca(network: CodecNetwork, pictures: Tensor, lambdas: Tensor) -> 
     network.scale_offset.table.copy_((-step)[:, None].expand_as(network.scale_offset.table))
     assert network.scales.first_out.bias is not None
     network.scales.first_out.bias.copy_(torch.log2(deviation))
+
+
+@torch.no_grad()
+def balance(network: CodecNetwork, pictures: Tensor, trunk: float, latents: float) -> None:
+    """Give a network's channels more equal deviations, in place, without changing what it computes.
+
+    PCA leaves the trunk's channels with deviations 200 times apart, so that blocks see little but the mean of
+    each patch. Every channel is divided by its deviation to the power ``trunk`` or ``latents`` (0 leaves it,
+    1 whitens), and all that reads it multiplies. ``pictures`` (N, 3, S, S) in [0, 1], S a multiple of 64.
+    """
+    features: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        return lambda module, inputs, output: features.__setitem__(name, output)
+
+    n = network
+    watched = {"analysis": n.analysis.blocks, "latents": n.analysis, "synthesis": n.synthesis.up}
+    hooks = [module.register_forward_hook(keep(name)) for name, module in watched.items()]
+    n(pictures, torch.linspace(5, 95, len(pictures), device=pictures.device), noise=False)
+    for hook in hooks:
+        hook.remove()
+
+    def factors(name: str, power: float) -> Tensor:
+        deviation = features[name].float().std((0, 2, 3)).clamp_min(1e-4).log()
+        return torch.exp(power * (deviation - deviation.mean()))
+
+    def writes(layer: nn.Module, factor: Tensor) -> None:
+        assert isinstance(layer, nn.Conv2d)
+        assert layer.bias is not None
+        layer.weight.div_(factor[:, None, None, None])
+        layer.bias.div_(factor)
+
+    def reads(layer: nn.Module, factor: Tensor) -> None:
+        assert isinstance(layer, nn.Conv2d)
+        layer.weight[:, : len(factor)].mul_(factor[None, :, None, None])
+
+    def blocks(stack: nn.Sequential, factor: Tensor) -> None:
+        for block in stack:
+            assert isinstance(block, DepthConvBlock)
+            reads(block.enter, factor)
+            reads(block.widen, factor)
+            writes(block.leave, factor)
+            writes(block.narrow, factor)
+
+    a, y, s = factors("analysis", trunk), factors("latents", latents), factors("synthesis", trunk)
+    writes(n.analysis.enter, a)
+    blocks(n.analysis.blocks, a)
+    reads(n.analysis.down[1], a.repeat_interleave(4))
+    writes(n.analysis.down[1], y)
+    blocks(n.analysis.latent_blocks, y)
+    reads(n.hyper_analysis.enter, y)
+    n.gain.table.add_(y.log2())
+    n.inverse_gain.table.sub_(y.log2())
+    writes(n.first_means, y)
+    writes(n.context.out, y)
+    assert n.context.near.bias is not None
+    n.context.near.bias.div_(y)
+    reads(n.context.mix, y)
+    blocks(n.synthesis.latent_blocks, y)
+    reads(n.synthesis.up[0], y)
+    writes(n.synthesis.up[0], s.repeat_interleave(4))
+    n.synthesis_offset.table.div_(s)
+    blocks(n.synthesis.blocks, s)
+    reads(n.synthesis.leave, s)

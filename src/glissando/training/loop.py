@@ -22,7 +22,7 @@ from glissando.models import CodecNetwork
 from glissando.models.scales import IntegerConv
 
 from .data import Crops, Tiles, load_tiles
-from .initial import initialise_pca
+from .initial import balance, initialise_pca
 from .optimiser import build_optimisers
 from .recipe import Recipe, read_recipe
 
@@ -67,6 +67,7 @@ class Trainer:
         if recipe.run.initial == "pca":
             sample = Crops(tiles.training, 256, 256, torch.Generator().manual_seed(0)).next()
             initialise_pca(self.network, sample, self.lambdas)
+            balance(self.network, sample[:32], recipe.run.balance_trunk, recipe.run.balance_latents)
         self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = copy.deepcopy(self.network).requires_grad_(False)
         self.crops = Crops(

@@ -75,6 +75,8 @@ class Integers:
 class Run:
     seed: int = 1
     initial: str = "pca"  # or "random"
+    balance_trunk: float = 0.5  # after PCA, channels are divided by their deviation to this power
+    balance_latents: float = 0.25  # ... and latents to this one
     log_every: int = 50  # steps
     validate_every: int = 1000
     save_every: int = 500
