@@ -96,7 +96,7 @@ class Trainer:
         hyper_weight = min(1.0, 0.05 + self.progress.step / max(1, rate.hyper_warmup))
         bpp = (out.latent_bits + hyper_weight * out.hyper_bits) / pixels
         mse = (out.reconstruction.float() - picture).square().mean((1, 2, 3))
-        lambdas = rate.lambda_low * (rate.lambda_high / rate.lambda_low) ** (quality / 100)
+        lambdas = rate.lambda_of(quality)
         weight = (lambdas / math.sqrt(rate.lambda_low * rate.lambda_high)) ** -rate.balance
         return (weight * (bpp + lambdas * 255**2 * mse)).mean(), bpp.detach(), mse.detach()
 

@@ -8,12 +8,16 @@ import math
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from torch import Tensor
 
 from glissando.errors import RecipeError
 from glissando.models import NetworkConfig
 
 __all__ = ["Data", "Integers", "Optimisation", "Rate", "Recipe", "Run", "Schedule", "read_recipe"]
+
+Quality = TypeVar("Quality", float, Tensor)
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,10 @@ class Rate:
     # from the start they die out before anything has learnt to read them.
     hyper_warmup: int = 600
 
-    def lambda_of(self, quality: float) -> float:
+    def lambda_of(self, quality: Quality) -> Quality:
         """λ at a quality in [0, 100]."""
-        return float(self.lambda_low * (self.lambda_high / self.lambda_low) ** (quality / 100))
+        value: Quality = self.lambda_low * (self.lambda_high / self.lambda_low) ** (quality / 100)
+        return value
 
 
 @dataclass(frozen=True)
