@@ -66,6 +66,15 @@ def _training(monkeypatch, present=True):
     return calls
 
 
+def test_training_resumes_from_a_models_folder(invoke, monkeypatch):
+    calls = _training(monkeypatch)
+    Path("r.toml").write_text("")
+    Path("model").mkdir()
+    assert invoke("train", "r.toml", "--resume", "model").exit_code == 0
+    assert "model" in str(calls)
+    assert invoke("train", "r.toml", "--resume", "missing").exit_code == 2
+
+
 def test_train_and_export(invoke, monkeypatch):
     calls = _training(monkeypatch)
     Path("r.toml").write_text("")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from glissando.codec import codec as codec_module
 from glissando.codec.geometry import Grid, windows
 from glissando.codec.tiles import TileCoder
 from glissando.errors import CorruptError
+from glissando.runtime import Graph
 
 Pixels = NDArray[np.uint8]
 
@@ -267,3 +270,27 @@ def test_the_second_pass_reads_the_first_alone(coder: TileCoder) -> None:
 def test_float_gains_are_powers_of_two() -> None:
     row = np.array([-256, 0, 128, 512], np.int32)
     np.testing.assert_allclose(codec_module.octaves(row), [0.5, 1, 2**0.5, 4], rtol=1e-7)
+
+
+@pytest.mark.parametrize(("fast", "wanted"), [("bf16", "auto"), ("f32", "auto"), ("bf16", "f32"), ("bf16", "bf16")])
+def test_bfloat16_only_where_it_is_fast_and_not_seen(
+    monkeypatch: pytest.MonkeyPatch, picture: Pixels, fast: str, wanted: str
+) -> None:
+    used: set[tuple[str, str]] = set()
+    really_open = codec_module.open_graph
+
+    def open_graph(path: Path, *, precision: str, **options: Any) -> Graph:
+        used.add((path.stem, precision))
+        return really_open(path, precision="f32", **options)
+
+    monkeypatch.setattr(codec_module, "open_graph", open_graph)
+    monkeypatch.setattr(codec_module, "fast_precision", lambda engine: fast)
+    codec = glissando.open_model("medium", precision=wanted, threads=1)
+    top = codec.card.bf16_quality
+    for quality, low in ((top, True), (top + 1, False)):
+        used.clear()
+        codec.decode(codec.encode(picture, quality))
+        expected = wanted if wanted != "auto" else fast if low else "f32"
+        # The second quality finds a graph compiled where its precision is the same.
+        assert used == {(name, expected) for name in ("analysis", "quantise", "decode")} or (not low and not used)
+        assert low or used or wanted != "auto" or fast == "f32"

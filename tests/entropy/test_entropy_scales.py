@@ -16,6 +16,7 @@ from scale_reference import ScaleReference
 
 from glissando.entropy import ScaleNetwork
 from glissando.entropy.scales import LAYERS
+from glissando.entropy.scales import _product as product
 from glissando.errors import ModelMismatchError
 
 Arrays = dict[str, NDArray[Any]]
@@ -180,3 +181,12 @@ def test_threads_and_summation_order_do_not_matter() -> None:
 
     results = {run("1"), run("2"), run("4"), run("1", "Prescott")}
     assert len(results) == 1
+
+
+@given(rows=st.integers(0, 70), inputs=st.sampled_from([1, 64, 1152, 3000]), outputs=st.sampled_from([1, 96, 256]))
+@settings(deadline=None, max_examples=60)
+def test_a_product_in_pieces_is_the_product(rows: int, inputs: int, outputs: int) -> None:
+    random = np.random.default_rng(rows)
+    x = random.integers(-15, 16, (rows, inputs)).astype(np.float32)
+    weight = random.integers(-127, 128, (inputs, outputs)).astype(np.float32)
+    np.testing.assert_array_equal(product(x, weight), x.astype(np.int64) @ weight.astype(np.int64))

@@ -269,3 +269,17 @@ def test_the_scale_network_is_exact_under_autocast() -> None:
     for expected, found in zip(both, again, strict=True):
         assert found.dtype == torch.float32
         assert torch.equal(expected, found)
+
+
+def test_sums_stay_in_float32_under_autocast() -> None:
+    """Products may be bfloat16, but not what is added up into latents and pixels, nor what is written last."""
+    network, picture = CodecNetwork(NetworkConfig(width=16, latents=16, hyper=8)), torch.rand(1, 3, 64, 64)
+    layer = Pointwise(8, 8, exact=True)
+    x = torch.rand(1, 8, 4, 4)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        exact = layer(x)
+        assert Pointwise(8, 8)(x).dtype == torch.bfloat16
+        latents = network.analysis(picture)
+        out = network(picture, torch.tensor([50.0]))
+    assert exact.dtype == latents.dtype == out.reconstruction.dtype == torch.float32
+    torch.testing.assert_close(exact, torch.nn.functional.conv2d(x, layer.weight, layer.bias), rtol=1e-5, atol=1e-6)

@@ -13,7 +13,7 @@ import pytest
 
 import glissando
 from glissando.errors import BackendError, InputError
-from glissando.runtime import choose_engine, open_graph
+from glissando.runtime import choose_engine, fast_precision, open_graph
 from glissando.zoo import find
 
 EVEN = np.ones((1, 4, 4, 1), np.float32)
@@ -134,3 +134,11 @@ def test_a_damaged_graph_is_a_backend_error(backend: str, damage: str, tmp_path:
         path.write_bytes({"empty": b"", "rubbish": b"\xff" * 1000, "cut": content[: len(content) // 2]}[damage])
     with pytest.raises(BackendError, match=r"analysis\.onnx"):
         open_graph(path, backend=backend, threads=1)
+
+
+def test_the_fast_precision_is_one_that_the_engine_takes() -> None:
+    assert fast_precision("onnxruntime") == "f32"
+    pytest.importorskip("openvino")
+    found = fast_precision("openvino")
+    assert found in ("f32", "bf16")
+    open_graph(analysis(), backend="openvino", precision=found, threads=1)(pixels=pixels())

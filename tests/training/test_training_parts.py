@@ -275,10 +275,12 @@ def test_every_parameter_has_one_optimiser() -> None:
     assert any(isinstance(o, Muon) for o in build_optimisers(network, Optimisation(kind="muon")))
 
 
-def test_muon_learns_a_matrix() -> None:
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_muon_learns_a_matrix(precision: torch.dtype) -> None:
     torch.manual_seed(0)
     layer, goal = torch.nn.Conv2d(6, 5, 1, bias=False), torch.randn(5, 6, 1, 1)
     optimiser = Muon(layer.parameters(), lr=0.05)
+    optimiser.precision = precision
     before = float((layer.weight.detach() - goal).square().sum())
     for _ in range(200):
         optimiser.zero_grad()

@@ -6,16 +6,11 @@ works through them.
 
 from __future__ import annotations
 
-import os
-
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line; the entry point of ``glissando`` and of ``python -m glissando``."""
-    # Before NumPy is loaded: the codec's matrix products are small, and idle BLAS threads spin on the cores that
-    # the inference engine needs.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from glissando.cli.app import app
 
     app(prog_name="glissando")

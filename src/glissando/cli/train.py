@@ -36,7 +36,7 @@ def train(
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="CKPT", exists=True, dir_okay=False, help="Go on from this checkpoint."),
+        typer.Option(metavar="CKPT", exists=True, help="Go on from this checkpoint, or from a model's folder."),
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(min=0, metavar="M", help="Plan the training to end after M minutes.")

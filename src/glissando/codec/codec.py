@@ -20,7 +20,7 @@ from glissando.bitstream import DEFAULT_LIMITS, Header
 from glissando.entropy import quality_units
 from glissando.errors import CorruptError, InputError, ModelMismatchError, UnknownModelError
 from glissando.picture import Picture, as_picture
-from glissando.runtime import Graph, choose_engine, open_graph
+from glissando.runtime import Graph, choose_engine, fast_precision, open_graph
 from glissando.zoo import Card, Model
 
 from .geometry import CELL, PER_CELL, Grid, checkerboard, windows
@@ -62,11 +62,13 @@ class Codec:
     def __init__(
         self, model: Model, *, backend: str = "auto", precision: str = "auto", threads: int | None = None
     ) -> None:
-        choose_engine(backend, precision, threads)  # what is wrong with them shows now, not at the first picture
+        # What is wrong with the options shows now, not at the first picture.
+        self._engine = choose_engine(backend, precision, threads)
         self._model = model
-        self._options: dict[str, Any] = {"backend": backend, "precision": precision, "threads": threads}
+        self._wanted_precision = precision
+        self._options: dict[str, Any] = {"backend": self._engine, "threads": threads}
         self._symbols = SymbolModel(model.integers)
-        self._graphs: dict[str, Future[Graph]] = {}
+        self._graphs: dict[tuple[str, str], Future[Graph]] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="glissando")
 
@@ -78,21 +80,27 @@ class Codec:
     def card(self) -> Card:
         return self._model.card
 
-    def _prepare(self, name: str) -> Future[Graph]:
+    @cached_property
+    def _fast_precision(self) -> str:
+        return fast_precision(self._engine)
+
+    def _precision(self, quality: float) -> str:
+        """What the transforms compute in: bfloat16 only where it is fast and its rounding is not seen."""
+        if self._wanted_precision != "auto":
+            return self._wanted_precision
+        return self._fast_precision if quality <= self._model.card.bf16_quality else "f32"
+
+    def _prepare(self, name: str, precision: str) -> Future[Graph]:
         """Compile a graph in the background, once; its future is kept."""
         with self._lock:
-            if name not in self._graphs:
-                self._graphs[name] = self._pool.submit(self._open, name)
-            return self._graphs[name]
+            if (name, precision) not in self._graphs:
+                self._graphs[name, precision] = self._pool.submit(self._open, name, precision)
+            return self._graphs[name, precision]
 
-    def _open(self, name: str) -> Graph:
+    def _open(self, name: str, precision: str) -> Graph:
         if name == "analysis":
             self._model.check_encoder()
-        return open_graph(self._model.graph(name), **self._options)
-
-    def _run(self, name: str, **inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        """Run the graph ``name``: "analysis", "quantise" or "decode"."""
-        return self._prepare(name).result()(**inputs)
+        return open_graph(self._model.graph(name), precision=precision, **self._options)
 
     @cached_property
     def _vectors(self) -> dict[str, NDArray[np.float32]]:
@@ -121,12 +129,17 @@ class Codec:
         any real number; stored in steps of 1/256. Raises InputError for anything else.
         """
         units = check_quality(quality)
-        return self.encode_analysed(self.analyse(picture), units / 256)
+        return self.encode_analysed(self.analyse(picture, units / 256), units / 256)
 
-    def analyse(self, picture: PictureLike) -> Analysed:
-        """Latents of a picture: the costly half of encoding, which does not depend on the quality."""
+    def analyse(self, picture: PictureLike, quality: float = 100.0) -> Analysed:
+        """Latents of a picture: the costly half of encoding, which does not depend on the quality.
+
+        ``quality`` is the highest that the latents will be coded at; low ones may be computed in bfloat16.
+        """
         source = as_picture(picture)
-        self._prepare("quantise")  # while the analysis runs
+        precision = self._precision(quality)
+        self._prepare("quantise", precision)  # while the analysis runs
+        analysis = self._prepare("analysis", precision).result()
         pixels, grey = source.pixels, source.pixels.ndim == 2
         height, width = pixels.shape[:2]
         grid = Grid(width, height, TILE_LOG2)
@@ -134,7 +147,7 @@ class Codec:
         y = np.empty((*grid.latents, self._symbols.latents), np.float32)
         z = np.empty((rows, columns, self._symbols.hyper), np.float32)
         for window in windows((rows, columns), WINDOW, self._halo):
-            part_y, part_z = self._run("analysis", pixels=_padded(pixels, *window.outer(CELL)))
+            part_y, part_z = analysis(pixels=_padded(pixels, *window.outer(CELL)))
             y[window.inner(PER_CELL)] = part_y[0][window.kept(PER_CELL)]
             z[window.inner(1)] = part_z[0][window.kept(1)]
         boxes = {BOXES[key]: value for key in BOXES if (value := getattr(source, key)) is not None}
@@ -154,7 +167,8 @@ class Codec:
 
     def ideal_bits(self, picture: PictureLike, quality: float) -> float:
         """Cross-entropy in bits of the picture's symbols under the model's integer tables."""
-        passes = (p for _, p in self._quantised(self.analyse(picture), check_quality(quality)))
+        units = check_quality(quality)
+        passes = (p for _, p in self._quantised(self.analyse(picture, units / 256), units))
         parts = (part for streams in passes for stream in streams.values() for part in stream)
         return float(sum(self._symbols.tables.ideal_bits(symbols, index) for symbols, index in parts))
 
@@ -185,10 +199,10 @@ class Codec:
         scales = self._each(prepare, coders)
         y = np.empty(analysed.y.shape, np.int16)
         z_values = self._hyper_values(z, rates.hyper_gain)
+        quantise = self._prepare("quantise", self._precision(units / 256)).result()
         for window in windows(grid.cells, WINDOW, self._halo):
             inside, cells = window.outer(PER_CELL), window.outer(1)
-            (symbols,) = self._run(
-                "quantise",
+            (symbols,) = quantise(
                 y=analysed.y[inside][None],
                 z=z_values[cells][None],
                 gain=gain[inside][None],
@@ -224,7 +238,7 @@ class Codec:
                 f"the file was made with model {header.model_hash.hex()}, this is {self.name} ({self.card.hash}); "
                 "glissando.decode finds the right one"
             )
-        self._prepare("decode")  # while the symbols are decoded
+        self._prepare("decode", self._precision(header.quality / 256))  # while the symbols are decoded
         z, y = self.decode_symbols(container)
         pixels = self._synthesise(z, y, header)
         icc, exif, xmp = (container.boxes.get(name) for name in BOXES.values())
@@ -260,11 +274,11 @@ class Codec:
         inverse = octaves(rates.inverse_gain)
         z_values = self._hyper_values(z, rates.hyper_gain)
         vectors = {name: self._vector(name, units) for name in VECTORS}
+        decode = self._prepare("decode", self._precision(units / 256)).result()
         out = np.empty((header.height, header.width, 3), np.uint8)
         for window in windows(z.shape[:2], WINDOW, self._halo):
             inside = window.outer(PER_CELL)
-            (pixels,) = self._run(
-                "decode",
+            (pixels,) = decode(
                 residual=np.multiply(y[inside], inverse, dtype=np.float32)[None],
                 z=z_values[window.outer(1)][None],
                 even=_even(inside),

@@ -25,6 +25,7 @@ __all__ = ["LAYERS", "ScaleNetwork"]
 LAYERS = ("z_mix", "z_up", "mid_mix", "mid_up", "first_out", "near", "second_mix", "second_out")
 _TO_GAIN = GAIN_BITS - ACTIVATION_BITS  # 1/32 octave → 1/256 octave
 _ROWS_AT_ONCE = 8
+_ONE_THREAD = 1 << 18  # multiply-adds of the largest product that OpenBLAS keeps to the calling thread
 _NEAR_SHIFT = WEIGHT_BITS - ACTIVATION_BITS  # the depthwise layer reads plain magnitudes, not 1/32ths
 
 Float = NDArray[np.float32]
@@ -44,13 +45,29 @@ class _Dense:
         h, w, _ = x.shape
         if self.kernel > 1:
             x = _neighbourhoods(x, self.kernel)
-        y: Float = x.reshape(h * w, -1) @ self.weight
+        y = _product(x.reshape(h * w, -1), self.weight)
         y += self.bias  # includes the half that makes the floor a rounding
         y *= 1.0 / (1 << WEIGHT_BITS)  # a power of two: exact
         np.floor(y, out=y)
         if self.relu:
             np.clip(y, 0, ACTIVATION_MAX, out=y)
         return y.reshape(h, w, -1)
+
+
+def _product(x: Float, weight: Float) -> Float:
+    """x (n, inputs) @ weight (inputs, outputs), a few rows at a time.
+
+    A larger product would start BLAS threads, which then spin on the cores that the inference engine and the
+    other tiles need: at these sizes that costs more than the threads win.
+    """
+    rows = max(1, _ONE_THREAD // weight.size)
+    rows = 1 << (rows.bit_length() - 1)  # kernels like powers of two
+    whole = len(x) // rows * rows
+    out = np.empty((len(x), weight.shape[1]), np.float32)
+    np.matmul(x[:whole].reshape(-1, rows, len(weight)), weight, out=out[:whole].reshape(-1, rows, weight.shape[1]))
+    if whole < len(x):
+        np.matmul(x[whole:], weight, out=out[whole:])
+    return out
 
 
 def _neighbourhoods(x: Float, kernel: int) -> Float:

@@ -80,7 +80,9 @@ class Analysis(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.latent_blocks(self.down(self.blocks(self.enter(self.patch(x - 0.5)))))
+        # Under autocast the blocks' products are bfloat16; the sum that they add to stays float32.
+        x = self.blocks(self.enter(self.patch(x - 0.5)).float())
+        out: Tensor = self.latent_blocks(self.down(x).float())
         return out
 
 
@@ -94,11 +96,11 @@ class Synthesis(nn.Module):
         )
         self.up = Upshuffle(c.latents, c.width)
         self.blocks = nn.Sequential(*(DepthConvBlock(c.width, c.ratio) for _ in range(c.synthesis_blocks)))
-        self.leave = Pointwise(c.width, 192)
+        self.leave = Pointwise(c.width, 192, exact=True)
         self.patch = nn.PixelShuffle(8)
 
     def forward(self, y: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
-        x = self.up(self.latent_blocks(y)) * factor + offset
+        x = self.up(self.latent_blocks(y)).float() * factor + offset
         out: Tensor = self.patch(self.leave(self.blocks(x))) + 0.5
         return out
 
@@ -144,7 +146,7 @@ class SpatialContext(nn.Module):
         self.near = nn.Conv2d(c.latents, c.latents, 5, padding=2, groups=c.latents)
         self.mix = Pointwise(c.latents + c.means_width, c.context_width)
         self.depthwise = nn.Conv2d(c.context_width, c.context_width, 3, padding=1, groups=c.context_width)
-        self.out = Pointwise(c.context_width, c.latents)
+        self.out = Pointwise(c.context_width, c.latents, exact=True)
 
     def forward(self, features: Tensor, values: Tensor) -> Tensor:
         x = F.relu(self.mix(torch.cat([self.near(values), features], 1)))
@@ -162,7 +164,7 @@ class CodecNetwork(nn.Module):
         self.synthesis = Synthesis(c)
         self.hyper_analysis = HyperAnalysis(c)
         self.hyper_synthesis = HyperSynthesis(c)
-        self.first_means = Pointwise(c.means_width, c.latents)
+        self.first_means = Pointwise(c.means_width, c.latents, exact=True)
         self.context = SpatialContext(c)
         self.scales = ScaleNetwork(c.latents, c.hyper)
         self.likelihood = Likelihood()

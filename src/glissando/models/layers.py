@@ -28,12 +28,22 @@ class Pointwise(nn.Conv2d):
 
     On a CPU the convolution's backward pass is about a fifth slower than the same matrix product on the
     channels-last view; an exported graph keeps the convolution, which inference engines fuse better.
+
+    ``exact`` keeps it in float32 under autocast: where a sum that has to be exact is written (pixels,
+    latents), bfloat16's 8 bits would add noise that the trained model then expects.
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, *, exact: bool = False) -> None:
         super().__init__(inputs, outputs, 1)
+        self.exact = exact
 
     def forward(self, input: Tensor) -> Tensor:
+        if self.exact and torch.is_autocast_enabled(input.device.type):
+            with torch.autocast(input.device.type, enabled=False):
+                return self._forward(input.float())
+        return self._forward(input)
+
+    def _forward(self, input: Tensor) -> Tensor:
         if input.device.type != "cpu" or torch.compiler.is_exporting():
             return super().forward(input)
         out: Tensor = F.linear(input.permute(0, 2, 3, 1), self.weight[:, :, 0, 0], self.bias).permute(0, 3, 1, 2)

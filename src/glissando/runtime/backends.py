@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from glissando.errors import BackendError, InputError
 
-__all__ = ["BACKENDS", "PRECISIONS", "Graph", "choose_engine", "open_graph"]
+__all__ = ["BACKENDS", "PRECISIONS", "Graph", "choose_engine", "fast_precision", "open_graph"]
 
 Array = NDArray[Any]
 BACKENDS = ("auto", "openvino", "onnxruntime")
@@ -37,18 +37,23 @@ class _OpenVino:
     _core: Any = None
     _lock = threading.Lock()
 
-    def __init__(self, path: Path, precision: str, threads: int | None) -> None:
+    @classmethod
+    def core(cls) -> Any:
         import openvino
 
-        with self._lock:
+        with cls._lock:
             if _OpenVino._core is None:
                 _OpenVino._core = openvino.Core()
+            return _OpenVino._core
+
+    def __init__(self, path: Path, precision: str, threads: int | None) -> None:
+        core = self.core()
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if precision != "auto":
             options["INFERENCE_PRECISION_HINT"] = precision
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
-        self._model = _OpenVino._core.compile_model(_OpenVino._core.read_model(path), "CPU", options)
+        self._model = core.compile_model(core.read_model(path), "CPU", options)
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def __call__(self, **inputs: Array) -> tuple[Array, ...]:
@@ -99,6 +104,16 @@ def choose_engine(backend: str, precision: str, threads: int | None) -> str:
     if found is None:
         raise BackendError(f"no inference engine is installed; pip install {' or '.join(wanted)}")
     return found
+
+
+def fast_precision(engine: str) -> str:
+    """ "bf16" where ``engine``, as ``choose_engine`` names it, computes natively in it on this machine, else "f32"."""
+    if engine != "openvino":
+        return "f32"
+    try:
+        return "bf16" if "BF16" in _OpenVino.core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+    except Exception as error:  # engines raise their own kinds
+        raise BackendError(f"{engine} does not start: {error}") from error
 
 
 def open_graph(path: Path, *, backend: str = "auto", precision: str = "auto", threads: int | None = None) -> Graph:

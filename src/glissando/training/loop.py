@@ -23,7 +23,7 @@ from glissando.models.scales import IntegerConv
 
 from .data import Crops, Tiles, load_tiles
 from .initial import balance, initialise_pca
-from .optimiser import build_optimisers
+from .optimiser import Muon, build_optimisers
 from .recipe import Recipe, read_recipe
 
 __all__ = ["Trainer", "run"]
@@ -189,6 +189,9 @@ class Trainer:
         self.generator.set_state(before[0])
         self._set_noise_state(before[1])
         self.autocast = min(times, key=lambda key: times[key])
+        for optimiser in self.optimisers:
+            if isinstance(optimiser, Muon):
+                optimiser.precision = torch.bfloat16 if self.autocast else torch.float32
         return times[self.autocast]
 
     # Checkpoints ------------------------------------------------------------------------------------

@@ -35,10 +35,15 @@ def orthogonalise(matrix: Tensor, iterations: int = 5) -> Tensor:
 
 
 class Muon(Optimizer):
-    """Orthogonalised Nesterov momentum for weights of shape (out, in, 1, 1)."""
+    """Orthogonalised Nesterov momentum for weights of shape (out, in, 1, 1).
+
+    ``precision`` is what the iteration computes in: bfloat16 does where the machine is fast at it, since
+    the result only has to be roughly orthogonal. Weights and momenta keep theirs.
+    """
 
     def __init__(self, params: ParamsT, lr: float, momentum: float = 0.95) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum})
+        self.precision = torch.float32
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -52,9 +57,9 @@ class Muon(Optimizer):
                     state["momentum"] = torch.zeros_like(gradient)
                 velocity = state["momentum"]
                 velocity.lerp_(gradient, 1 - group["momentum"])
-                update = orthogonalise(gradient.lerp(velocity, group["momentum"]))
+                update = orthogonalise(gradient.lerp(velocity, group["momentum"]).to(self.precision))
                 rows, columns = update.shape
-                p.sub_(update.view_as(p), alpha=group["lr"] * max(1.0, rows / columns) ** 0.5)
+                p.sub_(update.to(p.dtype).view_as(p), alpha=group["lr"] * max(1.0, rows / columns) ** 0.5)
 
 
 def build_optimisers(network: nn.Module, settings: Optimisation) -> list[Optimizer]:
