@@ -191,7 +191,7 @@ def test_a_resumed_training_is_the_uninterrupted_one(tiles: Tiles, tmp_path: Pat
     torch.rand(17)  # whatever else has drawn random numbers since
     second.resume(tmp_path / "a.pt")
     second.choose_precision()
-    second.autocast = False
+    second.use_bfloat16(False)
     found += [numbers(second, factor) for factor in factors[2:]]
     assert found == expected
     assert second.progress.step == 5

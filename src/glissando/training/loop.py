@@ -188,11 +188,15 @@ class Trainer:
         self.network.zero_grad(set_to_none=True)
         self.generator.set_state(before[0])
         self._set_noise_state(before[1])
-        self.autocast = min(times, key=lambda key: times[key])
+        self.use_bfloat16(min(times, key=lambda key: times[key]))
+        return times[self.autocast]
+
+    def use_bfloat16(self, wanted: bool) -> None:
+        """Matrix products of the networks and of Muon in bfloat16 or in float32; weights stay float32."""
+        self.autocast = wanted
         for optimiser in self.optimisers:
             if isinstance(optimiser, Muon):
-                optimiser.precision = torch.bfloat16 if self.autocast else torch.float32
-        return times[self.autocast]
+                optimiser.precision = torch.bfloat16 if wanted else torch.float32
 
     # Checkpoints ------------------------------------------------------------------------------------
 
