@@ -9,14 +9,12 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from glissando.errors import BenchmarkError
+
 __all__ = ["Api", "BenchmarkError", "Card", "Codec", "Info", "Pixels", "load_api"]
 
 Pixels = NDArray[np.uint8]
 """RGB picture, height x width x 3, 0…255."""
-
-
-class BenchmarkError(Exception):
-    """A benchmark cannot be run as asked: missing data, a missing engine, impossible arguments."""
 
 
 class Card(Protocol):
@@ -62,10 +60,10 @@ class Api(Protocol):
     def probe(self, data: bytes, /) -> Info: ...
 
 
-def load_api() -> Api:
-    """The installed package. Raises BenchmarkError where it is missing or incomplete."""
+def load_api(name: str = "glissando") -> Api:
+    """The installed package, or another module that offers the same. Raises BenchmarkError where it is incomplete."""
     try:
-        module = importlib.import_module("glissando")
+        module = importlib.import_module(name)
         for function in ("open_model", "probe"):
             getattr(module, function)
     except (ImportError, AttributeError) as error:

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from glissando.bench.bdrate import Curve
+
 from .api import BenchmarkError, Pixels
-from .bdrate import Curve
 
 __all__ = ["KODAK_COUNT", "Picture", "data_folder", "load_pictures", "load_reference", "reference_file"]
 

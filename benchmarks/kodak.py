@@ -23,13 +23,13 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from glissando.bench.bdrate import METHOD, Curve, bd_rate
+from glissando.bench.machine import Machine, default_threads, package_versions
 from glissando.errors import BackendError, GlissandoError
 
 from . import determinism, footprint, measures, rd
 from .api import Api, BenchmarkError, Codec, load_api
-from .bdrate import METHOD, Curve, bd_rate
 from .data import Picture, data_folder, load_pictures, load_reference, reference_file
-from .machine import Machine, default_threads, package_versions
 from .measures import METHOD_WORDS, Measure
 from .peers import AVIF, PEERS
 from .report import print_report

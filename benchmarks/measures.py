@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from glissando.bench.bdrate import METHOD, Curve, bd_rate
+from glissando.bench.machine import Machine
+
 from .api import BenchmarkError
-from .bdrate import METHOD, Curve, bd_rate
 from .data import KODAK_COUNT
 from .determinism import Comparison
 from .footprint import Cold, Size
-from .machine import Machine
 from .peers import AVIF, JPEG, WEBP
 from .rd import Continuity, Means, Overhead
 from .speed import Speed

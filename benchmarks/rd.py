@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from glissando.bench.bdrate import Curve
+
 from .api import Api, BenchmarkError, Codec
-from .bdrate import Curve
 from .data import Picture
 from .metrics import bits_per_pixel, largest_drop, psnr
 from .peers import Peer

@@ -180,7 +180,14 @@ def child_environment() -> dict[str, str]:
 
 
 def speed_in_fresh_process(
-    data: Path, model: str, backend: str, precision: str, threads: int, pictures: int, rounds: int
+    data: Path,
+    model: str,
+    backend: str,
+    precision: str,
+    threads: int,
+    pictures: int,
+    rounds: int,
+    api: str = "glissando",
 ) -> Speed:
     """`measure_speed` in a child whose NumPy, codec and AVIF all use `threads` threads."""
     environment = child_environment()
@@ -188,7 +195,7 @@ def speed_in_fresh_process(
         environment[name] = str(threads)
     command = [sys.executable, "-m", "benchmarks.speed", "--data", str(data.resolve()), "--model", model]
     command += ["--backend", backend, "--precision", precision, "--threads", str(threads)]
-    command += ["--pictures", str(pictures), "--rounds", str(rounds)]
+    command += ["--pictures", str(pictures), "--rounds", str(rounds), "--api", api]
     child = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if child.returncode != 0:
         raise BenchmarkError(f"the speed measurement failed (exit code {child.returncode}); see above")
@@ -206,9 +213,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--pictures", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--api", default="glissando", help="module with open_model and probe")
     given = parser.parse_args(arguments)
     try:
-        codec = load_api().open_model(
+        codec = load_api(given.api).open_model(
             given.model, backend=given.backend, precision=given.precision, threads=given.threads
         )
         speed = measure_speed(

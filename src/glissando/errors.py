@@ -13,8 +13,10 @@
     │   ├── UnknownModelError         no model of that name, or of the file's hash, is installed
     │   ├── ModelMismatchError        the model's files are not the ones their card describes
     │   └── BackendError              no inference engine, or one that failed
-    └── TrainingError                 a recipe, a checkpoint or a data set that cannot be used
-        └── RecipeError (ValueError)  an unknown or impossible key in a recipe
+    ├── TrainingError                 a recipe, a checkpoint or a data set that cannot be used
+    │   └── RecipeError (ValueError)  an unknown or impossible key in a recipe
+    └── BenchmarkError                a comparison that cannot be run, or results that cannot be read
+        └── CodecUnavailableError     a codec or a metric of a comparison that is not installed
 
 ``except GlissandoError`` catches all of them and nothing else.
 """
@@ -23,6 +25,8 @@ from __future__ import annotations
 
 __all__ = [
     "BackendError",
+    "BenchmarkError",
+    "CodecUnavailableError",
     "CorruptError",
     "FormatError",
     "GlissandoError",
@@ -98,3 +102,11 @@ class TrainingError(GlissandoError):
 
 class RecipeError(TrainingError, ValueError):
     """An unknown key or an impossible value in a training recipe."""
+
+
+class BenchmarkError(GlissandoError):
+    """A comparison cannot be run as asked, or its results cannot be read."""
+
+
+class CodecUnavailableError(BenchmarkError):
+    """A codec or a metric that takes part in comparisons is not installed here."""

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.api import BenchmarkError
-from benchmarks.bdrate import Curve, Method, bd_rate
 from benchmarks.data import load_reference
+from glissando.bench.bdrate import Curve, Method, bd_rate
 
 CURVE = Curve.of("a", [(0.1, 26.0), (0.2, 28.5), (0.5, 32.1), (1.0, 35.3), (2.0, 39.0)])
 METHODS: tuple[Method, ...] = ("pchip", "akima")
@@ -20,7 +20,7 @@ METHODS: tuple[Method, ...] = ("pchip", "akima")
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("factor", "percent"), [(1.0, 0.0), (0.5, -50.0), (2.0, 100.0), (0.88, -12.0)])
 def test_scaled_rate(method: Method, factor: float, percent: float) -> None:
-    scaled = Curve.of("b", [(factor * b, p) for b, p in zip(CURVE.bpp, CURVE.psnr, strict=True)])
+    scaled = Curve.of("b", [(factor * b, p) for b, p in zip(CURVE.bpp, CURVE.score, strict=True)])
     result = bd_rate(CURVE, scaled, method)
     assert result.percent == pytest.approx(percent, abs=1e-6)
     assert (result.low, result.high) == (26.0, 39.0)
@@ -37,7 +37,7 @@ def test_only_the_overlap_counts() -> None:
 
 
 def test_points_may_come_in_any_order() -> None:
-    pairs = list(zip(CURVE.bpp, CURVE.psnr, strict=True))
+    pairs = list(zip(CURVE.bpp, CURVE.score, strict=True))
     assert Curve.of("a", reversed(pairs)) == CURVE
 
 
@@ -56,7 +56,7 @@ def test_impossible_curves(points: list[tuple[float, float]], words: str) -> Non
 
 
 def test_no_overlap() -> None:
-    with pytest.raises(BenchmarkError, match="share no PSNR"):
+    with pytest.raises(BenchmarkError, match="share no range"):
         bd_rate(CURVE, Curve.of("high", [(3.0, 40.0), (4.0, 42.0)]))
 
 
@@ -84,10 +84,10 @@ def pchip(x: NDArray[np.float64], y: NDArray[np.float64], at: NDArray[np.float64
 
 def independent_bd_rate(anchor: Curve, curve: Curve) -> float:
     """Percent: midpoint rule over the overlap, natural logarithms."""
-    low, high = max(anchor.psnr[0], curve.psnr[0]), min(anchor.psnr[-1], curve.psnr[-1])
+    low, high = max(anchor.score[0], curve.score[0]), min(anchor.score[-1], curve.score[-1])
     at = low + (high - low) * (np.arange(100_000) + 0.5) / 100_000
-    a = pchip(np.array(anchor.psnr), np.log(np.array(anchor.bpp)), at)
-    b = pchip(np.array(curve.psnr), np.log(np.array(curve.bpp)), at)
+    a = pchip(np.array(anchor.score), np.log(np.array(anchor.bpp)), at)
+    b = pchip(np.array(curve.score), np.log(np.array(curve.bpp)), at)
     return 100.0 * float(np.expm1(np.mean(b - a)))
 
 
@@ -119,3 +119,20 @@ def test_published_order(published: dict[str, Curve]) -> None:
     names = ["VTM", "AV1", "BPG-444-x265-ycbcr", "JPEG2000", "JPEG"]
     rates = [bd_rate(published["JPEG"], published[name]).percent for name in names]
     assert rates == sorted(rates)
+
+
+def test_points_that_a_smaller_file_beats_are_left_out_unless_strict() -> None:
+    points = [(1.0, 30.0), (1.2, 29.9), (1.5, 33.0), (2.0, 33.0), (2.5, 35.0), (2.5, 36.0)]
+    assert Curve.of("a", points, strict=False) == Curve("a", (1.0, 1.5, 2.5), (30.0, 33.0, 36.0))
+    with pytest.raises(BenchmarkError, match="must rise"):
+        Curve.of("a", points)
+    with pytest.raises(BenchmarkError, match="at least two points"):
+        Curve.of("a", [(1.0, 30.0), (2.0, 29.0)], strict=False)
+
+
+def test_too_little_overlap_is_refused_where_asked() -> None:
+    anchor = Curve("a", (1.0, 2.0), (30.0, 40.0))
+    curve = Curve("b", (1.0, 2.0), (38.0, 48.0))  # they share 2 of 10 dB
+    assert bd_rate(anchor, curve, min_overlap=0.2).low == 38.0
+    with pytest.raises(BenchmarkError, match="only 38 to 40, 20 %"):
+        bd_rate(anchor, curve, min_overlap=0.25)

@@ -19,11 +19,11 @@ from benchmarks.api import BenchmarkError, Pixels
 from benchmarks.data import Picture
 from benchmarks.determinism import compare
 from benchmarks.footprint import measure_cold, measure_size
-from benchmarks.machine import Machine
 from benchmarks.measures import Measure, speed_measures
 from benchmarks.readme import BEGIN, END, main, rewrite
 from benchmarks.report import print_report
 from benchmarks.speed import Speed, measure_speed, speed_in_fresh_process
+from glissando.bench.machine import Machine
 
 
 @pytest.fixture
@@ -143,26 +143,18 @@ def test_speed(fake_api: Any, make_picture: Callable[[int], Pixels]) -> None:
 
 
 def test_speed_in_a_process_of_its_own(data_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The child sees a package that opens the fake, and prints what the parent reads."""
-    package = tmp_path / "fake" / "glissando"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text(
-        "def open_model(name, **how):\n"
-        "    from conftest import FakeApi\n"
-        "    return FakeApi().open_model(name, **how)\n"
-        "def probe(data): ...\n"
+    """The child imports a module that opens the fake, and prints what the parent reads."""
+    (tmp_path / "fake_package.py").write_text(
+        "from conftest import FakeApi\nopen_model = FakeApi().open_model\ndef probe(data): ...\n"
     )
-    (package / "errors.py").write_text(
-        "class GlissandoError(Exception): ...\nclass BackendError(GlissandoError): ...\n"
-    )
+    (tmp_path / "empty_package.py").write_text("")
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    monkeypatch.syspath_prepend(str(package.parent))
-    speed = speed_in_fresh_process(data_set, "fake", "some", "f32", 1, 2, 1)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    speed = speed_in_fresh_process(data_set, "fake", "some", "f32", 1, 2, 1, api="fake_package")
     assert (speed.threads, speed.backend, speed.pictures) == (1, "some", ["kodim01", "kodim02"])
     assert speed.matmul_gmac_per_s > 0.0
-    (package / "__init__.py").write_text("")
     with pytest.raises(BenchmarkError, match="exit code 1"):
-        speed_in_fresh_process(data_set, "fake", "some", "f32", 1, 2, 1)
+        speed_in_fresh_process(data_set, "fake", "some", "f32", 1, 2, 1, api="empty_package")
 
 
 @pytest.mark.parametrize(("extensions", "bar", "aim"), [(("AVX2",), 6.0, 70.0), (("AVX2", "AMX bf16"), 15.0, 100.0)])

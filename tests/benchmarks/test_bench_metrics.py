@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from benchmarks.api import Pixels
-from benchmarks.machine import Machine, package_versions
 from benchmarks.metrics import bits_per_pixel, largest_drop, psnr
 from benchmarks.peers import AVIF, PEERS, Peer, nearest_quality
+from glissando.bench.machine import Machine, package_versions
 
 
 def test_psnr_of_equal_pictures() -> None:

@@ -1,0 +1,1 @@
+"""Comparing codecs: ``glissando bench``. Needs the extra ``bench``."""

@@ -1,0 +1,86 @@
+"""What a codec in a comparison is, and the registry that knows them all.
+
+To add one: a module in this package with a class that derives from ``Codec`` and is decorated with
+``register``, imported in ``__init__``. Everything heavy is imported in ``open`` and later, never at import.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glissando.errors import BenchmarkError
+
+__all__ = ["DEFAULTS", "Codec", "Pixels", "open_codec", "register", "registered"]
+
+Pixels = NDArray[np.uint8]
+"""RGB, (height, width, 3), 0…255."""
+
+
+class Codec(ABC):
+    """One encoder and its decoder, with every option but the setting fixed.
+
+    ``settings`` are the points of its curve, from the smallest files to the largest; ``quick`` fewer of them. Where
+    settings are not continuous, ``whole`` is True and only whole numbers are asked for. Safe to use in several
+    processes, each with its own object; called from one thread at a time.
+    """
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    settings: ClassVar[tuple[float, ...]]
+    quick: ClassVar[tuple[float, ...]]
+    whole: ClassVar[bool] = True
+    ours: ClassVar[bool] = False
+
+    def __init__(self, threads: int) -> None:
+        """Use at most ``threads`` cores. Raises CodecUnavailableError, which says what to install."""
+        self.threads = threads
+
+    @property
+    @abstractmethod
+    def version(self) -> str:
+        """Library and version, as "libavif 1.3.0, aom 3.12 (Pillow 12.0)"."""
+
+    @property
+    def thread_note(self) -> str:
+        """How many threads it really uses."""
+        return str(self.threads)
+
+    @abstractmethod
+    def encode(self, pixels: Pixels, setting: float) -> bytes:
+        """A whole file. Raises BenchmarkError where the codec refuses."""
+
+    @abstractmethod
+    def decode(self, data: bytes) -> Pixels:
+        """The file's pixels. Raises BenchmarkError where the codec refuses."""
+
+
+_REGISTRY: dict[str, type[Codec]] = {}
+DEFAULTS: list[str] = []
+"""Names of the codecs that take part unless others are asked for, in the order of registration."""
+
+
+def register(codec: type[Codec]) -> type[Codec]:
+    """Class decorator: known by its name from now on."""
+    if codec.name in _REGISTRY:
+        raise ValueError(f"two codecs are called {codec.name}")
+    _REGISTRY[codec.name] = codec
+    DEFAULTS.append(codec.name)
+    return codec
+
+
+def registered() -> dict[str, type[Codec]]:
+    """All codecs by name, in the order of registration."""
+    return dict(_REGISTRY)
+
+
+def open_codec(name: str, threads: int) -> Codec:
+    """A codec by name. Raises BenchmarkError for an unknown one, CodecUnavailableError for one not installed."""
+    if name not in _REGISTRY:
+        raise BenchmarkError(f"no codec called {name!r}; known: {', '.join(_REGISTRY)}")
+    factory: Callable[[int], Codec] = _REGISTRY[name]
+    return factory(threads)
