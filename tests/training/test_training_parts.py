@@ -237,7 +237,7 @@ def test_the_step_is_the_high_rate_optimum() -> None:
     def cost(step: Any) -> Any:
         return -n / 256 * torch.log2(step) + lam * 255**2 * step**2 * n / (12 * 768)
 
-    best = step_of(torch.tensor([lam], dtype=torch.float64), n)
+    best = step_of(torch.tensor([lam], dtype=torch.float64))
     assert cost(best) < cost(best * 1.01)
     assert cost(best) < cost(best * 0.99)
 

@@ -35,6 +35,10 @@ class Tiles:
         self.training = pixels[~held_out]
         self.validation = pixels[held_out]
 
+    def describe(self) -> str:
+        """For people, and for a model's card."""
+        return f"{len(self.training):,} tiles of {self.training.shape[-1]}x{self.training.shape[-1]} pixels"
+
 
 def _held_out(blob: str) -> bool:
     """Whether a picture belongs to the validation split: decided by its identity, never by its shard."""

@@ -327,7 +327,7 @@ def export(checkpoint: Path, out_dir: Path, scores: dict[str, Any] | None = None
                 "steps": progress["step"],
                 "samples": progress["samples"],
                 "hours": round(progress["seconds"] / 3600, 2),
-                "data": "2,632 tiles of 512x512 pixels from openly licensed pictures (docs/training.md)",
+                "data": state.get("data", ""),
                 "validation": progress["history"][-1] if progress["history"] else None,
                 "differences_from_torch": differences,
             },

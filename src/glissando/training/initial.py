@@ -20,7 +20,7 @@ from glissando.models.layers import DepthConvBlock, Pointwise
 __all__ = ["balance", "initialise_pca", "step_of"]
 
 
-def step_of(lambdas: Tensor, latents: int) -> Tensor:
+def step_of(lambdas: Tensor) -> Tensor:
     """High-rate optimal step of orthonormal coefficients of 16×16×3 patches, for pixels in [0, 1].
 
     Minimises bpp + λ·255²·MSE with MSE = Δ²·latents/(12·768) and d(bpp)/dΔ = −latents/(256·Δ·ln 2): the
@@ -82,7 +82,7 @@ def initialise_pca(network: CodecNetwork, pictures: Tensor, lambdas: Tensor) -> 
     last.weight.mul_((2 / hyper(y).std((0, 2, 3)))[:, None, None, None])
     last.bias.sub_(hyper(y).mean((0, 2, 3)))
     network.hyper_scale.table.fill_(1.0)
-    step = torch.log2(step_of(lambdas, c.latents))
+    step = torch.log2(step_of(lambdas))
     network.gain.table.copy_((-step)[:, None].expand_as(network.gain.table))
     network.inverse_gain.table.copy_(step[:, None].expand_as(network.inverse_gain.table))
     network.scale_offset.table.copy_((-step)[:, None].expand_as(network.scale_offset.table))

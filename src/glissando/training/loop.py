@@ -82,7 +82,9 @@ class Trainer:
         self.validation = tiles.validation[:VALIDATION_TILES, :, :size, :size].to(device)
         self.optimisers = build_optimisers(self.network, recipe.optimiser)
         self.progress = Progress()
+        self.data = tiles.describe()
         self.autocast = False
+        self.warm_from = 0  # the step that the warm-up of the learning rates counts from
 
     # One step ---------------------------------------------------------------------------------------
 
@@ -210,6 +212,7 @@ class Trainer:
             "generator": self.generator.get_state(),
             "noise": {self.device.type: self._noise_state()},
             "progress": self.progress.__dict__,
+            "data": self.data,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(path.name + ".part")
@@ -247,6 +250,7 @@ class Trainer:
         except (KeyError, ValueError):
             # Shipped weights carry no optimiser state, another recipe's does not fit: the warm-up rebuilds it.
             self.optimisers = build_optimisers(self.network, self.recipe.optimiser)
+            self.warm_from = self.progress.step
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -350,7 +354,7 @@ def run(
     log(
         first,
         {"step_seconds": seconds},
-        f"{recipe.name} [{recipe.hash()}]: {len(tiles.training)} tiles, {len(tiles.validation)} held out, loaded in "
+        f"{recipe.name} [{recipe.hash()}]: {tiles.describe()}, {len(tiles.validation)} held out, loaded in "
         f"{clock(time.monotonic() - started)}; {device.type}, {torch.get_num_threads()} threads, "
         f"{'bfloat16' if trainer.autocast else 'float32'}, {seconds:.2f} s a step without the optimiser",
     )
@@ -369,7 +373,7 @@ def run(
         if progress >= 1:
             break
         IntegerConv.exact = p.step >= recipe.integers.from_step
-        warm = p.step - first if resume is not None else p.step
+        warm = p.step - trainer.warm_from
         recent.append(trainer.step(learning_factor(warm, progress, plan.warmup, plan.decay)))
         p.seconds = carried + time.monotonic() - began
         if p.step % run_.log_every == 0:
