@@ -15,7 +15,7 @@ from typing import Any
 from .api import BenchmarkError
 from .report import describe
 
-__all__ = ["BEGIN", "END", "main", "markdown", "rewrite"]
+__all__ = ["BEGIN", "END", "main", "markdown", "replace_between", "rewrite"]
 
 BEGIN = "<!-- kodak:begin -->"
 END = "<!-- kodak:end -->"
@@ -34,10 +34,15 @@ def markdown(results: dict[str, Any]) -> str:
 
 def rewrite(text: str, results: dict[str, Any]) -> str:
     """The README's text with everything between the markers replaced. Raises BenchmarkError without them."""
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise BenchmarkError(f"the README needs the line {BEGIN} and, below it, the line {END}, once each")
-    before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n{markdown(results)}\n{END}{rest.split(END)[1]}"
+    return replace_between(text, BEGIN, END, markdown(results))
+
+
+def replace_between(text: str, begin: str, end: str, new: str) -> str:
+    """``text`` with what stands between two markers replaced. Raises BenchmarkError unless each is there once."""
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise BenchmarkError(f"the file needs the line {begin} and, below it, the line {end}, once each")
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{new}\n{end}{rest.split(end)[1]}"
 
 
 def _cell(text: str) -> str:
