@@ -1,80 +1,59 @@
-"""The codecs that ship with Pillow, measured in the same run as ours."""
+"""The codecs that ship with Pillow, measured in the same run as ours: those of ``glissando bench``."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
+from functools import lru_cache
 
-import numpy as np
-from PIL import Image, features
+from glissando.bench.codecs import Codec, open_codec, registered
+from glissando.bench.machine import default_threads
+from glissando.errors import CodecUnavailableError
 
-from .api import BenchmarkError, Pixels
+from .api import Pixels
 
 __all__ = ["AVIF", "JPEG", "PEERS", "WEBP", "Peer", "nearest_quality"]
+
+_opened = lru_cache(maxsize=16)(open_codec)
 
 
 @dataclass(frozen=True)
 class Peer:
-    """One codec with fixed settings; its quality is an integer, higher is better."""
+    """One codec of the comparison, opened when first used; its quality is an integer, higher is better."""
 
     name: str
-    label: str
-    format: str
-    settings: Mapping[str, object]
-    qualities: tuple[int, ...]
-    """Points of its curve; together they span the PSNR of the published JPEG curve or its own range."""
-    threaded: bool = False
+
+    @property
+    def kind(self) -> type[Codec]:
+        return registered()[self.name]
+
+    @property
+    def label(self) -> str:
+        return self.kind.label
+
+    @property
+    def qualities(self) -> tuple[int, ...]:
+        """Points of its curve."""
+        return tuple(round(setting) for setting in self.kind.settings)
 
     def available(self) -> bool:
         """Whether this build of Pillow has the codec."""
-        return features.check({"JPEG": "jpg", "WEBP": "webp", "AVIF": "avif"}[self.format]) is True
+        try:
+            _opened(self.name, 1)
+        except CodecUnavailableError:
+            return False
+        return True
 
     def encode(self, pixels: Pixels, quality: int, threads: int | None = None) -> bytes:
-        """A whole file. `threads` counts for AVIF alone; None leaves the number to the library."""
-        settings = dict(self.settings)
-        if self.threaded and threads is not None:
-            settings["max_threads"] = threads
-        buffer = io.BytesIO()
-        try:
-            Image.fromarray(pixels).save(buffer, self.format, quality=quality, **settings)
-        except (KeyError, OSError) as error:
-            raise BenchmarkError(f"this Pillow cannot write {self.format}: {error}") from error
-        return buffer.getvalue()
+        """A whole file. `threads` counts for AVIF alone; None: as many as the machine has."""
+        return _opened(self.name, threads or default_threads()).encode(pixels, quality)
 
     def decode(self, data: bytes, threads: int | None = None) -> Pixels:
-        """The file's RGB pixels. `threads` counts for AVIF alone; None leaves the number to the library."""
-        if self.threaded:
-            from PIL import AvifImagePlugin
-
-            AvifImagePlugin.DEFAULT_MAX_THREADS = threads or 0
-        with Image.open(io.BytesIO(data), formats=[self.format]) as image:
-            return np.asarray(image.convert("RGB"), dtype=np.uint8)
+        """The file's RGB pixels; `threads` as in ``encode``."""
+        return _opened(self.name, threads or default_threads()).decode(data)
 
 
-JPEG = Peer(
-    "pillow-jpeg",
-    "Pillow JPEG 4:2:0 optimised",
-    "JPEG",
-    MappingProxyType({"subsampling": "4:2:0", "optimize": True}),
-    (4, 7, 10, 15, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95),
-)
-WEBP = Peer(
-    "pillow-webp",
-    "Pillow WebP",
-    "WEBP",
-    MappingProxyType({"method": 4}),
-    (0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95),
-)
-AVIF = Peer(
-    "pillow-avif",
-    "Pillow AVIF 4:4:4 speed 6",
-    "AVIF",
-    MappingProxyType({"subsampling": "4:4:4", "speed": 6}),
-    (5, 12, 20, 30, 40, 50, 60, 70, 80, 88, 94),
-    threaded=True,
-)
+JPEG, WEBP, AVIF = Peer("jpeg"), Peer("webp"), Peer("avif")
 PEERS = (JPEG, WEBP, AVIF)
 
 

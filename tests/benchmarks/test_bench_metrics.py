@@ -59,7 +59,7 @@ def test_largest_drop(sizes: list[int], drop: float) -> None:
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
 def test_peers_round_trip(peer: Peer, make_picture: Callable[[int], Pixels]) -> None:
     if not peer.available():
-        pytest.skip(f"this Pillow has no {peer.format}")
+        pytest.skip(f"this Pillow has no {peer.name}")
     picture = make_picture(0)
     files = [peer.encode(picture, quality, 1) for quality in (peer.qualities[1], peer.qualities[-1])]
     decoded = [peer.decode(data, 1) for data in files]

@@ -1,21 +1,22 @@
 """What a codec in a comparison is, and the registry that knows them all.
 
 To add one: a module in this package with a class that derives from ``Codec`` and is decorated with
-``register``, imported in ``__init__``. Everything heavy is imported in ``open`` and later, never at import.
+``register``, imported in ``__init__``. Everything heavy is imported in ``__init__`` of the class and later, never at
+import.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glissando.errors import BenchmarkError
 
-__all__ = ["DEFAULTS", "Codec", "Pixels", "open_codec", "register", "registered"]
+__all__ = ["DEFAULTS", "Codec", "Pixels", "family", "open_codec", "register", "registered", "rgb8"]
 
 Pixels = NDArray[np.uint8]
 """RGB, (height, width, 3), 0…255."""
@@ -59,7 +60,15 @@ class Codec(ABC):
         """The file's pixels. Raises BenchmarkError where the codec refuses."""
 
 
+def rgb8(array: NDArray[Any], codec: str) -> Pixels:
+    """What a library decoded, if it is uint8 RGB. Raises BenchmarkError for anything else."""
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        raise BenchmarkError(f"{codec} decoded to {array.dtype} of shape {array.shape}, not to 8-bit RGB")
+    return array
+
+
 _REGISTRY: dict[str, type[Codec]] = {}
+_FAMILIES: dict[str, Callable[[str], type[Codec]]] = {}
 DEFAULTS: list[str] = []
 """Names of the codecs that take part unless others are asked for, in the order of registration."""
 
@@ -73,14 +82,32 @@ def register(codec: type[Codec]) -> type[Codec]:
     return codec
 
 
+def family(prefix: str) -> Callable[[Callable[[str], type[Codec]]], Callable[[str], type[Codec]]]:
+    """Decorator of a function that makes the codec of "prefix:rest" from ``rest``, where none has that name yet."""
+
+    def keep(make: Callable[[str], type[Codec]]) -> Callable[[str], type[Codec]]:
+        _FAMILIES[prefix] = make
+        return make
+
+    return keep
+
+
 def registered() -> dict[str, type[Codec]]:
     """All codecs by name, in the order of registration."""
     return dict(_REGISTRY)
 
 
 def open_codec(name: str, threads: int) -> Codec:
-    """A codec by name. Raises BenchmarkError for an unknown one, CodecUnavailableError for one not installed."""
-    if name not in _REGISTRY:
+    """A codec by name, or "glissando:FOLDER" for a model that ``glissando export`` wrote.
+
+    Raises BenchmarkError for an unknown one, CodecUnavailableError for one that is not installed.
+    """
+    prefix, _, rest = name.partition(":")
+    factory: Callable[[int], Codec]
+    if name in _REGISTRY:
+        factory = _REGISTRY[name]
+    elif rest and prefix in _FAMILIES:
+        factory = _FAMILIES[prefix](rest)
+    else:
         raise BenchmarkError(f"no codec called {name!r}; known: {', '.join(_REGISTRY)}")
-    factory: Callable[[int], Codec] = _REGISTRY[name]
     return factory(threads)

@@ -1,0 +1,17 @@
+"""The codecs of a comparison. Importing this package makes all of them known; none is opened by it."""
+
+from . import models, pillow, jxl_jp2, external  # isort: skip  # the order of registration: ours first
+from .base import DEFAULTS, Codec, Pixels, open_codec, register, registered
+
+__all__ = [
+    "DEFAULTS",
+    "Codec",
+    "Pixels",
+    "external",
+    "jxl_jp2",
+    "models",
+    "open_codec",
+    "pillow",
+    "register",
+    "registered",
+]

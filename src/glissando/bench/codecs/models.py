@@ -1,0 +1,75 @@
+"""The models of this package: "glissando:NAME" for each installed one, "glissando:FOLDER" for an exported one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import glissando
+from glissando import zoo
+from glissando.bench.machine import package_versions
+from glissando.errors import BenchmarkError, CodecUnavailableError, GlissandoError, ModelError
+from glissando.zoo import Card
+
+from .base import Codec, Pixels, family, register, rgb8
+
+__all__ = ["ModelCodec"]
+
+
+class ModelCodec(Codec):
+    """One model; the setting is its quality, 0 to 100, any real number."""
+
+    settings = tuple(float(quality) for quality in range(0, 101, 10))
+    quick = (0.0, 20.0, 40.0, 60.0, 80.0, 100.0)
+    whole = False
+    ours = True
+    model: ClassVar[str]  # what ``glissando.open_model`` finds it by
+    card: ClassVar[Card]
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(threads)
+        try:
+            self._codec = glissando.open_model(self.model, threads=threads)
+        except GlissandoError as error:
+            raise CodecUnavailableError(f"{self.name} cannot be opened: {error}") from error
+
+    @property
+    def version(self) -> str:
+        from glissando.runtime import choose_engine
+
+        engine = choose_engine("auto", "auto", self.threads)
+        return f"glissando {glissando.__version__}, model {self.card.hash} ({engine} {package_versions()[engine]})"
+
+    def encode(self, pixels: Pixels, setting: float) -> bytes:
+        try:
+            return self._codec.encode(pixels, setting)
+        except GlissandoError as error:
+            raise BenchmarkError(f"{self.name}: {error}") from error
+
+    def decode(self, data: bytes) -> Pixels:
+        try:
+            decoded = self._codec.decode(data)
+        except GlissandoError as error:
+            raise BenchmarkError(f"{self.name}: {error}") from error
+        return rgb8(decoded, self.name)
+
+
+def _codec_of(card: Card, model: str, label: str) -> type[ModelCodec]:
+    """The class of one model, which ``glissando.open_model(model)`` opens."""
+    values = {"name": f"glissando:{model}", "label": label, "model": model, "card": card}
+    return type("ModelCodec", (ModelCodec,), values)
+
+
+@family("glissando")
+def _in_folder(folder: str) -> type[Codec]:
+    """Raises BenchmarkError where there is no model in the folder."""
+    try:
+        card = zoo.find(folder).card
+    except ModelError as error:
+        raise BenchmarkError(str(error)) from error
+    # Its name alone may well be that of an installed model, measured beside it.
+    return _codec_of(card, folder, f"Glissando {card.name} ({Path(folder).resolve().name})")
+
+
+for _card in glissando.list_models():
+    register(_codec_of(_card, _card.name, f"Glissando {_card.name}"))
