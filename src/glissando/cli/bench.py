@@ -1,0 +1,205 @@
+"""``glissando bench``: codecs compared on the user's own pictures, and a report of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from glissando.cli.common import Debug, Quiet, Threads, examples, guarded, say
+
+if TYPE_CHECKING:
+    from glissando.bench.results import Results
+
+EXAMPLES = examples(
+    ("glissando bench photos/", "all codecs found here; the report is bench-report/index.html"),
+    ("glissando bench photos/ --quick", "fewer settings, one size of picture timed"),
+    ("glissando bench *.png --codecs jpeg,avif,glissando:medium", "only these"),
+    ("glissando bench *.png --anchor jpeg --metrics psnr,ssimulacra2", "BD-rates against JPEG"),
+    ("glissando bench photos/ --json > results.json", "the results for programs"),
+)
+
+_TOLD = 20
+"""Failures that are told one by one; a codec that fails everywhere has very many."""
+
+
+def _names(given: str | None) -> list[str] | None:
+    return None if given is None else [name.strip() for name in given.split(",") if name.strip()]
+
+
+@guarded
+def bench(
+    pictures: Annotated[
+        list[Path],
+        typer.Argument(metavar="PICTURES", show_default=False, help="Pictures, and folders of pictures."),
+    ],
+    codecs: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Codecs, with commas between; all that are installed unless given."),
+    ] = None,
+    metrics: Annotated[
+        str, typer.Option(metavar="NAMES", help="Measures of quality: psnr, psnr-y, ms-ssim, ssimulacra2.")
+    ] = "psnr,ms-ssim",
+    anchor: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Codec of which BD-rates are percentages; avif unless given.")
+    ] = None,
+    peer: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Codec beside which our pictures are shown; the anchor unless given."),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="Folder of the report.")] = Path(
+        "bench-report"
+    ),
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer settings, and one size of picture timed.")] = False,
+    speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Measure time and memory.")] = True,
+    side_by_side: Annotated[
+        int, typer.Option("--side-by-side", min=0, metavar="N", help="Pictures shown beside the peer's at one size.")
+    ] = 3,
+    published: Annotated[
+        bool | None,
+        typer.Option(
+            "--published/--no-published",
+            help="Overlay curves published for Kodak's pictures; done by itself where yours are these.",
+        ),
+    ] = None,
+    published_from: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Overlay the curves of this JSON instead."),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", file_okay=False, help="Where measurements are kept; $GLISSANDO_CACHE or the system's place."
+        ),
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Measure everything anew, and keep nothing.")] = False,
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE", help="Python module that registers codecs of its own; may be repeated."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of a table.")] = False,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> int:
+    """Compare image codecs on your own pictures, and write a report.
+
+    Rate and quality, BD-rates, time, memory, and pictures side by side at the same file size. Interrupted, the
+    same command goes on where it stopped. Needs glissando[bench].
+    """
+    if importlib.util.find_spec("bjontegaard") is None or importlib.util.find_spec("matplotlib") is None:
+        say('glissando: bench needs more packages: pip install "glissando[bench]"')
+        return 1
+    from glissando.bench import runner
+    from glissando.bench.cache import default_folder
+    from glissando.bench.progress import open_progress
+    from glissando.bench.report import write_report
+
+    for module in plugin or ():
+        runner.import_plugin(module)
+    wanted, measures = _names(codecs), _names(metrics)
+    _check_codecs(wanted, "--codecs")
+    _check_codecs(None if anchor is None else [anchor], "--anchor")
+    _check_codecs(None if peer is None else [peer], "--peer")
+    _check_metrics(measures)
+    options = runner.Options(
+        pictures=pictures,
+        out=out,
+        codecs=wanted,
+        metrics=measures,
+        anchor=anchor,
+        peer=peer,
+        quick=quick,
+        threads=threads,
+        cache=None if no_cache else cache or default_folder(),
+        published=published,
+        published_file=published_from,
+        speed=speed,
+        comparisons=side_by_side,
+        plugins=tuple(plugin or ()),
+        command=shlex.join(["glissando", *sys.argv[1:]]),
+    )
+    try:
+        with open_progress(say, quiet=quiet) as progress:
+            outcome = runner.run(options, progress)
+    except KeyboardInterrupt:
+        if options.cache is not None:
+            say("glissando: what was measured is kept; the same command goes on from there")
+        raise
+    page = write_report(outcome.results, out)
+    _tell_failures(outcome.results)
+    if as_json:
+        typer.echo(outcome.results.to_json())
+    else:
+        typer.echo(_table(outcome.results))
+    if not quiet:
+        say(f"report: {page}")
+    return 1 if outcome.failed else 0
+
+
+def _check_codecs(names: list[str] | None, option: str) -> None:
+    from glissando.bench.codecs import registered
+
+    known = registered()
+    if names is not None and not names:
+        raise typer.BadParameter(f"no codec named; known: {', '.join(known)}", param_hint=option)
+    for name in names or ():
+        # What follows a colon may be a folder: whether that holds a model, opening it tells.
+        if name not in known and not (name.startswith("glissando:") and os.path.isdir(name.partition(":")[2])):
+            raise typer.BadParameter(f"no codec called {name!r}; known: {', '.join(known)}", param_hint=option)
+
+
+def _check_metrics(names: list[str] | None) -> None:
+    from glissando.bench.metrics import METRICS
+
+    wrong = [name for name in names or () if name not in METRICS]
+    if wrong or not names:
+        problem = f"no metric called {wrong[0]!r}" if wrong else "no metric named"
+        raise typer.BadParameter(f"{problem}; known: {', '.join(METRICS)}", param_hint="--metrics")
+
+
+def _tell_failures(results: Results) -> None:
+    for failure in results.failures[:_TOLD]:
+        at = f" at {failure.setting:g}" if failure.setting is not None else ""
+        who = f"{failure.codec}{at}: " if failure.codec else ""
+        say(f"glissando: {failure.picture}: {who}{failure.message}")
+    if (more := len(results.failures) - _TOLD) > 0:
+        say(f"glissando: and {more} more failures; the report lists them")
+
+
+def _table(results: Results) -> str:
+    """A row per codec: BD-rate by metric and speed."""
+    from glissando.bench.summary import HEADLINE_MEGAPIXELS, summarise
+
+    heads = ["codec", *(f"BD {metric.name}" for metric in results.metrics)]
+    if results.timings:
+        heads += ["encode Mpx/s", "decode Mpx/s"]
+    rows = [heads]
+    for summary in summarise(results):
+        row = [summary.codec.name]
+        for metric in results.metrics:
+            found = summary.bd.get(metric.name)
+            row.append("-" if found is None or found.percent is None else f"{found.percent:+.1f} %")
+        if results.timings:
+            row += ["-" if v is None else f"{v:.2f}" for v in (summary.encode_mpx_s, summary.decode_mpx_s)]
+        rows.append(row)
+    rows += [[missing.name, f"missing: {missing.reason}"] for missing in results.missing]
+    widths = [max(len(row[i]) for row in rows if i < len(row) and len(row) == len(heads)) for i in range(len(heads))]
+    widths[0] = max(len(row[0]) for row in rows)
+    lines = []
+    for row in rows:
+        cells = row[1:]
+        if len(row) == len(heads):
+            cells = [f"{text:>{width}}" for text, width in zip(cells, widths[1:], strict=True)]
+        lines.append("  ".join([f"{row[0]:<{widths[0]}}", *cells]))
+    lines.append("")
+    lines.append(f"BD: bits at equal quality beside {results.anchor}, mean curve; less is better.")
+    if results.timings:
+        threads = "1 thread" if results.threads == 1 else f"{results.threads} threads"
+        lines.append(f"Speed: pictures of about {HEADLINE_MEGAPIXELS:g} megapixels, {threads}, near 0.5 bpp.")
+    return "\n".join(lines)
