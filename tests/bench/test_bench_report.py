@@ -23,6 +23,7 @@ from conftest import natural_picture
 from glissando.bench.curves import bd_rows
 from glissando.bench.machine import Machine
 from glissando.bench.report import embed, write_report
+from glissando.bench.report.style import styles
 from glissando.bench.results import (
     BDRow,
     CodecInfo,
@@ -340,6 +341,13 @@ def test_names_are_text_and_never_markup(tmp_path: Path) -> None:
     assert NASTY in checker.text
     assert "./%23%20100%20%25%20%C3%BC%20%27o%27%20%22x%22%20%3Cb%3E.png" in checker.links
     assert html.escape(NASTY) in page.read_text(encoding="utf-8")
+
+
+def test_no_two_codecs_look_alike() -> None:
+    """In the scatter charts a point has no dashes: colour and marker must tell."""
+    some = [CodecInfo(f"codec-{k}", f"Codec {k}", "1", k < 3, "1") for k in range(25)]
+    drawn = styles(dataclasses.replace(example(), codecs=some)).values()
+    assert len({(style.colour, style.marker) for style in drawn}) == 25
 
 
 def test_infinity_is_refused_before_anything_is_written(tmp_path: Path) -> None:

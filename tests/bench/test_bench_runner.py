@@ -116,6 +116,20 @@ def test_several_processes_measure_the_same(compare, save, log):
     assert len(log()) == 2 * len(alone)
 
 
+def test_quick_leaves_slow_codecs_out(compare, save, monkeypatch):
+    picture = save("a.png")
+    compare(picture)  # the fakes are registered now
+    monkeypatch.setattr(base._REGISTRY["fake-plain"], "slow", True)
+    DEFAULTS[:] = ["fake-plain", "fake-twice"]
+    outcome = run(
+        Options([picture], picture.parent / "quick", metrics=["psnr"], anchor="fake-twice", quick=True, speed=False)
+    )
+    assert [codec.name for codec in outcome.results.codecs] == ["fake-twice"]
+    assert [(m.name, "--quick" in m.reason) for m in outcome.results.missing] == [("fake-plain", True)]
+    assert not outcome.failed
+    assert [codec.name for codec in compare(picture, quick=True).results.codecs] == ["fake-plain", "fake-twice"]
+
+
 def test_quick_has_fewer_settings(compare, save):
     assert {p.setting for p in compare(save("a.png"), quick=True).results.points} == {0, 8, 16}
 

@@ -215,6 +215,9 @@ def _entrants(state: _Run) -> list[_Entrant]:
     for name in asked:
         try:
             codec = open_codec(name, state.threads)
+            if options.quick and codec.slow and options.codecs is None and name not in (options.anchor, options.peer):
+                state.lack(name, "left out by --quick, as it is slow; name it in --codecs", asked=False)
+                continue
             entrants.append(_entrant(name, codec, options.quick))
         except CodecUnavailableError as error:
             state.lack(name, explain(error), asked=options.codecs is not None)

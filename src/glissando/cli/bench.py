@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = examples(
     ("glissando bench photos/", "all codecs found here; the report is bench-report/index.html"),
-    ("glissando bench photos/ --quick", "fewer settings, one size of picture timed"),
+    ("glissando bench photos/ --quick", "without slow codecs, fewer settings, one size of picture timed"),
     ("glissando bench *.png --codecs jpeg,avif,glissando:medium", "only these"),
     ("glissando bench *.png --anchor jpeg --metrics psnr,ssimulacra2", "BD-rates against JPEG"),
     ("glissando bench photos/ --json > results.json", "the results for programs"),
@@ -55,7 +55,9 @@ def bench(
     out: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="Folder of the report.")] = Path(
         "bench-report"
     ),
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer settings, and one size of picture timed.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Without slow codecs, with fewer settings, one size of picture timed.")
+    ] = False,
     speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Measure time and memory.")] = True,
     side_by_side: Annotated[
         int, typer.Option("--side-by-side", min=0, metavar="N", help="Pictures shown beside the peer's at one size.")

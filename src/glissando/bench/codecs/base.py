@@ -26,8 +26,9 @@ class Codec(ABC):
     """One encoder and its decoder, with every option but the setting fixed.
 
     ``settings`` are the points of its curve, from the smallest files to the largest; ``quick`` fewer of them. Where
-    settings are not continuous, ``whole`` is True and only whole numbers are asked for. Safe to use in several
-    processes, each with its own object; called from one thread at a time.
+    settings are not continuous, ``whole`` is True and only whole numbers are asked for. A codec that takes
+    seconds for a picture is ``slow``, and a quick comparison leaves it out unless it is asked for. Safe to use in
+    several processes, each with its own object; called from one thread at a time.
     """
 
     name: ClassVar[str]
@@ -35,6 +36,7 @@ class Codec(ABC):
     settings: ClassVar[tuple[float, ...]]
     quick: ClassVar[tuple[float, ...]]
     whole: ClassVar[bool] = True
+    slow: ClassVar[bool] = False
     ours: ClassVar[bool] = False
 
     def __init__(self, threads: int) -> None:

@@ -73,6 +73,7 @@ def _pixels(picture: bytes | Path, codec: str) -> Pixels:
 class ExternalCodec(Codec):
     """A codec of one or more programs."""
 
+    slow = True
     programs: ClassVar[tuple[str, ...]]
     home: ClassVar[str]  # where to get them
 

@@ -139,4 +139,5 @@ class AvifSlow(_Avif):
 
     name = "avif-slow"
     label = "AVIF 4:4:4, speed 3"
+    slow = True
     options: ClassVar[Mapping[str, object]] = {"subsampling": "4:4:4", "speed": 3}

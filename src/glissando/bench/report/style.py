@@ -11,7 +11,7 @@ __all__ = ["Style", "published_styles", "styles", "swatch"]
 
 # Okabe and Ito's palette: told apart with every common kind of colour blindness. Yellow is left out, too pale on white.
 _OURS = ("#D55E00", "#0072B2", "#CC79A7")
-_PEERS = ("#000000", "#009E73", "#56B4E9", "#E69F00", "#CC79A7", "#0072B2", "#D55E00")
+_PEERS = ("#000000", "#009E73", "#56B4E9", "#E69F00", "#CC79A7", "#0072B2")
 _GREYS = ("#555555", "#888888")
 _SOLID: tuple[float, ...] = ()
 _DASHES: tuple[tuple[float, ...], ...] = (_SOLID, (5.0, 1.5), (3.0, 1.2, 1.0, 1.2), (1.2, 1.2), (7.0, 1.5, 1.0, 1.5))
@@ -36,8 +36,7 @@ _CIRCLE, _SQUARE, _DIAMOND, _UP, _DOWN, _STAR, _CROSS = (
     _ring(10, inner=0.45),
     _ring(8, inner=0.4),
 )
-_OUR_MARKERS = (_CIRCLE, _STAR, _DIAMOND)
-_PEER_MARKERS = (_SQUARE, _UP, _DOWN, _DIAMOND, _CROSS, _STAR, _CIRCLE)
+_PEER_MARKERS = (_SQUARE, _UP, _DOWN, _DIAMOND, _CROSS, _STAR)
 
 
 @dataclass(frozen=True)
@@ -51,16 +50,17 @@ class Style:
 
 
 def styles(results: Results) -> dict[str, Style]:
-    """One per codec: ours thick and solid, peers thinner, each with a colour, a marker and dashes of its own."""
+    """One per codec: ours thick, with circles, peers thinner; each with a colour, a marker and dashes of its own."""
     found: dict[str, Style] = {}
     ours = [codec.name for codec in results.codecs if codec.ours]
     peers = [codec.name for codec in results.codecs if not codec.ours]
     for k, name in enumerate(ours):
         dashes = _DASHES[k // len(_OURS) % len(_DASHES)]
-        found[name] = Style(_OURS[k % len(_OURS)], dashes, _OUR_MARKERS[k % len(_OUR_MARKERS)], 2.8)
+        found[name] = Style(_OURS[k % len(_OURS)], dashes, _CIRCLE, 2.8)
     for k, name in enumerate(peers):
-        dashes = _DASHES[(k + k // len(_PEERS)) % len(_DASHES)]
-        found[name] = Style(_PEERS[k % len(_PEERS)], dashes, _PEER_MARKERS[k % len(_PEER_MARKERS)], 1.6)
+        turn = k + k // len(_PEERS)  # each time that the colours begin anew, other markers and dashes go with them
+        marker = _PEER_MARKERS[turn % len(_PEER_MARKERS)]
+        found[name] = Style(_PEERS[k % len(_PEERS)], _DASHES[turn % len(_DASHES)], marker, 1.6)
     return found
 
 

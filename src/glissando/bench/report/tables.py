@@ -22,7 +22,7 @@ def header(results: Results) -> str:
     pictures = text.plural(len(results.pictures), "picture")
     measured = f"{pictures}, {text.plural(len(results.points), 'measured file')}"
     facts = {
-        "Date": safe(results.date),
+        "Date": safe(results.date.replace("T", " ").replace("+00:00", " UTC")),
         "Glissando": safe(results.version),
         "Processor": f"{safe(machine.processor)}; {text.plural(machine.cores, 'core')}",
         "Vector extensions": safe(", ".join(machine.extensions) or "none that we know of"),
