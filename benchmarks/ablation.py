@@ -37,7 +37,7 @@ from glissando.models.layers import Pointwise
 from glissando.models.scales import IntegerConv, ScaleNetwork
 from glissando.training.data import Crops, load_tiles
 from glissando.training.loop import load_checkpoint
-from glissando.training.recipe import from_dict
+from glissando.training.recipe import Recipe, from_dict
 
 QUALITIES = (20.0, 50.0, 80.0)
 VARIANTS = ("z", "symbols", "unrounded", "float")
@@ -129,7 +129,10 @@ def main() -> int:
     arguments = parser.parse_args()
 
     state = load_checkpoint(arguments.checkpoint)
-    network = CodecNetwork(from_dict(state["recipe"]).network)
+    recipe = from_dict(state["recipe"])
+    if not isinstance(recipe, Recipe):
+        parser.error(f"{arguments.checkpoint} is of the family {recipe.family}; this measures the main family")
+    network = CodecNetwork(recipe.network)
     network.load_state_dict(state["ema"])
     network.eval().requires_grad_(False)
     torch.manual_seed(0)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from . import zoo
 from .bitstream import DEFAULT_LIMITS, Limits, container
-from .codec import Codec
+from .codec import Codec, open_codec
 from .picture import Picture
 from .zoo import Card
 
@@ -39,13 +39,13 @@ def open_model(
 
     Raises UnknownModelError, ModelMismatchError, BackendError or InputError.
     """
-    return Codec(zoo.find(name), backend=backend, precision=precision, threads=threads)
+    return open_codec(zoo.find(name), backend=backend, precision=precision, threads=threads)
 
 
 def open_for(data: bytes, *, backend: str = "auto", precision: str = "auto", threads: int | None = None) -> Codec:
     """The codec for a file's model; options as for ``open_model``. Raises UnknownModelError, FormatError."""
     model_hash = container.read_header(data, limits=_ANY_SIZE).header.model_hash
-    return Codec(zoo.find_hash(model_hash), backend=backend, precision=precision, threads=threads)
+    return open_codec(zoo.find_hash(model_hash), backend=backend, precision=precision, threads=threads)
 
 
 @lru_cache(maxsize=4)

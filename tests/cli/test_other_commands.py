@@ -56,7 +56,7 @@ def _training(monkeypatch, present=True):
     calls = []
     module = types.ModuleType("glissando.training")
     module.run = lambda recipe, **options: calls.append((recipe, options)) or Path("runs/last.pt")
-    module.export = lambda *args: calls.append(args)
+    module.export = lambda *args, **options: calls.append((*args, options))
     for name in ("glissando.training", "glissando.training.export"):
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(glissando, "training", module, raising=False)
@@ -91,7 +91,7 @@ def test_train_and_export(invoke, monkeypatch):
     }
     assert calls.pop() == (Path("r.toml"), options)
     assert invoke("export", "last.pt", "model").exit_code == 0
-    assert calls.pop() == (Path("last.pt"), Path("model"))
+    assert calls.pop() == (Path("last.pt"), Path("model"), {"data": None})
     assert invoke("train", "none.toml").exit_code == 2
     assert invoke("export", "last.pt").exit_code == 2
 

@@ -67,7 +67,7 @@ def write_model() -> None:
     for quality in QUALITIES:
         data = codec.encode(scene(), quality)
         file = container.read(data)
-        z, y = codec.decode_symbols(file)
+        z, y = (codec.decode_symbols(file)[name] for name in "zy")
         (HERE / f"medium-{quality}.gliss").write_bytes(data)
         Image.fromarray(codec.decode(data)).save(HERE / f"medium-{quality}.png", optimize=True)
         record[str(quality)] = {

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glissando.bitstream import Container, Header
+from glissando.bitstream.tiles import encode_tile
 from glissando.codec.geometry import PER_CELL, Grid
 from glissando.codec.tiles import SymbolModel, TileCoder
 
@@ -104,4 +105,4 @@ def header_of(picture: tuple[int, int, int, int, bool]) -> Header:
 def synthetic_container(model: SymbolModel, header: Header) -> Container:
     _, _, parts = synthetic_symbols(model, header)
     boxes = {"icc ": b"profile"} if header.grey else {}
-    return Container(header, boxes, [coder.encode(passes) for coder, passes in parts])
+    return Container(header, boxes, [encode_tile(passes, model.tables) for _, passes in parts])

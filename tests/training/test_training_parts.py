@@ -22,7 +22,7 @@ from glissando.errors import TrainingError  # noqa: E402
 from glissando.models import CodecNetwork, NetworkConfig  # noqa: E402
 from glissando.models.likelihood import Likelihood  # noqa: E402
 from glissando.training.data import Crops, load_tiles  # noqa: E402
-from glissando.training.export import TABLES, integer_arrays, probability_tables  # noqa: E402
+from glissando.training.export_gains import TABLES, integer_arrays, probability_tables  # noqa: E402
 from glissando.training.initial import balance, initialise_pca, step_of  # noqa: E402
 from glissando.training.optimiser import Muon, build_optimisers, orthogonalise  # noqa: E402
 from glissando.training.recipe import Optimisation  # noqa: E402

@@ -1,7 +1,7 @@
 """Symbols <-> bytes: the file format, which knows nothing of machine learning (``docs/format.md``).
 
-``container`` takes a file apart and puts it together, ``ans`` codes a tile's symbols, ``tables`` holds the
-probabilities they are coded with.
+``container`` takes a file apart and puts it together, ``ans`` codes symbols, ``tables`` holds the probabilities they
+are coded with, ``tiles`` goes from a tile's symbols to its streams.
 """
 
 from glissando.bitstream import ans, container

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from glissando.bitstream.tables import LENGTH_BITS, MAX_SYMBOL, SIGN_BITS, SymbolTables, bit_lengths
 from glissando.errors import CorruptError
 
-__all__ = ["Decoder", "checksum", "encode"]
+__all__ = ["Decoder", "checksum", "encode", "encode_reversed"]
 
 # raw[b] codes b plain bits: 2^b values with frequency 2^(24 - b) each. raw[0] is never used.
 _RAW = [None, *(constriction.stream.model.Uniform(1 << bits) for bits in range(1, 15))]
@@ -39,8 +39,21 @@ def encode(passes: Sequence[tuple[NDArray[Any], NDArray[Any]]], tables: SymbolTa
     Raises:
         InputError: the arrays are not of this kind; the message names the first offence.
     """
+    return encode_reversed((symbols, index, tables) for symbols, index in reversed(passes))
+
+
+def encode_reversed(passes: Iterable[tuple[NDArray[Any], NDArray[Any], SymbolTables]]) -> bytes:
+    """Code one stream whose passes each have tables of their own.
+
+    Args:
+        passes: (symbols, index, tables), the last that is decoded first: the coder is a stack, and takes them one
+            by one, so that a caller can make them as they are needed. Otherwise as for ``encode``.
+
+    Raises:
+        InputError: as ``encode``.
+    """
     coder = constriction.stream.stack.AnsCoder()
-    for symbols, index in reversed(passes):  # the coder is a stack: what is decoded first goes in last
+    for symbols, index, tables in passes:
         _push(coder, *tables.check(symbols, index), tables)
     words: NDArray[np.uint32] = coder.get_compressed()
     return words.astype("<u4").tobytes()
@@ -66,11 +79,12 @@ class Decoder:
         self._coder = constriction.stream.stack.AnsCoder(words)
         self._tables = tables
 
-    def decode(self, index: NDArray[Any]) -> NDArray[np.int16]:
+    def decode(self, index: NDArray[Any], tables: SymbolTables | None = None) -> NDArray[np.int16]:
         """Decode the next pass.
 
         Args:
             index: integers [n], the same as at encoding: each symbol's table, negative where it is not coded.
+            tables: this pass's own, where it was coded with others than the stream.
 
         Returns:
             The symbols, int16 [n], -32767 .. 32767.
@@ -80,15 +94,16 @@ class Decoder:
             CorruptError: a symbol is out of range. Most damage shows only as wrong symbols; the tile's
                 checksum and ``finish`` catch it.
         """
-        index = self._tables.check_index(index)
-        order, counts = _sort(index, self._tables)
+        tables = self._tables if tables is None else tables
+        index = tables.check_index(index)
+        order, counts = _sort(index, tables)
         values = np.empty(order.size, np.int32)
         start = 0
         for table in np.flatnonzero(counts).tolist():
             stop = start + int(counts[table])
-            values[start:stop] = self._coder.decode(self._tables.models[table], stop - start)
+            values[start:stop] = self._coder.decode(tables.models[table], stop - start)
             start = stop
-        radii = np.repeat(self._tables.radii, counts)
+        radii = np.repeat(tables.radii, counts)
         values -= radii
         escaped = np.flatnonzero(values > radii)
         if escaped.size:

@@ -126,7 +126,43 @@ class Octets:
         return bytes(value)
 
 
-Field = Number | Octets
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A field of UTF-8 text, after its length in bytes as a varint."""
+
+    name: str
+    max_bytes: int
+    meaning: str
+    encoding: str = "text"
+
+    @property
+    def range(self) -> str:
+        return f"0..{self.max_bytes} bytes"
+
+    @property
+    def min_bytes(self) -> int:
+        return 1
+
+    @property
+    def _length(self) -> Number:
+        return Number(self.name, "varint", 0, self.max_bytes, "length in bytes")
+
+    def read(self, cursor: Cursor) -> str:
+        start = cursor.offset
+        data = bytes(cursor.take(self._length.read(cursor), self.name))
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise CorruptError(f"{self.name} at byte {start} is not UTF-8: {error.reason}") from None
+
+    def write(self, value: str) -> bytes:
+        data = value.encode("utf-8")
+        if len(data) > self.max_bytes:
+            raise InputError(f"{self.name} {value[:20]!r}… has {len(data)} bytes; at most {self.max_bytes} are allowed")
+        return self._length.write(len(data)) + data
+
+
+Field = Number | Octets | Text
 
 
 def read_record(cursor: Cursor, fields: Sequence[Field]) -> dict[str, Any]:

@@ -20,6 +20,15 @@ def export(
         Path, typer.Argument(metavar="CHECKPOINT", exists=True, dir_okay=False, help="What training saved.")
     ],
     out_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", file_okay=False, help="The model's folder.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Training pictures that a VAE's tables are fitted to; $GLISSANDO_DATA/train unless given.",
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> int:
     """Turn a checkpoint into an installable model.
@@ -29,6 +38,6 @@ def export(
     need_training()
     from glissando.training.export import export as export_model
 
-    export_model(checkpoint, out_dir)
+    export_model(checkpoint, out_dir, data=data)
     say(f"{out_dir}: exported and verified")
     return 0

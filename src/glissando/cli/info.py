@@ -1,4 +1,4 @@
-"""``glissando info``: what a .gliss file holds, from its header alone."""
+"""``glissando info``: what a .gliss or .glissa file holds, from its header alone."""
 
 from __future__ import annotations
 
@@ -14,27 +14,35 @@ from glissando.errors import GlissandoError
 
 if TYPE_CHECKING:
     from glissando import Info
+    from glissando.bayes import ArrayInfo
 
 EXAMPLES = examples(
     ("glissando info photo.gliss", "size, quality, model, bytes per part"),
     ("glissando info photo.gliss --json", "the same for programs"),
+    ("glissando info weights.glissa", "arrays, shapes, bits per value"),
 )
+
+_ARRAYS = b"\x89GLA"  # how files of arrays begin
 
 
 @guarded
 def info(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A .gliss file; - is standard input.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A .gliss or .glissa file; - is standard input.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     debug: Debug = False,
 ) -> int:
-    """Say what a .gliss file holds.
+    """Say what a .gliss or .glissa file holds.
 
-    Its size, quality and model, and the bytes of each part; no network is loaded.
+    A picture's size, quality and model, and the bytes of each part; or arrays with their shapes and rates. No
+    network is loaded, and nothing is decoded.
     """
     import glissando
 
     try:
-        found = glissando.probe(read_bytes(file))
+        data = read_bytes(file)
+        if data.startswith(_ARRAYS):
+            return _show_arrays(file, data, as_json=as_json)
+        found = glissando.probe(data)
     except (GlissandoError, OSError) as error:
         show_error(error, show_name(file))
         return 1
@@ -43,6 +51,36 @@ def info(
     else:
         typer.echo(_describe(show_name(file), found))
     return 0
+
+
+def _show_arrays(file: str, data: bytes, *, as_json: bool) -> int:
+    from glissando.bayes import probe_arrays
+
+    found = probe_arrays(data)
+    values = sum(array.size for array in found)
+    bits = 8 * len(data) / max(values, 1)
+    if as_json:
+        arrays = [{**dataclasses.asdict(a), "bits_per_value": a.bits_per_value} for a in found]
+        whole = {"file": file, "file_bytes": len(data), "values": values, "bits_per_value": bits, "arrays": arrays}
+        typer.echo(json.dumps(whole, indent=2))
+        return 0
+    count = "1 array" if len(found) == 1 else f"{len(found)} arrays"
+    typer.echo(f"{show_name(file)}\n  {count}, {values:,} values, {len(data):,} bytes, {bits:.3f} bits per value")
+    heads = [("array", "shape", "type", "bytes", "bits/value", "prior", "tables", "max bits")]
+    rows = heads + [_array_row(array) for array in found]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        typer.echo("  " + "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+def _array_row(array: ArrayInfo) -> tuple[str, ...]:
+    shape = "x".join(map(str, array.shape)) or "scalar"
+    row = (array.name or "-", shape, array.dtype, f"{array.payload_bytes:,}", f"{array.bits_per_value:.3f}")
+    if array.prior is None:
+        return (*row, "kept as it is", "-", "-")
+    groups = "" if array.groups == 1 else f", {array.groups} groups"
+    return (*row, array.prior + groups, str(array.mode), str(array.max_bits))
 
 
 def _describe(name: str, found: Info) -> str:

@@ -11,6 +11,7 @@ from glissando.cli.common import Debug, Threads, examples, guarded, need_trainin
 
 EXAMPLES = examples(
     ("glissando train recipes/medium.toml --data tiles/", "train, into runs/medium"),
+    ("glissando train recipes/words.toml --data text/", "word embeddings, into runs/words"),
     ("glissando train recipes/medium.toml --minutes 30", "a short training; data from $GLISSANDO_DATA/train"),
     ("glissando train recipes/medium.toml --resume runs/medium/last.pt", "go on where one stopped"),
 )
@@ -27,7 +28,7 @@ def train(
             metavar="DIR",
             exists=True,
             file_okay=False,
-            help="Folder of tar shards with pictures; $GLISSANDO_DATA/train unless given.",
+            help="Folder of tar shards with pictures, or of text; $GLISSANDO_DATA/train or …/text unless given.",
         ),
     ] = None,
     out: Annotated[
@@ -52,5 +53,5 @@ def train(
     from glissando import training
 
     last = training.run(recipe, data=data, out=out, resume=resume, minutes=minutes, threads=threads)
-    say(f"{last}: trained; `glissando export {last} OUT_DIR` makes a model of it")
+    say(f"{last}: trained" + (f"; `glissando export {last} OUT_DIR` makes a model of it" * (last.suffix == ".pt")))
     return 0

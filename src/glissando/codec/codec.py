@@ -1,38 +1,40 @@
-"""The codec: a Picture to the bytes of a .gliss file and back, with one model."""
+"""The codec: a Picture to the bytes of a .gliss file and back, with one model.
+
+Here is what all families of models share: engines, windows, tiles side by side, the container, metadata. A family
+says what its latents are and how they become symbols and pixels (``gains``, ``vae``).
+"""
 
 from __future__ import annotations
 
-import math
 import os
 import threading
-from collections.abc import Callable, Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from glissando import bitstream
-from glissando.bitstream import DEFAULT_LIMITS, Header
+from glissando.bitstream import DEFAULT_LIMITS, Header, SymbolTables, Tile
+from glissando.bitstream.tiles import Passes, encode_tile
 from glissando.entropy import quality_units
 from glissando.errors import CorruptError, InputError, ModelMismatchError, UnknownModelError
 from glissando.picture import Picture, as_picture
 from glissando.runtime import Graph, choose_engine, fast_precision, open_graph
 from glissando.zoo import Card, Model
 
-from .geometry import CELL, PER_CELL, Grid, checkerboard, windows
-from .tiles import SymbolModel, TileCoder, octaves
+from .geometry import CELL, Area, Grid, Window, windows
 
 __all__ = ["Analysed", "Codec"]
 
 TILE_LOG2 = 9  # tiles of 512 pixels
 WINDOW = 24  # cells (1,536 pixels): the side of what a transform runs over at once, without its halo
 BOXES = {"icc": "icc ", "exif": "exif", "xmp": "xmp "}
-VECTORS = ("means_offset", "synthesis_factor", "synthesis_offset")
-MAX_SYMBOL = bitstream.MAX_SYMBOL
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,23 +43,29 @@ PictureLike = NDArray[np.uint8] | Image.Image | Picture
 
 @dataclass(frozen=True)
 class Analysed:
-    """A picture's latents before any gain: what every quality of it is coded from.
+    """A picture's latents before any quality is chosen: what every file of it is coded from.
 
-    ``y`` (4·rows, 4·columns, latents), ``z`` (rows, columns, hyper), float32.
+    ``arrays`` by name, each (rows, columns, channels) float32 over the whole grid; which they are, the family says.
     """
 
-    y: NDArray[np.float32]
-    z: NDArray[np.float32]
+    arrays: Mapping[str, NDArray[np.float32]]
     grid: Grid
     grey: bool
     boxes: dict[str, bytes]
 
 
-class Codec:
+class Codec(ABC):
     """One model, ready to encode and decode many pictures; safe to use from several threads.
 
     ``backend`` and ``precision`` as in :func:`glissando.open_model`; graphs are compiled when first used.
     """
+
+    encoder_graphs: ClassVar[tuple[str, ...]] = ("analysis",)
+    analysis_outputs: ClassVar[Mapping[str, int]]
+    """What the graph "analysis" answers, in its order: name and elements per cell, each way."""
+
+    tables: SymbolTables
+    """The model's tables, which all its symbols are coded with."""
 
     def __init__(
         self, model: Model, *, backend: str = "auto", precision: str = "auto", threads: int | None = None
@@ -67,7 +75,6 @@ class Codec:
         self._model = model
         self._wanted_precision = precision
         self._options: dict[str, Any] = {"backend": self._engine, "threads": threads}
-        self._symbols = SymbolModel(model.integers)
         self._graphs: dict[tuple[str, str], Future[Graph]] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="glissando")
@@ -98,22 +105,9 @@ class Codec:
             return self._graphs[name, precision]
 
     def _open(self, name: str, precision: str) -> Graph:
-        if name == "analysis":
+        if name in self.encoder_graphs:
             self._model.check_encoder()
         return open_graph(self._model.graph(name), precision=precision, **self._options)
-
-    @cached_property
-    def _vectors(self) -> dict[str, NDArray[np.float32]]:
-        return self._model.vectors(VECTORS)
-
-    def _vector(self, name: str, quality: int) -> NDArray[np.float32]:
-        """A float level table's row at a quality in 1/256 units."""
-        table = self._vectors[name]
-        position = quality / (100 * 256) * (len(table) - 1)
-        low = min(math.floor(position), len(table) - 2)
-        part = np.float32(position - low)
-        row: NDArray[np.float32] = table[low] * (1 - part) + table[low + 1] * part
-        return row
 
     def _each(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """``work`` over all items, side by side where there are several."""
@@ -138,29 +132,31 @@ class Codec:
         """
         source = as_picture(picture)
         precision = self._precision(quality)
-        self._prepare("quantise", precision)  # while the analysis runs
+        for name in self.encoder_graphs:
+            self._prepare(name, precision)
         analysis = self._prepare("analysis", precision).result()
         pixels, grey = source.pixels, source.pixels.ndim == 2
         height, width = pixels.shape[:2]
         grid = Grid(width, height, TILE_LOG2)
         rows, columns = grid.cells
-        y = np.empty((*grid.latents, self._symbols.latents), np.float32)
-        z = np.empty((rows, columns, self._symbols.hyper), np.float32)
-        for window in windows((rows, columns), WINDOW, self._halo):
-            part_y, part_z = analysis(pixels=_padded(pixels, *window.outer(CELL)))
-            y[window.inner(PER_CELL)] = part_y[0][window.kept(PER_CELL)]
-            z[window.inner(1)] = part_z[0][window.kept(1)]
+        arrays: dict[str, NDArray[np.float32]] = {}
+        for window in self._windows(grid):
+            parts = analysis(pixels=_padded(pixels, *window.outer(CELL)))
+            for (name, per_cell), part in zip(self.analysis_outputs.items(), parts, strict=True):
+                if name not in arrays:
+                    arrays[name] = np.empty((per_cell * rows, per_cell * columns, part.shape[-1]), np.float32)
+                arrays[name][window.inner(per_cell)] = part[0][window.kept(per_cell)]
         boxes = {BOXES[key]: value for key in BOXES if (value := getattr(source, key)) is not None}
         if (size := sum(map(len, boxes.values()))) > DEFAULT_LIMITS.max_metadata_bytes:
             raise InputError(
                 f"{size:,} bytes of metadata; a file carries {DEFAULT_LIMITS.max_metadata_bytes:,} at most"
             )
-        return Analysed(y, z, grid, grey, boxes)
+        return Analysed(arrays, grid, grey, boxes)
 
     def encode_analysed(self, analysed: Analysed, quality: float) -> bytes:
         """The file of an analysed picture at one quality, 0 to 100."""
         units = check_quality(quality)
-        tiles = self._each(lambda pair: pair[0].encode(pair[1]), self._quantised(analysed, units))
+        tiles = self._each(lambda passes: encode_tile(passes, self.tables), self._passes(analysed, units))
         grid = analysed.grid
         header = Header(grid.width, grid.height, units, analysed.grey, bytes.fromhex(self.card.hash), grid.tile_log2)
         return bitstream.container.write(bitstream.Container(header, analysed.boxes, tiles))
@@ -168,56 +164,13 @@ class Codec:
     def ideal_bits(self, picture: PictureLike, quality: float) -> float:
         """Cross-entropy in bits of the picture's symbols under the model's integer tables."""
         units = check_quality(quality)
-        passes = (p for _, p in self._quantised(self.analyse(picture, units / 256), units))
-        parts = (part for streams in passes for stream in streams.values() for part in stream)
-        return float(sum(self._symbols.tables.ideal_bits(symbols, index) for symbols, index in parts))
+        tiles = self._passes(self.analyse(picture, units / 256), units)
+        parts = (part for passes in tiles for stream in passes.values() for part in stream)
+        return float(sum(self.tables.ideal_bits(symbols, index) for symbols, index in parts))
 
-    def _quantised(self, analysed: Analysed, units: int) -> list[tuple[TileCoder, dict[int, list[Any]]]]:
-        """Each tile's coder, and the passes that it will code."""
-        rates = self._symbols.at(units)
-        grid = analysed.grid
-        coders = [TileCoder(self._symbols, rates, area) for area in grid.tiles()]
-
-        limit = MAX_SYMBOL
-        z = np.clip(np.rint(analysed.z * octaves(rates.hyper_gain)), -limit, limit).astype(np.int16)
-        for coder in coders:
-            z[coder.area.cells()][coder.hyper_index() < 0] = 0
-        gain = np.zeros(analysed.y.shape, np.float32)
-        row = octaves(rates.gain)
-
-        def prepare(coder: TileCoder) -> NDArray[np.int32]:
-            """First scales of a tile; opens the gain where symbols may be other than zero."""
-            area = coder.area
-            scales = coder.first_scales(z[area.cells()])
-            coded = coder.first_index(scales) >= 0
-            open_ = coder.joined(coded, np.ones_like(coded))
-            open_[area.rows :] = False
-            open_[:, area.columns :] = False
-            np.multiply(open_, row, out=gain[area.latents()])
-            return scales
-
-        scales = self._each(prepare, coders)
-        y = np.empty(analysed.y.shape, np.int16)
-        z_values = self._hyper_values(z, rates.hyper_gain)
-        quantise = self._prepare("quantise", self._precision(units / 256)).result()
-        for window in windows(grid.cells, WINDOW, self._halo):
-            inside, cells = window.outer(PER_CELL), window.outer(1)
-            (symbols,) = quantise(
-                y=analysed.y[inside][None],
-                z=z_values[cells][None],
-                gain=gain[inside][None],
-                inverse_gain=octaves(rates.inverse_gain)[None, None, None],
-                means_offset=self._vector("means_offset", units),
-                even=_even(inside),
-            )
-            y[window.inner(PER_CELL)] = np.clip(symbols[0][window.kept(PER_CELL)], -limit, limit)
-
-        def settle(pair: tuple[TileCoder, NDArray[np.int32]]) -> tuple[TileCoder, dict[int, list[Any]]]:
-            coder, first = pair
-            area = coder.area
-            return coder, coder.settle(z[area.cells()], y[area.latents()], first)
-
-        return self._each(settle, zip(coders, scales, strict=True))
+    @abstractmethod
+    def _passes(self, analysed: Analysed, units: int) -> list[Passes]:
+        """What each tile codes at a quality in 1/256 units."""
 
     # Decoding -----------------------------------------------------------------------------------------
 
@@ -239,62 +192,61 @@ class Codec:
                 "glissando.decode finds the right one"
             )
         self._prepare("decode", self._precision(header.quality / 256))  # while the symbols are decoded
-        z, y = self.decode_symbols(container)
-        pixels = self._synthesise(z, y, header)
+        pixels = self._synthesise(self.decode_symbols(container), header)
+        if header.grey:
+            # The three channels are three estimates of one grey: their mean is the best of them.
+            pixels = ((pixels.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
         icc, exif, xmp = (container.boxes.get(name) for name in BOXES.values())
         return Picture(pixels, icc=icc, exif=exif, xmp=xmp)
 
     def decode_symbols(
         self, container: bitstream.Container, order: Iterable[int] | None = None
-    ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-        """All symbols of a file, z (rows, columns, hyper) and y (4·rows, 4·columns, latents).
+    ) -> dict[str, NDArray[np.int16]]:
+        """All symbols of a file, by the names of the latents, each (rows, columns, channels) over the whole grid.
 
         ``order``: tiles in the order to be decoded, each number once; any order gives the same result.
         """
         header = container.header
         grid = Grid(header.width, header.height, header.tile_log2)
-        rates = self._symbols.at(header.quality)
-        z = np.empty((*grid.cells, self._symbols.hyper), np.int16)
-        y = np.empty((*grid.latents, self._symbols.latents), np.int16)
+        symbols = self._empty_symbols(grid)
         areas = grid.tiles()
 
         def decode(number: int) -> None:
-            area, tile = areas[number], container.tiles[number]
             try:
-                z[area.cells()], y[area.latents()] = TileCoder(self._symbols, rates, area).decode(tile)
+                self._decode_tile(container.tiles[number], areas[number], header.quality, symbols)
             except CorruptError as error:
                 raise CorruptError(f"tile {number} of {len(areas)}: {error}") from error
 
         self._each(decode, range(len(areas)) if order is None else order)
-        return z, y
+        return symbols
 
-    def _synthesise(self, z: NDArray[np.int16], y: NDArray[np.int16], header: Header) -> NDArray[np.uint8]:
-        units = header.quality
-        rates = self._symbols.at(units)
-        inverse = octaves(rates.inverse_gain)
-        z_values = self._hyper_values(z, rates.hyper_gain)
-        vectors = {name: self._vector(name, units) for name in VECTORS}
-        decode = self._prepare("decode", self._precision(units / 256)).result()
+    @abstractmethod
+    def _empty_symbols(self, grid: Grid) -> dict[str, NDArray[np.int16]]:
+        """Arrays for all symbols of a picture."""
+
+    @abstractmethod
+    def _decode_tile(self, tile: Tile, area: Area, units: int, symbols: dict[str, NDArray[np.int16]]) -> None:
+        """Write a tile's symbols into their places. Raises CorruptError where anything does not agree."""
+
+    @abstractmethod
+    def _synthesise(self, symbols: dict[str, NDArray[np.int16]], header: Header) -> NDArray[np.uint8]:
+        """Pixels (H, W, 3) from a file's symbols."""
+
+    def _over_windows(
+        self, graph: str, header: Header, inputs: Callable[[Any], dict[str, NDArray[Any]]]
+    ) -> NDArray[np.uint8]:
+        """Pixels (H, W, 3): the graph's answer to what ``inputs`` gives for each window."""
+        run = self._prepare(graph, self._precision(header.quality / 256)).result()
         out = np.empty((header.height, header.width, 3), np.uint8)
-        for window in windows(z.shape[:2], WINDOW, self._halo):
-            inside = window.outer(PER_CELL)
-            (pixels,) = decode(
-                residual=np.multiply(y[inside], inverse, dtype=np.float32)[None],
-                z=z_values[window.outer(1)][None],
-                even=_even(inside),
-                **vectors,
-            )
+        for window in self._windows(Grid(header.width, header.height, header.tile_log2)):
+            (pixels,) = run(**inputs(window))
             place = out[window.inner(CELL)]
             place[...] = pixels[0][window.kept(CELL)][: place.shape[0], : place.shape[1]]
-        if header.grey:
-            # The three channels are three estimates of one grey: their mean is the best of them.
-            grey: NDArray[np.uint8] = ((out.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
-            return grey
         return out
 
-    def _hyper_values(self, z: NDArray[np.int16], log_gain: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Hyper-latents as the float networks see them."""
-        return np.multiply(z, octaves(-log_gain), dtype=np.float32)
+    def _windows(self, grid: Grid) -> Iterator[Window]:
+        """What the transforms run over, one after the other."""
+        return windows(grid.cells, WINDOW, self._halo)
 
     @property
     def _halo(self) -> int:
@@ -314,12 +266,6 @@ def check_quality(quality: float) -> int:
     if not 0 <= value <= 100:
         raise InputError(f"quality must be from 0 to 100, not {quality}")
     return quality_units(value)
-
-
-def _even(inside: tuple[slice, slice]) -> NDArray[np.float32]:
-    """The checkerboard of a window, (1, rows, columns, 1); windows start on even latents."""
-    rows, columns = (part.stop - part.start for part in inside)
-    return checkerboard(rows, columns).astype(np.float32)[None, :, :, None]
 
 
 def _padded(pixels: NDArray[np.uint8], rows: slice, columns: slice) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glissando.bitstream import HYPER_LATENTS, LATENTS, SymbolTables, Tile, ans
+from glissando.bitstream.tiles import Passes, check_tile
 from glissando.entropy import EARLY, LATE, ScaleNetwork, dequantise, level_row, table_index
 from glissando.errors import CorruptError, ModelMismatchError
 
@@ -131,9 +132,7 @@ class TileCoder:
 
     # Symbols to bytes and back -----------------------------------------------------------------------
 
-    def passes(
-        self, z: Symbols, first: Symbols, second: Symbols, first_index: Index, second_index: Index
-    ) -> dict[int, list[tuple[NDArray[Any], NDArray[Any]]]]:
+    def passes(self, z: Symbols, first: Symbols, second: Symbols, first_index: Index, second_index: Index) -> Passes:
         """What the streams code: for each stream its passes, each symbols and tables in coding order."""
         return {
             HYPER_LATENTS: [(z.reshape(-1), self.hyper_index().reshape(-1))],
@@ -143,7 +142,7 @@ class TileCoder:
             ],
         }
 
-    def settle(self, z: Symbols, y: Symbols, scales: Scales) -> dict[int, list[tuple[NDArray[Any], NDArray[Any]]]]:
+    def settle(self, z: Symbols, y: Symbols, scales: Scales) -> Passes:
         """Zero, in ``y`` itself, what the second pass will not code; return the passes.
 
         ``y`` (4·rows, 4·columns, latents) must be zero already where the first pass does not code.
@@ -153,11 +152,6 @@ class TileCoder:
         second[second_index < 0] = 0
         y[...] = self.joined(first, second)
         return self.passes(z, first, second, self.first_index(scales), second_index)
-
-    def encode(self, passes: Mapping[int, list[tuple[NDArray[Any], NDArray[Any]]]]) -> Tile:
-        """Streams and checksum from ``passes``."""
-        streams = {name: ans.encode(parts, self.model.tables) for name, parts in passes.items()}
-        return Tile(streams, ans.checksum(symbols for parts in passes.values() for symbols, _ in parts))
 
     def decode(self, tile: Tile) -> tuple[Symbols, Symbols]:
         """Symbols z and y from a tile's streams. Raises CorruptError where anything does not agree."""
@@ -174,7 +168,5 @@ class TileCoder:
         first_grid = self._whole(first)
         second = decoder.decode(self._inside(self.second_index(first_grid, scales)))
         decoder.finish()
-        found = ans.checksum((z, first, second))
-        if found != tile.checksum:
-            raise CorruptError(f"decoded symbols have checksum {found:08x}, the file says {tile.checksum:08x}")
+        check_tile(tile, (z, first, second))
         return z_grid, self.joined(first_grid, self._whole(second))

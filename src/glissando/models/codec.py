@@ -12,7 +12,7 @@ Quantities, per latent element: the coded symbol is r = round((y − μ)·m), th
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -45,6 +45,25 @@ class NetworkConfig:
         return asdict(self)
 
 
+class TransformConfig(Protocol):
+    """What shapes analysis and synthesis, whatever the family."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def latents(self) -> int: ...
+    @property
+    def analysis_blocks(self) -> int: ...
+    @property
+    def analysis_latent_blocks(self) -> int: ...
+    @property
+    def synthesis_blocks(self) -> int: ...
+    @property
+    def synthesis_latent_blocks(self) -> int: ...
+    @property
+    def ratio(self) -> int: ...
+
+
 @dataclass
 class Forward:
     """What one training pass yields; bits are per picture, shape (B,)."""
@@ -69,7 +88,7 @@ def first_pass_mask(channels: int, height: int, width: int, device: torch.device
 class Analysis(nn.Module):
     """Picture (B, 3, H, W) in [0, 1], sides multiples of 16 → latents (B, latents, H/16, W/16)."""
 
-    def __init__(self, c: NetworkConfig) -> None:
+    def __init__(self, c: TransformConfig) -> None:
         super().__init__()
         self.patch = nn.PixelUnshuffle(8)
         self.enter = Pointwise(192, c.width)
@@ -87,9 +106,9 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Latents (B, latents, h, w) and two level vectors (B, width, 1, 1) → picture (B, 3, 16h, 16w)."""
+    """Latents (B, latents, h, w), and two level vectors (B, width, 1, 1) if any → picture (B, 3, 16h, 16w)."""
 
-    def __init__(self, c: NetworkConfig) -> None:
+    def __init__(self, c: TransformConfig) -> None:
         super().__init__()
         self.latent_blocks = nn.Sequential(
             *(DepthConvBlock(c.latents, c.ratio) for _ in range(c.synthesis_latent_blocks))
@@ -99,8 +118,10 @@ class Synthesis(nn.Module):
         self.leave = Pointwise(c.width, 192, exact=True)
         self.patch = nn.PixelShuffle(8)
 
-    def forward(self, y: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
-        x = self.up(self.latent_blocks(y)).float() * factor + offset
+    def forward(self, y: Tensor, factor: Tensor | None = None, offset: Tensor | None = None) -> Tensor:
+        x = self.up(self.latent_blocks(y)).float()
+        if factor is not None and offset is not None:
+            x = x * factor + offset
         out: Tensor = self.patch(self.leave(self.blocks(x))) + 0.5
         return out
 

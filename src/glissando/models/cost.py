@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .codec import CodecNetwork
+from .vae import VaeNetwork
 
 __all__ = ["PATHS", "halo", "kmac_per_pixel"]
 
@@ -17,10 +18,11 @@ PATHS = {
     "decode": ("hyper_synthesis", "first_means", "context", "scales", "synthesis"),
     "encode": ("analysis", "hyper_analysis", "hyper_synthesis", "first_means", "context", "scales"),
 }
+_VAE_PATHS = {"decode": ("synthesis",), "encode": ("analysis", "spread")}
 _SIDE = 256
 
 
-def kmac_per_pixel(network: CodecNetwork, path: str) -> dict[str, float]:
+def kmac_per_pixel(network: CodecNetwork | VaeNetwork, path: str) -> dict[str, float]:
     """Thousands of multiply-adds per picture pixel of each network on ``path``, and their "total".
 
     Counted at a forward pass: every convolution's output elements times its weights per output channel.
@@ -38,16 +40,22 @@ def kmac_per_pixel(network: CodecNetwork, path: str) -> dict[str, float]:
     for name, module in counted.named_modules():
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(counter(name))
+    picture = torch.zeros(1, 3, _SIDE, _SIDE)
     with torch.no_grad():
-        counted(torch.zeros(1, 3, _SIDE, _SIDE), torch.tensor([50.0]), noise=False)
-    costs = {name: macs[name] / _SIDE**2 / 1000 for name in PATHS[path]}
+        if isinstance(counted, VaeNetwork):
+            counted(picture)
+        else:
+            counted(picture, torch.tensor([50.0]), noise=False)
+    parts = (_VAE_PATHS if isinstance(network, VaeNetwork) else PATHS)[path]
+    costs = {name: macs[name] / _SIDE**2 / 1000 for name in parts}
     return {**costs, "total": sum(costs.values())}
 
 
-def halo(network: CodecNetwork) -> int:
-    """Pixels around a window on which its result can depend, rounded up to whole hyper-latents (64)."""
+def halo(network: CodecNetwork | VaeNetwork) -> int:
+    """Pixels around a window on which its result can depend, rounded up to whole cells of the grid (64)."""
     c = network.config
-    hyper, context = 32, 3 * 16  # one depthwise 3×3 at 1/32; 5×5 and 3×3 at 1/16
-    decode = hyper + context + 16 * c.synthesis_latent_blocks + 8 * c.synthesis_blocks
-    encode = hyper + 16 * c.analysis_latent_blocks + 8 * c.analysis_blocks
+    # One depthwise 3×3 at 1/32 in the hyper-networks; 5×5 and 3×3 at 1/16 in the context.
+    context = 0 if isinstance(network, VaeNetwork) else 32 + 3 * 16
+    decode = context + 16 * c.synthesis_latent_blocks + 8 * c.synthesis_blocks
+    encode = (32 if context else 0) + 16 * c.analysis_latent_blocks + 8 * c.analysis_blocks
     return -(-max(decode, encode) // 64) * 64

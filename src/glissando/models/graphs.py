@@ -1,4 +1,4 @@
-"""The three graphs that a shipped model consists of, as modules to be exported.
+"""The graphs that a shipped model consists of, as modules to be exported.
 
 Arrays at the borders are what the codec has at hand: pixels (1, H, W, 3) uint8, latents channels-last.
 Everything that depends on the quality enters as an input, so that one graph serves every rate.
@@ -6,18 +6,49 @@ Everything that depends on the quality enters as an input, so that one graph ser
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from .codec import CodecNetwork
+from .codec import Analysis, CodecNetwork, Synthesis
+from .vae import VaeNetwork
 
-__all__ = ["GRAPHS", "AnalysisGraph", "DecodeGraph", "QuantiseGraph"]
+__all__ = [
+    "GRAPHS",
+    "VAE_GRAPHS",
+    "AnalysisGraph",
+    "DecodeGraph",
+    "ExportedGraph",
+    "QuantiseGraph",
+    "VaeAnalysisGraph",
+    "VaeDecodeGraph",
+]
 
 
 def channels_first(x: Tensor) -> Tensor:
     return x.permute(0, 3, 1, 2)
+
+
+def analyse(a: Analysis, pixels: Tensor) -> Tensor:
+    """pixels (1, H, W, 3) uint8 → latents (1, latents, H/16, W/16)."""
+    _, height, width, _ = pixels.shape
+    # The pixel unshuffle of channels-last pixels, in one transposition.
+    x = pixels.reshape(1, height // 8, 8, width // 8, 8, 3).permute(0, 5, 2, 4, 1, 3)
+    x = x.reshape(1, 192, height // 8, width // 8).float() / 255 - 0.5
+    out: Tensor = a.latent_blocks(a.down(a.blocks(a.enter(x))))
+    return out
+
+
+def to_pixels(s: Synthesis, trunk: Tensor) -> Tensor:
+    """Features at 1/8 behind the upsampling, (1, width, h, w) → pixels (1, 8h, 8w, 3) uint8."""
+    x = s.leave(s.blocks(trunk))
+    _, _, height, width = x.shape
+    x = torch.round((x + 0.5).clamp(0, 1) * 255).to(torch.uint8)
+    # The pixel shuffle to channels-last pixels, in one transposition of bytes.
+    x = x.reshape(1, 3, 8, 8, height, width).permute(0, 4, 2, 5, 3, 1)
+    return x.reshape(1, 8 * height, 8 * width, 3)
 
 
 class ExportedGraph(nn.Module):
@@ -25,9 +56,6 @@ class ExportedGraph(nn.Module):
 
     inputs: ClassVar[tuple[str, ...]]
     outputs: ClassVar[tuple[str, ...]]
-
-    def __init__(self, network: CodecNetwork) -> None:
-        super().__init__()
 
 
 class AnalysisGraph(ExportedGraph):
@@ -37,17 +65,12 @@ class AnalysisGraph(ExportedGraph):
     outputs = ("y", "z")
 
     def __init__(self, network: CodecNetwork) -> None:
-        super().__init__(network)
+        super().__init__()
         self.analysis = network.analysis
         self.hyper_analysis = network.hyper_analysis
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        a = self.analysis
-        _, height, width, _ = pixels.shape
-        # The pixel unshuffle of channels-last pixels, in one transposition.
-        x = pixels.reshape(1, height // 8, 8, width // 8, 8, 3).permute(0, 5, 2, 4, 1, 3)
-        x = x.reshape(1, 192, height // 8, width // 8).float() / 255 - 0.5
-        y = a.latent_blocks(a.down(a.blocks(a.enter(x))))
+        y = analyse(self.analysis, pixels)
         z = self.hyper_analysis(y)
         return y.permute(0, 2, 3, 1), z.permute(0, 2, 3, 1)
 
@@ -83,7 +106,7 @@ class QuantiseGraph(ExportedGraph):
     outputs = ("symbols",)
 
     def __init__(self, network: CodecNetwork) -> None:
-        super().__init__(network)
+        super().__init__()
         self.means = Means(network)
 
     def forward(
@@ -108,7 +131,7 @@ class DecodeGraph(ExportedGraph):
     outputs = ("pixels",)
 
     def __init__(self, network: CodecNetwork) -> None:
-        super().__init__(network)
+        super().__init__()
         self.means = Means(network)
         self.synthesis = network.synthesis
 
@@ -127,12 +150,45 @@ class DecodeGraph(ExportedGraph):
         y = second_means + (first_means - second_means) * mask + residual
         s = self.synthesis
         x = s.up(s.latent_blocks(y)) * synthesis_factor.reshape(1, -1, 1, 1) + synthesis_offset.reshape(1, -1, 1, 1)
-        x = s.leave(s.blocks(x))
-        _, _, height, width = x.shape
-        x = torch.round((x + 0.5).clamp(0, 1) * 255).to(torch.uint8)
-        # The pixel shuffle to channels-last pixels, in one transposition of bytes.
-        x = x.reshape(1, 3, 8, 8, height, width).permute(0, 4, 2, 5, 3, 1)
-        return x.reshape(1, 8 * height, 8 * width, 3)
+        return to_pixels(s, x)
 
 
-GRAPHS: dict[str, type[ExportedGraph]] = {"analysis": AnalysisGraph, "quantise": QuantiseGraph, "decode": DecodeGraph}
+class VaeAnalysisGraph(ExportedGraph):
+    """pixels (1, 64a, 64b, 3) uint8 → posterior mean and deviation, (1, 4a, 4b, latents) float32 each."""
+
+    inputs = ("pixels",)
+    outputs = ("mean", "deviation")
+
+    def __init__(self, network: VaeNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        n = self.network
+        mean = analyse(n.analysis, pixels)
+        deviation = torch.exp(0.5 * n.log_variance(mean / n.deviations)) * n.deviations
+        return mean.permute(0, 2, 3, 1), deviation.permute(0, 2, 3, 1)
+
+
+class VaeDecodeGraph(ExportedGraph):
+    """latents (1, h, w, latents) float32 → pixels (1, 16h, 16w, 3) uint8."""
+
+    inputs = ("latents",)
+    outputs = ("pixels",)
+
+    def __init__(self, network: VaeNetwork) -> None:
+        super().__init__()
+        self.synthesis = network.synthesis
+
+    def forward(self, latents: Tensor) -> Tensor:
+        s = self.synthesis
+        return to_pixels(s, s.up(s.latent_blocks(channels_first(latents))))
+
+
+GRAPHS: dict[str, Callable[[CodecNetwork], ExportedGraph]] = {
+    "analysis": AnalysisGraph,
+    "quantise": QuantiseGraph,
+    "decode": DecodeGraph,
+}
+
+VAE_GRAPHS: dict[str, Callable[[VaeNetwork], ExportedGraph]] = {"analysis": VaeAnalysisGraph, "decode": VaeDecodeGraph}

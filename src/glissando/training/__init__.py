@@ -1,6 +1,6 @@
 """Training: data → loop → checkpoint → export (needs ``glissando[train]``)."""
 
+from .dispatch import run
 from .export import export
-from .loop import run
 
 __all__ = ["export", "run"]

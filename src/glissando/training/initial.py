@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glissando.models import CodecNetwork
+from glissando.models import CodecNetwork, VaeNetwork
 from glissando.models.layers import DepthConvBlock, Pointwise
 
-__all__ = ["balance", "initialise_pca", "step_of"]
+__all__ = ["balance", "initialise_pca", "initialise_vae", "step_of"]
 
 
 def step_of(lambdas: Tensor) -> Tensor:
@@ -38,39 +38,51 @@ def _components(vectors: Tensor, keep: int) -> tuple[Tensor, Tensor]:
     return directions[:, order].T.float(), values[order].clamp_min(1e-9).sqrt().float()
 
 
-@torch.no_grad()
-def initialise_pca(network: CodecNetwork, pictures: Tensor, lambdas: Tensor) -> None:
-    """Initialise in place from ``pictures`` (N, 3, S, S) in [0, 1] and the λ of each level (levels,)."""
+def _fill(layer: nn.Module, matrix: Tensor) -> None:
+    """Set a pointwise layer's first rows and columns, and everything else in it to zero."""
+    assert isinstance(layer, Pointwise)
+    assert layer.bias is not None
+    layer.weight.zero_()
+    layer.weight[: matrix.shape[0], : matrix.shape[1], 0, 0] = matrix
+    layer.bias.zero_()
+
+
+def _fill_transforms(
+    network: CodecNetwork | VaeNetwork, pictures: Tensor, order: Callable[[Tensor], Tensor] = lambda x: x
+) -> Tensor:
+    """Analysis and synthesis become PCA and its transpose; returns the latents' deviations (latents,).
+
+    ``order`` rearranges the components (K, …), which come with the largest first.
+    """
     c = network.config
     patches = F.pixel_unshuffle(pictures - 0.5, 8)
     first, _ = _components(patches.permute(0, 2, 3, 1).reshape(-1, 192), min(192, c.width))
     trunk = torch.einsum("oc,nchw->nohw", first, patches)
     groups = F.pixel_unshuffle(trunk, 2)
     second, deviation = _components(groups.permute(0, 2, 3, 1).reshape(-1, groups.shape[1]), c.latents)
-    # Deal the components over the two halves of the channels in turn, so that both passes of the spatial
-    # prior carry the same share of the energy.
-    deal = torch.cat([torch.arange(0, c.latents, 2), torch.arange(1, c.latents, 2)])
-    second, deviation = second[deal], deviation[deal]
+    second, deviation = order(second), order(deviation)
 
-    def fill(layer: torch.nn.Module, matrix: Tensor) -> None:
-        weight, bias = layer.weight, layer.bias
-        assert isinstance(weight, Tensor)
-        assert isinstance(bias, Tensor)
-        weight.zero_()
-        weight[: matrix.shape[0], : matrix.shape[1], 0, 0] = matrix
-        bias.zero_()
+    # Columns of 4·192 unshuffled trunk channels, placed among 4·width.
+    used = second.shape[1] // 4
+    widened = second.new_zeros(len(second), 4 * c.width)
+    widened.view(-1, c.width, 4)[:, :used] = second.view(-1, used, 4)
 
-    def widened(matrix: Tensor) -> Tensor:
-        """Columns of 4·192 unshuffled trunk channels, placed among 4·width."""
-        used = matrix.shape[1] // 4
-        out = matrix.new_zeros(matrix.shape[0], 4 * c.width)
-        out.view(-1, c.width, 4)[:, :used] = matrix.view(-1, used, 4)
-        return out
+    _fill(network.analysis.enter, first)
+    _fill(network.analysis.down[1], widened)
+    _fill(network.synthesis.up[0], widened.T)
+    _fill(network.synthesis.leave, first.T)
+    return deviation
 
-    fill(network.analysis.enter, first)
-    fill(network.analysis.down[1], widened(second))
-    fill(network.synthesis.up[0], widened(second).T)
-    fill(network.synthesis.leave, first.T)
+
+@torch.no_grad()
+def initialise_pca(network: CodecNetwork, pictures: Tensor, lambdas: Tensor) -> None:
+    """Initialise in place from ``pictures`` (N, 3, S, S) in [0, 1] and the λ of each level (levels,)."""
+
+    def deal(components: Tensor) -> Tensor:
+        """Over the two halves of the channels in turn, so that both passes carry the same share of the energy."""
+        return torch.cat([components[0::2], components[1::2]])
+
+    deviation = _fill_transforms(network, pictures, deal)
     hyper = network.hyper_analysis
     hyper.enter.weight.div_(deviation[None, :, None, None])
     # Hyper-latents start with a deviation of 2 steps, lest they round to nothing before they are of use.
@@ -91,6 +103,25 @@ def initialise_pca(network: CodecNetwork, pictures: Tensor, lambdas: Tensor) -> 
 
 
 @torch.no_grad()
+def initialise_vae(network: VaeNetwork, pictures: Tensor, trunk: float) -> None:
+    """The best linear VAE: the prior's deviations are the components', the posterior variance is that of this model.
+
+    With components of deviation d and the likelihood's variance s², that variance is d²·s² / (d² + s²) (Tipping and
+    Bishop 1999). ``trunk`` as in ``balance``.
+    """
+    deviation = _fill_transforms(network, pictures)
+    network.prior.table.copy_(deviation.log2()[None])
+    last = network.spread[2]
+    assert isinstance(last, Pointwise)
+    assert last.bias is not None
+    last.weight.zero_()
+    variance = network.config.variance
+    last.bias.copy_(torch.log(variance / (deviation.square() + variance)))
+    features = _features({"analysis": network.analysis.blocks, "synthesis": network.synthesis.up}, network, pictures)
+    _balance_trunks(network, features, trunk)
+
+
+@torch.no_grad()
 def balance(network: CodecNetwork, pictures: Tensor, trunk: float, latents: float) -> None:
     """Give a network's channels more equal deviations, in place, without changing what it computes.
 
@@ -98,57 +129,79 @@ def balance(network: CodecNetwork, pictures: Tensor, trunk: float, latents: floa
     each patch. Every channel is divided by its deviation to the power ``trunk`` or ``latents`` (0 leaves it,
     1 whitens), and all that reads it multiplies. ``pictures`` (N, 3, S, S) in [0, 1], S a multiple of 64.
     """
+    n = network
+    watched = {"analysis": n.analysis.blocks, "latents": n.analysis, "synthesis": n.synthesis.up}
+    quality = torch.linspace(5, 95, len(pictures), device=pictures.device)
+    features = _features(watched, lambda x: n(x, quality, noise=False), pictures)
+    s = _balance_trunks(n, features, trunk)
+    n.synthesis_offset.table.div_(s)
+    y = _factors(features["latents"], latents)
+    _writes(n.analysis.down[1], y)
+    _rescale(n.analysis.latent_blocks, y)
+    _reads(n.hyper_analysis.enter, y)
+    n.gain.table.add_(y.log2())
+    n.inverse_gain.table.sub_(y.log2())
+    _writes(n.first_means, y)
+    _writes(n.context.out, y)
+    assert n.context.near.bias is not None
+    n.context.near.bias.div_(y)
+    _reads(n.context.mix, y)
+    _rescale(n.synthesis.latent_blocks, y)
+    _reads(n.synthesis.up[0], y)
+
+
+def _features(watched: dict[str, nn.Module], run: Callable[[Tensor], object], pictures: Tensor) -> dict[str, Tensor]:
+    """What some modules answer while ``run`` works on the pictures."""
     features: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         return lambda module, inputs, output: features.__setitem__(name, output)
 
-    n = network
-    watched = {"analysis": n.analysis.blocks, "latents": n.analysis, "synthesis": n.synthesis.up}
     hooks = [module.register_forward_hook(keep(name)) for name, module in watched.items()]
-    n(pictures, torch.linspace(5, 95, len(pictures), device=pictures.device), noise=False)
+    run(pictures)
     for hook in hooks:
         hook.remove()
+    return features
 
-    def factors(name: str, power: float) -> Tensor:
-        deviation = features[name].float().std((0, 2, 3)).clamp_min(1e-4).log()
-        return torch.exp(power * (deviation - deviation.mean()))
 
-    def writes(layer: nn.Module, factor: Tensor) -> None:
-        assert isinstance(layer, nn.Conv2d)
-        assert layer.bias is not None
-        layer.weight.div_(factor[:, None, None, None])
-        layer.bias.div_(factor)
+def _factors(features: Tensor, power: float) -> Tensor:
+    """What to divide each channel by: its deviation, relative to the others', to a power."""
+    deviation = features.float().std((0, 2, 3)).clamp_min(1e-4).log()
+    return torch.exp(power * (deviation - deviation.mean()))
 
-    def reads(layer: nn.Module, factor: Tensor) -> None:
-        assert isinstance(layer, nn.Conv2d)
-        layer.weight[:, : len(factor)].mul_(factor[None, :, None, None])
 
-    def blocks(stack: nn.Sequential, factor: Tensor) -> None:
-        for block in stack:
-            assert isinstance(block, DepthConvBlock)
-            reads(block.enter, factor)
-            reads(block.widen, factor)
-            writes(block.leave, factor)
-            writes(block.narrow, factor)
+def _writes(layer: nn.Module, factor: Tensor) -> None:
+    """Divide what a layer writes, channel by channel."""
+    assert isinstance(layer, nn.Conv2d)
+    assert layer.bias is not None
+    layer.weight.div_(factor[:, None, None, None])
+    layer.bias.div_(factor)
 
-    a, y, s = factors("analysis", trunk), factors("latents", latents), factors("synthesis", trunk)
-    writes(n.analysis.enter, a)
-    blocks(n.analysis.blocks, a)
-    reads(n.analysis.down[1], a.repeat_interleave(4))
-    writes(n.analysis.down[1], y)
-    blocks(n.analysis.latent_blocks, y)
-    reads(n.hyper_analysis.enter, y)
-    n.gain.table.add_(y.log2())
-    n.inverse_gain.table.sub_(y.log2())
-    writes(n.first_means, y)
-    writes(n.context.out, y)
-    assert n.context.near.bias is not None
-    n.context.near.bias.div_(y)
-    reads(n.context.mix, y)
-    blocks(n.synthesis.latent_blocks, y)
-    reads(n.synthesis.up[0], y)
-    writes(n.synthesis.up[0], s.repeat_interleave(4))
-    n.synthesis_offset.table.div_(s)
-    blocks(n.synthesis.blocks, s)
-    reads(n.synthesis.leave, s)
+
+def _reads(layer: nn.Module, factor: Tensor) -> None:
+    """Multiply what a layer reads, channel by channel."""
+    assert isinstance(layer, nn.Conv2d)
+    layer.weight[:, : len(factor)].mul_(factor[None, :, None, None])
+
+
+def _rescale(stack: nn.Sequential, factor: Tensor) -> None:
+    """A stack of residual blocks whose input and output channels are divided by ``factor``."""
+    for block in stack:
+        assert isinstance(block, DepthConvBlock)
+        _reads(block.enter, factor)
+        _reads(block.widen, factor)
+        _writes(block.leave, factor)
+        _writes(block.narrow, factor)
+
+
+def _balance_trunks(network: CodecNetwork | VaeNetwork, features: dict[str, Tensor], power: float) -> Tensor:
+    """Balance the channels at 1/8 of both transforms; returns the synthesis' factors."""
+    n = network
+    a, s = _factors(features["analysis"], power), _factors(features["synthesis"], power)
+    _writes(n.analysis.enter, a)
+    _rescale(n.analysis.blocks, a)
+    _reads(n.analysis.down[1], a.repeat_interleave(4))
+    _writes(n.synthesis.up[0], s.repeat_interleave(4))
+    _rescale(n.synthesis.blocks, s)
+    _reads(n.synthesis.leave, s)
+    return s

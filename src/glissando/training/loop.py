@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
-import math
 import os
 import sys
 import time
@@ -18,17 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from glissando.errors import TrainingError
-from glissando.models import CodecNetwork
-from glissando.models.scales import IntegerConv
 
 from .data import Crops, Tiles, load_tiles
-from .initial import balance, initialise_pca
+from .objective import objective_for
 from .optimiser import Muon, build_optimisers
-from .recipe import Recipe, read_recipe
+from .recipe import PictureRecipe, read_recipe
 
 __all__ = ["Trainer", "run"]
 
-VALIDATION_QUALITIES = (0, 20, 40, 60, 80, 100)
 VALIDATION_TILES = 48
 SHOWN = {"loss": 4, "bpp": 4, "psnr": 2, "norm": 2, "data": 3, "pictures_per_second": 1}  # and their digits
 
@@ -57,17 +53,14 @@ class Trainer:
     Parameters: ``recipe``; ``tiles`` decoded; ``device``; ``out``, the folder for ``last.pt`` and logs.
     """
 
-    def __init__(self, recipe: Recipe, tiles: Tiles, device: torch.device, out: Path) -> None:
+    def __init__(self, recipe: PictureRecipe, tiles: Tiles, device: torch.device, out: Path) -> None:
         self.recipe, self.device, self.out = recipe, device, out
+        self.objective = objective_for(recipe)
         torch.manual_seed(recipe.run.seed)
         self.generator = torch.Generator().manual_seed(recipe.run.seed)
-        self.network = CodecNetwork(recipe.network)
-        levels = recipe.network.levels
-        self.lambdas = torch.tensor([recipe.rate.lambda_of(100 * i / (levels - 1)) for i in range(levels)])
-        if recipe.run.initial == "pca":
-            sample = Crops(tiles.training, 256, 256, torch.Generator().manual_seed(0)).next()
-            initialise_pca(self.network, sample, self.lambdas)
-            balance(self.network, sample[:32], recipe.run.balance_trunk, recipe.run.balance_latents)
+        pca = recipe.run.initial == "pca"
+        sample = Crops(tiles.training, 256, 256, torch.Generator().manual_seed(0)).next() if pca else None
+        self.network = self.objective.build(sample)
         self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = copy.deepcopy(self.network).requires_grad_(False)
         self.crops = Crops(
@@ -89,18 +82,11 @@ class Trainer:
     # One step ---------------------------------------------------------------------------------------
 
     def loss(self, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Weighted loss (scalar), bpp (B,) and MSE of pixels in [0, 1] (B,)."""
-        rate = self.recipe.rate
+        """Loss (scalar), bpp (B,) and MSE of pixels in [0, 1] (B,)."""
         context = torch.autocast(self.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()
         with context:
-            out = self.network(picture, quality)
-        pixels = picture.shape[2] * picture.shape[3]
-        hyper_weight = min(1.0, 0.05 + self.progress.step / max(1, rate.hyper_warmup))
-        bpp = (out.latent_bits + hyper_weight * out.hyper_bits) / pixels
-        mse = (out.reconstruction.float() - picture).square().mean((1, 2, 3))
-        lambdas = rate.lambda_of(quality)
-        weight = (lambdas / math.sqrt(rate.lambda_low * rate.lambda_high)) ** -rate.balance
-        return (weight * (bpp + lambdas * 255**2 * mse)).mean(), bpp.detach(), mse.detach()
+            each, bpp, mse = self.objective.loss(self.network, picture, quality)
+        return each.mean(), bpp.detach(), mse.detach()
 
     def draw(self) -> tuple[Tensor, Tensor]:
         """A batch of crops and a quality for each, spread evenly over [0, 100] with a random offset."""
@@ -111,6 +97,7 @@ class Trainer:
 
     def step(self, factor: float) -> dict[str, float]:
         """One optimiser step at ``factor`` times the recipe's learning rates. A non-finite step is skipped."""
+        self.objective.begin(self.progress.step)
         started = time.perf_counter()
         picture, quality = self.draw()
         waited = time.perf_counter() - started
@@ -149,22 +136,22 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self) -> list[dict[str, float]]:
-        """Averaged weights on held-out pictures, rounded symbols, 8-bit pixels; bpp by cross-entropy."""
+        """Averaged weights on held-out pictures, 8-bit pixels; bits are the model's own estimate."""
         rows: list[dict[str, float]] = []
         if not len(self.validation):
             return rows  # a small data set may hold out no picture
-        for q in VALIDATION_QUALITIES:
+        for q in self.objective.qualities:
             bpp, psnr = 0.0, 0.0
             for tile in self.validation.split(8):  # type: ignore[no-untyped-call]
                 picture = tile.float().div(255).contiguous(memory_format=torch.channels_last)
-                quality = torch.full((len(tile),), float(q), device=self.device)
-                out = self.ema(picture, quality, noise=False)
-                levels = (out.reconstruction.clamp(0, 1) * 255).round() / 255
+                quality = torch.full((len(tile),), q, device=self.device)
+                bits, reconstruction = self.objective.measure(self.ema, picture, quality)
+                levels = (reconstruction.clamp(0, 1) * 255).round() / 255
                 mse = (levels - picture).square().mean((1, 2, 3)).clamp_min(1e-10)
-                bpp += float((out.latent_bits + out.hyper_bits).sum()) / picture[0, 0].numel()
+                bpp += float(bits.sum()) / picture[0, 0].numel()
                 psnr += float((-10 * torch.log10(mse)).sum())
             count = len(self.validation)
-            rows.append({"quality": float(q), "bpp": bpp / count, "psnr": psnr / count})
+            rows.append({"quality": q, "bpp": bpp / count, "psnr": psnr / count})
         return rows
 
     def choose_precision(self) -> float:
@@ -372,7 +359,6 @@ def run(
         progress = max(by_steps, by_time)
         if progress >= 1:
             break
-        IntegerConv.exact = p.step >= recipe.integers.from_step
         warm = p.step - trainer.warm_from
         recent.append(trainer.step(learning_factor(warm, progress, plan.warmup, plan.decay)))
         p.seconds = carried + time.monotonic() - began

@@ -13,9 +13,20 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from glissando.errors import RecipeError
-from glissando.models import NetworkConfig
+from glissando.models import NetworkConfig, VaeConfig
 
-__all__ = ["Data", "Integers", "Optimisation", "Rate", "Recipe", "Run", "Schedule", "read_recipe"]
+__all__ = [
+    "Data",
+    "Integers",
+    "Optimisation",
+    "PictureRecipe",
+    "Rate",
+    "Recipe",
+    "Run",
+    "Schedule",
+    "VaeRecipe",
+    "read_recipe",
+]
 
 Quality = TypeVar("Quality", float, Tensor)
 
@@ -87,8 +98,22 @@ class Run:
     save_every: int = 500
 
 
+class _Described:
+    """What all recipes of pictures can do."""
+
+    def hash(self) -> str:
+        """Twelve hex digits that name this recipe in a model's card."""
+        return hashlib.sha256(repr(self.to_dict()).encode()).hexdigest()[:12]
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
+
+
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(_Described):
+    """The main family: gain units, one model for all rates."""
+
+    family: str = "gains"
     name: str = "medium"
     summary: str = ""
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -99,15 +124,25 @@ class Recipe:
     integers: Integers = field(default_factory=Integers)
     run: Run = field(default_factory=Run)
 
-    def hash(self) -> str:
-        """Twelve hex digits that name this recipe in a model's card."""
-        return hashlib.sha256(repr(dataclasses.asdict(self)).encode()).hexdigest()[:12]
 
-    def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+@dataclass(frozen=True)
+class VaeRecipe(_Described):
+    """A plain VAE, whose rate is chosen after training."""
+
+    family: str = "vae"
+    name: str = "vae"
+    summary: str = ""
+    network: VaeConfig = field(default_factory=VaeConfig)
+    data: Data = field(default_factory=Data)
+    optimiser: Optimisation = field(default_factory=Optimisation)
+    schedule: Schedule = field(default_factory=Schedule)
+    run: Run = field(default_factory=Run)
 
 
-def _build(kind: type[Any], values: dict[str, Any], where: str) -> Any:
+PictureRecipe = Recipe | VaeRecipe
+
+
+def build_tables(kind: type[Any], values: dict[str, Any], where: str) -> Any:
     """A frozen dataclass from a TOML table, each key checked by name and type."""
     fields = {f.name: f for f in dataclasses.fields(kind)}
     arguments: dict[str, Any] = {}
@@ -120,7 +155,7 @@ def _build(kind: type[Any], values: dict[str, Any], where: str) -> Any:
         if dataclasses.is_dataclass(default):
             if not isinstance(value, dict):
                 raise RecipeError(f"{name!r} is a table, not {value!r}")
-            arguments[key] = _build(type(default), value, f"{name}.")
+            arguments[key] = build_tables(type(default), value, f"{name}.")
             continue
         expected = type(default)
         if expected is float and type(value) is int:
@@ -133,52 +168,70 @@ def _build(kind: type[Any], values: dict[str, Any], where: str) -> Any:
     return kind(**arguments)
 
 
-def from_dict(values: dict[str, Any]) -> Recipe:
+def from_dict(values: dict[str, Any]) -> PictureRecipe:
     """Check and build a recipe from nested dictionaries. Raises RecipeError that names the key."""
-    recipe: Recipe = _build(Recipe, values, "")
-    checks = {
-        "network.latents must be even": recipe.network.latents % 2 == 0,
-        "network.latents, hyper, ratio, means_width and context_width must be positive": min(
-            recipe.network.latents,
-            recipe.network.hyper,
-            recipe.network.ratio,
-            recipe.network.means_width,
-            recipe.network.context_width,
-        )
-        > 0,
-        "network.levels must be at least 2": recipe.network.levels >= 2,
-        "network.width must be at least 192, to carry the unshuffled pixels": recipe.network.width >= 192,
-        "data.crop must be a positive multiple of 64": recipe.data.crop > 0 and recipe.data.crop % 64 == 0,
-        "data.batch and data.choices must be positive": min(recipe.data.batch, recipe.data.choices) > 0,
-        "data.halved must be in [0, 1]": 0 <= recipe.data.halved <= 1,
-        "rate.lambda_low must be positive and below rate.lambda_high": 0
-        < recipe.rate.lambda_low
-        < recipe.rate.lambda_high,
-        "optimiser.kind must be 'muon' or 'adamw'": recipe.optimiser.kind in ("muon", "adamw"),
-        "optimiser.clip must be positive": recipe.optimiser.clip > 0,
-        "optimiser.ema must be in [0, 1)": 0 <= recipe.optimiser.ema < 1,
-        "schedule.steps must be positive": recipe.schedule.steps > 0,
-        "schedule.decay must be in [0, 1]": 0 <= recipe.schedule.decay <= 1,
-        "run.initial must be 'pca' or 'random'": recipe.run.initial in ("pca", "random"),
-        "run.log_every, validate_every and save_every must be positive": min(
-            recipe.run.log_every, recipe.run.validate_every, recipe.run.save_every
-        )
-        > 0,
-    }
-    for message, good in checks.items():
+    family = values.get("family", "gains")
+    if family not in ("gains", "vae"):
+        raise RecipeError(f"'family' must be 'gains' or 'vae', not {family!r}")
+    recipe: PictureRecipe = build_tables(VaeRecipe if family == "vae" else Recipe, values, "")
+    own = _vae_checks(recipe) if isinstance(recipe, VaeRecipe) else _gains_checks(recipe)
+    for message, good in {**own, **_common_checks(recipe)}.items():
         if not good:
             raise RecipeError(message)
     return recipe
 
 
-def read_recipe(path: Path) -> Recipe:
-    """Read a TOML recipe. Raises RecipeError where it cannot be read or a key is wrong."""
+def _gains_checks(recipe: Recipe) -> dict[str, bool]:
+    network, rate = recipe.network, recipe.rate
+    sizes = (network.hyper, network.means_width, network.context_width)
+    return {
+        "network.latents must be even": network.latents % 2 == 0,
+        "network.hyper, means_width and context_width must be positive": min(sizes) > 0,
+        "network.levels must be at least 2": network.levels >= 2,
+        "rate.lambda_low must be positive and below rate.lambda_high": 0 < rate.lambda_low < rate.lambda_high,
+    }
+
+
+def _vae_checks(recipe: VaeRecipe) -> dict[str, bool]:
+    return {"network.variance must be positive": recipe.network.variance > 0}
+
+
+def _common_checks(recipe: PictureRecipe) -> dict[str, bool]:
+    network, data, run = recipe.network, recipe.data, recipe.run
+    return {
+        "network.latents and ratio must be positive": min(network.latents, network.ratio) > 0,
+        "network.width must be at least 192, to carry the unshuffled pixels": network.width >= 192,
+        "data.crop must be a positive multiple of 64": data.crop > 0 and data.crop % 64 == 0,
+        "data.batch and data.choices must be positive": min(data.batch, data.choices) > 0,
+        "data.halved must be in [0, 1]": 0 <= data.halved <= 1,
+        "optimiser.kind must be 'muon' or 'adamw'": recipe.optimiser.kind in ("muon", "adamw"),
+        "optimiser.clip must be positive": recipe.optimiser.clip > 0,
+        "optimiser.ema must be in [0, 1)": 0 <= recipe.optimiser.ema < 1,
+        "schedule.steps must be positive": recipe.schedule.steps > 0,
+        "schedule.decay must be in [0, 1]": 0 <= recipe.schedule.decay <= 1,
+        "run.initial must be 'pca' or 'random'": run.initial in ("pca", "random"),
+        "run.log_every, validate_every and save_every must be positive": min(
+            run.log_every, run.validate_every, run.save_every
+        )
+        > 0,
+    }
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises RecipeError where it cannot be read."""
     try:
         with path.open("rb") as file:
-            return from_dict(tomllib.load(file))
+            return tomllib.load(file)
     except OSError as error:
         raise RecipeError(f"cannot read recipe {path}: {error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not TOML: {error}") from error
+
+
+def read_recipe(path: Path) -> PictureRecipe:
+    """Read a TOML recipe. Raises RecipeError where it cannot be read or a key is wrong."""
+    values = read_toml(path)
+    try:
+        return from_dict(values)
     except RecipeError as error:
         raise RecipeError(f"{path}: {error}") from error

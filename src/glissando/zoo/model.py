@@ -19,7 +19,12 @@ __all__ = ["ENCODER", "HASHED", "HASH_BYTES", "Card", "Model", "find", "find_has
 
 HASH_BYTES = 8  # as much of the SHA-256 as a file carries
 HASHED = ("integers.npz", "decoder.npz", "decode.onnx")
-ENCODER = ("encoder.npz", "analysis.onnx", "quantise.onnx")
+ENCODER = {
+    "gains": ("encoder.npz", "analysis.onnx", "quantise.onnx"),
+    "vae": ("encoder.npz", "analysis.onnx"),
+}
+"""Files that only an encoder uses, by family."""
+
 _FOLDER = Path(__file__).parent
 
 
@@ -30,6 +35,7 @@ class Card:
     name: str
     hash: str  # 16 hex digits, of what a decoder uses
     encoder_hash: str = ""  # the same of what only an encoder uses
+    family: str = "gains"
     summary: str = ""
     licence: str = ""
     parameters: int = 0
@@ -61,7 +67,7 @@ class Model:
 
     def check_encoder(self) -> None:
         """Check the encoder's files against the card. Raises ModelMismatchError where they differ."""
-        self._check(ENCODER, self.card.encoder_hash)
+        self._check(ENCODER.get(self.card.family, ()), self.card.encoder_hash)
 
     def _check(self, files: tuple[str, ...], expected: str) -> None:
         found = hash_files(self.folder, files).hex()
@@ -71,10 +77,12 @@ class Model:
                 "reinstall it"
             )
 
-    def vectors(self, names: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
-        """Level tables of the float networks, from decoder.npz."""
-        arrays = self._read("decoder.npz")
-        return {name: arrays[f"{name}.table"].astype(np.float32) for name in names}
+    def floats(self, names: tuple[str, ...], file: str = "decoder.npz") -> dict[str, NDArray[np.float32]]:
+        """Float arrays that the codec itself uses. Raises ModelMismatchError where one is missing."""
+        arrays = self._read(file)
+        if missing := [name for name in names if name not in arrays]:
+            raise ModelMismatchError(f"model {self.card.name}: {file} has no array {missing[0]!r}")
+        return {name: arrays[name].astype(np.float32) for name in names}
 
     def graph(self, name: str) -> Path:
         """Path of one graph: "analysis", "quantise" or "decode"."""

@@ -1,0 +1,101 @@
+"""What the export of a VAE adds: points and tables fitted to training pictures, example inputs of its graphs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from glissando.errors import TrainingError
+from glissando.models import VaeNetwork
+from glissando.models.cost import halo, kmac_per_pixel
+from glissando.models.graphs import VAE_GRAPHS, ExportedGraph
+
+from .calibration import MAX_BITS, calibrate
+from .data import Crops, load_tiles
+from .graph_export import Examples, compare_graph
+from .recipe import VaeRecipe
+
+__all__ = ["VaeExport", "posteriors"]
+
+CROPS, BATCH = 160, 16  # of 256×256 pixels: 40,960 positions
+
+
+class VaeExport:
+    """A VAE on its way into a folder; see ``export.Exported``."""
+
+    encoder_parts: tuple[str, ...] = ("analysis.", "spread.", "prior.")
+
+    def __init__(self, recipe: VaeRecipe, weights: dict[str, Tensor], data: Path | None) -> None:
+        if data is None:
+            if "GLISSANDO_DATA" not in os.environ:
+                raise TrainingError(
+                    "a VAE's tables are fitted to training pictures: give --data, or set GLISSANDO_DATA"
+                )
+            data = Path(os.environ["GLISSANDO_DATA"]) / "train"
+        self.network = VaeNetwork(recipe.network)
+        self.network.load_state_dict(weights)
+        self.network.eval().requires_grad_(False)
+        tiles = load_tiles(data, limit_gb=recipe.data.limit_gb).training
+        crops = Crops(tiles, 256, BATCH, torch.Generator().manual_seed(0), halved=recipe.data.halved)
+        fitted = self.calibration = calibrate(*posteriors(self.network, crops, CROPS // BATCH))
+        self.integers: dict[str, NDArray[Any]] = {
+            "max_bits": np.array(MAX_BITS, np.int32),
+            "index": fitted.index,
+            "frequencies": fitted.frequencies,
+            "radii": fitted.radii,
+        }
+        self.arrays: dict[str, dict[str, NDArray[Any]]] = {
+            "decoder.npz": {"knots": fitted.knots, "knot_symbols": fitted.knot_symbols},
+            "encoder.npz": {"log2_rate_weight": fitted.log2_rate_weight},
+        }
+
+    def graphs(self) -> dict[str, ExportedGraph]:
+        return {name: kind(self.network) for name, kind in VAE_GRAPHS.items()}
+
+    def round_weights(self, weights: dict[str, Tensor]) -> None:
+        """Take over what is shipped."""
+        self.network.load_state_dict(weights)
+
+    def card(self) -> dict[str, Any]:
+        """What only this family's card says."""
+        return {
+            "halo": halo(self.network),
+            "decode_kmac_per_pixel": round(kmac_per_pixel(self.network, "decode")["total"], 3),
+            "encode_kmac_per_pixel": round(kmac_per_pixel(self.network, "encode")["total"], 3),
+        }
+
+    def examples(self) -> Examples:
+        a, b = torch.export.Dim("a", min=1, max=4096), torch.export.Dim("b", min=1, max=4096)
+        return {
+            "pixels": (torch.zeros(1, 128, 192, 3, dtype=torch.uint8), {1: 64 * a, 2: 64 * b}),
+            "latents": (torch.zeros(1, 8, 12, self.network.config.latents), {1: 4 * a, 2: 4 * b}),
+        }
+
+    def verify(self, folder: Path) -> dict[str, float]:
+        """Largest difference of each graph from torch. Raises TrainingError where one is too large."""
+        random = np.random.default_rng(0)
+        spread = self.network.deviations.numpy().reshape(-1)
+        values = {
+            "pixels": random.integers(0, 256, (1, 192, 128, 3), dtype=np.uint8),
+            "latents": (random.normal(size=(1, 12, 8, spread.size)) * spread).astype(np.float32),
+        }
+        return {name: compare_graph(name, graph, values, folder) for name, graph in self.graphs().items()}
+
+
+@torch.no_grad()
+def posteriors(network: VaeNetwork, crops: Crops, batches: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Means and deviations of the latents of some crops, (positions, latents) each."""
+    means: list[NDArray[np.float32]] = []
+    deviations: list[NDArray[np.float32]] = []
+    for _ in range(batches):
+        mean = network.analysis(crops.next()).float()
+        deviation = torch.exp(0.5 * network.log_variance(mean / network.deviations)) * network.deviations
+        for rows, part in ((means, mean), (deviations, deviation)):
+            rows.append(part.permute(0, 2, 3, 1).reshape(-1, part.shape[1]).numpy())
+    return np.concatenate(means), np.concatenate(deviations)

@@ -1,0 +1,111 @@
+"""What each family of models trains for: its network, how it begins, its loss, its points of validation."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from glissando.models import CodecNetwork, VaeNetwork
+from glissando.models.scales import IntegerConv
+
+from .initial import balance, initialise_pca, initialise_vae
+from .recipe import PictureRecipe, Recipe, VaeRecipe
+
+__all__ = ["GainsObjective", "Objective", "VaeObjective", "objective_for"]
+
+
+class Objective(Protocol):
+    """A family's part in a training; the trainer does all that is common."""
+
+    qualities: tuple[float, ...]  # that validation measures
+
+    def build(self, sample: Tensor | None) -> nn.Module:
+        """The network, initialised from ``sample`` (N, 3, 256, 256) in [0, 1] if the recipe wants that."""
+
+    def begin(self, step: int) -> None:
+        """Called before each step."""
+
+    def loss(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What each picture adds to the loss, its bpp, its MSE of pixels in [0, 1]; all (B,)."""
+
+    def measure(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """Bits (B,) and the reconstruction (B, 3, H, W), as near to what a file would give as this stage can tell."""
+
+
+def _mse(out: Tensor, picture: Tensor) -> Tensor:
+    return (out.float() - picture).square().mean((1, 2, 3))
+
+
+class GainsObjective:
+    """The main family: bpp + λ·255²·MSE at every quality."""
+
+    qualities: tuple[float, ...] = (0.0, 20.0, 40.0, 60.0, 80.0, 100.0)
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.step = 0
+
+    def build(self, sample: Tensor | None) -> nn.Module:
+        network, levels = CodecNetwork(self.recipe.network), self.recipe.network.levels
+        if sample is not None:
+            run = self.recipe.run
+            lambdas = torch.tensor([self.recipe.rate.lambda_of(100 * i / (levels - 1)) for i in range(levels)])
+            initialise_pca(network, sample, lambdas)
+            balance(network, sample[:32], run.balance_trunk, run.balance_latents)
+        return network
+
+    def begin(self, step: int) -> None:
+        self.step = step
+        IntegerConv.exact = step >= self.recipe.integers.from_step
+
+    def loss(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        rate = self.recipe.rate
+        out = network(picture, quality)
+        hyper_weight = min(1.0, 0.05 + self.step / max(1, rate.hyper_warmup))
+        bpp = (out.latent_bits + hyper_weight * out.hyper_bits) / (picture.shape[2] * picture.shape[3])
+        mse = _mse(out.reconstruction, picture)
+        lambdas = rate.lambda_of(quality)
+        weight = (lambdas / math.sqrt(rate.lambda_low * rate.lambda_high)) ** -rate.balance
+        return weight * (bpp + lambdas * 255**2 * mse), bpp, mse
+
+    def measure(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """Rounded symbols; bits by cross-entropy."""
+        out = network(picture, quality, noise=False)
+        return out.latent_bits + out.hyper_bits, out.reconstruction
+
+
+class VaeObjective:
+    """The plain VAE: the negative ELBO in bits per pixel. It knows no quality."""
+
+    qualities: tuple[float, ...] = (50.0,)
+
+    def __init__(self, recipe: VaeRecipe) -> None:
+        self.recipe = recipe
+
+    def build(self, sample: Tensor | None) -> nn.Module:
+        network = VaeNetwork(self.recipe.network)
+        if sample is not None:
+            initialise_vae(network, sample, self.recipe.run.balance_trunk)
+        return network
+
+    def begin(self, step: int) -> None:
+        pass
+
+    def loss(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        out, bits = network(picture)
+        bpp, mse = bits / (picture.shape[2] * picture.shape[3]), _mse(out, picture)
+        # −log N(x | g(z), s²) of a pixel's three samples, less what does not depend on the network.
+        return bpp + 3 * mse / (2 * self.recipe.network.variance * math.log(2)), bpp, mse
+
+    def measure(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """A sample of the posterior, and its divergence from the prior."""
+        out, bits = network(picture)
+        return bits, out
+
+
+def objective_for(recipe: PictureRecipe) -> Objective:
+    """What this recipe's family trains for."""
+    return VaeObjective(recipe) if isinstance(recipe, VaeRecipe) else GainsObjective(recipe)
