@@ -3,7 +3,7 @@
     GlissandoError
     ├── InputError (ValueError)       an argument or a picture that cannot be used
     │   └── PictureError              a picture file that cannot be read, written or carried
-    ├── FormatError (ValueError)      bytes that are not a valid .gliss file
+    ├── FormatError (ValueError)      bytes that are not a valid file of ours
     │   ├── SignatureError            not a Glissando file at all
     │   ├── VersionError              made by a newer format than this reader knows
     │   ├── TruncatedError            the file ends too early
@@ -57,7 +57,7 @@ class PictureError(InputError):
 
 
 class FormatError(GlissandoError, ValueError):
-    """Bytes that are not a valid .gliss file."""
+    """Bytes that are not a valid file of this package: .gliss, or .glissa for arrays."""
 
 
 class SignatureError(FormatError):

@@ -253,7 +253,10 @@ def _decode_raw(entry: Entry, content: Raw) -> NDArray[Any]:
     data = inflate(bytes(content.payload), entry.size * little.itemsize, "elements")
     if entry.dtype == bool and data.translate(None, b"\0\1"):
         raise CorruptError("a truth value is neither 0 nor 1")
-    return np.frombuffer(data, little).astype(entry.dtype).reshape(entry.shape)
+    try:
+        return np.frombuffer(data, little).astype(entry.dtype).reshape(entry.shape)
+    except ValueError as error:  # no elements, and yet dimensions whose product no array can have
+        raise CorruptError(f"there is no array of shape {entry.shape}: {error}") from None
 
 
 def _decode_coded(entry: Entry, content: Coded) -> NDArray[Any]:

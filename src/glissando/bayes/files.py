@@ -103,7 +103,7 @@ def _safetensors() -> Any:
     try:
         return importlib.import_module("safetensors.numpy")
     except ImportError:
-        raise InputError('.safetensors files need a package more: pip install "glissando[safetensors]"') from None
+        raise InputError(".safetensors files need a package more: pip install safetensors") from None
 
 
 def _load_safetensors(source: str | os.PathLike[str] | bytes) -> Arrays:

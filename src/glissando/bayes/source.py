@@ -17,7 +17,7 @@ from glissando.bayes.frequencies import count_symbols, entropy
 from glissando.bayes.grid import check_max_bits, count_depths, depth_rates
 from glissando.bayes.layout import Layout
 from glissando.bayes.search import first_offence, search
-from glissando.bitstream.arrays import DEFAULT_ARRAY_LIMITS, MAX_GROUPS, Coded
+from glissando.bitstream.arrays import DEFAULT_ARRAY_LIMITS, MAX_CODED, MAX_GROUPS, Coded
 from glissando.errors import InputError
 
 __all__ = ["Source", "points_of"]
@@ -82,6 +82,8 @@ class Source:
         self.dtype: np.dtype[Any] = mean.dtype.newbyteorder("=")
         self.layout = Layout(mean.shape, axis)
         groups = self.layout.groups
+        if mean.size > MAX_CODED:
+            raise InputError(f"the array has {mean.size} values; at most {MAX_CODED} can be coded together")
         if groups > MAX_GROUPS or groups << (max_bits + 1) > DEFAULT_ARRAY_LIMITS.max_points:
             raise InputError(
                 f"{groups} groups of 2^{max_bits + 1} - 1 code points are too many; at most {MAX_GROUPS} groups, and "

@@ -50,6 +50,7 @@ SHARED, OWN, LEARNT = 0, 1, 2
 
 MAX_GROUPS = 32767  # the entropy coder's tables
 MAX_DIMENSIONS = 32
+MAX_CODED = 2**32 - 1  # values of an array of code points: its counts, times 2^30, are 64-bit integers
 EXPONENT_BIAS = 2048
 
 HEAD: tuple[Field, ...] = (
@@ -315,11 +316,13 @@ def _read_array_header(cursor: Cursor, limits: ArrayLimits) -> _ArrayHeader:
     rows, groups = _rows_and_groups(shape, axis)
     if groups > MAX_GROUPS:
         raise CorruptError(f"{where} has {groups} groups; at most {MAX_GROUPS} are possible")
+    if prod(shape) > MAX_CODED:
+        raise CorruptError(f"{where} has {prod(shape)} values; at most {MAX_CODED} are possible")
     points = groups << (values["max_bits"] + 1)
     if points > limits.max_points:
         raise LimitError(f"{where} declares {points} code points; the caller's limit is {limits.max_points}")
-    if rows * groups > limits.max_values:
-        raise LimitError(f"{where} declares {rows * groups} values; the caller's limit is {limits.max_values}")
+    if prod(shape) > limits.max_values:
+        raise LimitError(f"{where} declares {prod(shape)} values; the caller's limit is {limits.max_values}")
     count = -(-rows // chunk_rows(groups))
     cursor.require(count * sum(field.min_bytes for field in CHUNK), f"table of {count} chunks")
     chunks = [read_record(cursor, CHUNK) for _ in range(count)]
