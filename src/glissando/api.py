@@ -34,7 +34,7 @@ def open_model(
 
     ``name``: an installed model, or a folder written by ``glissando export``. ``backend``: "openvino",
     "onnxruntime" or "auto". ``precision`` of the transforms: "f32", "bf16", or "auto", which is bfloat16 where the
-    machine is fast at it and the quality is low enough for it not to be seen (``Card.bf16_quality``); every file
+    machine is fast at it and its rounding is not seen (``Card.bf16_quality`` and ``bf16_encode_quality``); every file
     decodes at any of them. ``threads``: at most so many; None for as many as the machine has.
 
     Raises UnknownModelError, ModelMismatchError, BackendError or InputError.

@@ -90,6 +90,31 @@ def test_the_trained_scale_network_is_the_integer_one(seed: int) -> None:
     assert second.std() > 0
 
 
+@pytest.mark.parametrize("size", [0.01, 3.0, 100.0])
+def test_weights_are_kept_where_sums_are_exact(size: float) -> None:
+    torch.manual_seed(3)
+    network = ScaleNetwork(16, 8)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_(std=size)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network.keep_exact()
+    layers = {}
+    for name, layer in network.named_children():
+        assert isinstance(layer, IntegerConv)
+        scaled = [torch.round(layer.weight.detach() * 128), torch.round(layer.bias.detach() * layer.bias_one)]
+        layers[name] = tuple(part.numpy().astype(np.int64) for part in scaled)
+    bounds = IntegerNetwork.check_bounds(layers)
+    after = network.state_dict()
+    if size == 0.01:  # nothing to do
+        assert all(torch.equal(after[name], before[name]) for name in before)
+    else:
+        assert bounds["z_mix"] > 0.9 * 2**24  # no more is taken away than has to be
+    network.keep_exact()
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(value, after[name], rtol=1e-5, atol=0)
+
+
 def test_rounding_the_scale_network_is_optional_in_training() -> None:
     network = randomised(ScaleNetwork(8, 4))
     z = torch.randn(1, 4, 2, 2)

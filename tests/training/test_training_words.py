@@ -58,7 +58,7 @@ def dense(counts: PairCounts) -> np.ndarray:
 
 def small_recipe(**tables: dict[str, Any]) -> WordsRecipe:
     values: dict[str, Any] = {
-        "kind": "words",
+        "family": "words",
         "corpus": {"vocabulary": 40, "subsample": 0.0},
         "model": {"dimensions": 4, "negatives": 2.0},
         "schedule": {"sweeps": 12},
@@ -268,7 +268,7 @@ def test_blocks_hold_frequent_and_rare_words_alike(tmp_path: Path) -> None:
 
 def write_recipe(path: Path, **changes: str) -> Path:
     lines = [
-        'kind = "words"', 'name = "tiny"', "[corpus]", "vocabulary = 40", "[model]", "dimensions = 4",
+        'family = "words"', 'name = "tiny"', "[corpus]", "vocabulary = 40", "[model]", "dimensions = 4",
         "[schedule]", f"sweeps = {changes.get('sweeps', '4')}",
         "[run]", "block = 16", "save_every = 2", "evidence_every = 2",
     ]  # fmt: skip
@@ -323,7 +323,7 @@ def test_the_recipe_of_this_repository_is_valid() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"kind": "pictures"}, "kind"),
+        ({"family": "pictures"}, "family"),
         ({"corpus": {"window": 0}}, "window"),
         ({"model": {"priors": 1.0}}, r"model\.priors"),
         ({"schedule": {"momentum": 1.0}}, "momentum"),
@@ -335,9 +335,9 @@ def test_impossible_keys_are_named(values: dict[str, Any], message: str) -> None
         words_from_dict(values)
 
 
-def test_a_recipe_of_unknown_kind_is_an_error(tmp_path: Path) -> None:
+def test_a_recipe_of_unknown_family_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
-    path.write_text('kind = "music"\n')
+    path.write_text('family = "music"\n')
     with pytest.raises(RecipeError, match="music"):
         training.run(path)
 

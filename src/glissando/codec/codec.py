@@ -91,11 +91,18 @@ class Codec(ABC):
     def _fast_precision(self) -> str:
         return fast_precision(self._engine)
 
-    def _precision(self, quality: float) -> str:
-        """What the transforms compute in: bfloat16 only where it is fast and its rounding is not seen."""
+    def _encoder_precision(self, quality: float) -> str:
+        """What the encoder's transforms compute in: bfloat16 only where it is fast and its rounding is not seen."""
+        return self._precision(quality <= self._model.card.bf16_encode_quality)
+
+    def _decoder_precision(self, quality: float) -> str:
+        """The same for the decoder's."""
+        return self._precision(quality <= self._model.card.bf16_quality)
+
+    def _precision(self, unseen: bool) -> str:
         if self._wanted_precision != "auto":
             return self._wanted_precision
-        return self._fast_precision if quality <= self._model.card.bf16_quality else "f32"
+        return self._fast_precision if unseen else "f32"
 
     def _prepare(self, name: str, precision: str) -> Future[Graph]:
         """Compile a graph in the background, once; its future is kept."""
@@ -131,7 +138,7 @@ class Codec(ABC):
         ``quality`` is the highest that the latents will be coded at; low ones may be computed in bfloat16.
         """
         source = as_picture(picture)
-        precision = self._precision(quality)
+        precision = self._encoder_precision(quality)
         for name in self.encoder_graphs:
             self._prepare(name, precision)
         analysis = self._prepare("analysis", precision).result()
@@ -191,7 +198,7 @@ class Codec(ABC):
                 f"the file was made with model {header.model_hash.hex()}, this is {self.name} ({self.card.hash}); "
                 "glissando.decode finds the right one"
             )
-        self._prepare("decode", self._precision(header.quality / 256))  # while the symbols are decoded
+        self._prepare("decode", self._decoder_precision(header.quality / 256))  # while the symbols are decoded
         pixels = self._synthesise(self.decode_symbols(container), header)
         if header.grey:
             # The three channels are three estimates of one grey: their mean is the best of them.
@@ -236,7 +243,7 @@ class Codec(ABC):
         self, graph: str, header: Header, inputs: Callable[[Any], dict[str, NDArray[Any]]]
     ) -> NDArray[np.uint8]:
         """Pixels (H, W, 3): the graph's answer to what ``inputs`` gives for each window."""
-        run = self._prepare(graph, self._precision(header.quality / 256)).result()
+        run = self._prepare(graph, self._decoder_precision(header.quality / 256)).result()
         out = np.empty((header.height, header.width, 3), np.uint8)
         for window in self._windows(Grid(header.width, header.height, header.tile_log2)):
             (pixels,) = run(**inputs(window))

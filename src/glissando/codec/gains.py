@@ -79,7 +79,7 @@ class GainsCodec(Codec):
         scales = self._each(prepare, coders)
         y = np.empty(latents.shape, np.int16)
         z_values = self._hyper_values(z, rates.hyper_gain)
-        quantise = self._prepare("quantise", self._precision(units / 256)).result()
+        quantise = self._prepare("quantise", self._encoder_precision(units / 256)).result()
         for window in self._windows(grid):
             inside, cells = window.outer(PER_CELL), window.outer(1)
             (symbols,) = quantise(

@@ -121,12 +121,22 @@ class ScaleNetwork:
 
     @staticmethod
     def check_bounds(layers: Mapping[str, tuple[NDArray[np.integer], NDArray[np.integer]]]) -> dict[str, int]:
-        """Largest possible |partial sum| of each layer. Raises ModelMismatchError above 2^24 (near: 2^15)."""
+        """Largest possible |partial sum| of each layer. Raises ModelMismatchError above 2^24 (near: 2^15).
+
+        Whatever the order, a partial sum lies between the sum of all negative products and that of all positive ones.
+        Most inputs are never negative; those of ``z_mix``, and the scales that ``second_mix`` reads, may be either.
+        """
         bounds = {}
         for name, (weight, bias) in layers.items():
             largest, limit = (MAGNITUDE_MAX, 2**15) if name == "near" else (ACTIVATION_MAX, 2**24)
-            sums = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(1) * largest
-            bounds[name] = int((sums + np.abs(bias.astype(np.int64)) + (1 << WEIGHT_BITS)).max())
+            signed = {"z_mix": 0, "second_mix": len(layers["near"][1])}.get(name, weight.shape[1])
+            wide = weight.astype(np.int64)
+            either = np.abs(wide[:, signed:]).reshape(len(wide), -1).sum(1)
+            above, below = (
+                np.maximum(sign * wide[:, :signed], 0).reshape(len(wide), -1).sum(1) + either for sign in (1, -1)
+            )
+            sums = largest * np.maximum(above, below) + np.abs(bias.astype(np.int64)) + (1 << WEIGHT_BITS)
+            bounds[name] = int(sums.max())
             if bounds[name] >= limit:
                 raise ModelMismatchError(
                     f"scale network, layer {name}: sums may reach {bounds[name]}, exact only below {limit}"

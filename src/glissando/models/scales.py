@@ -25,7 +25,8 @@ __all__ = ["IntegerConv", "ScaleNetwork"]
 class IntegerConv(nn.Conv2d):
     """A convolution on fixed-point numbers: (B, inputs, H, W) → (B, outputs, H, W), zeros outside.
 
-    ``relu`` clips the result to [0, 1023/32]; an output layer does not clip.
+    ``relu`` clips the result to [0, 1023/32]; an output layer does not clip. The first ``unsigned`` inputs are never
+    negative, all of them unless given.
     """
 
     exact = True
@@ -39,10 +40,32 @@ class IntegerConv(nn.Conv2d):
         groups: int = 1,
         relu: bool = True,
         input_bits: int = ACTIVATION_BITS,
+        unsigned: int | None = None,
     ) -> None:
         super().__init__(inputs, outputs, kernel, padding=kernel // 2, groups=groups)
         self.relu = relu
+        self.unsigned = inputs if unsigned is None else unsigned
+        # Plain integers, the magnitudes of symbols, are summed in 16 bits, all else in float32's 24.
+        self.largest, self.limit = (MAGNITUDE_MAX, 2**15) if input_bits == 0 else (ACTIVATION_MAX, 2**24)
         self.bias_one = 1 << (WEIGHT_BITS + input_bits)  # a bias is added to products of weight and input
+
+    @torch.no_grad()
+    def keep_exact(self) -> None:
+        """Scale down, in place, the weights of outputs whose sums could grow too large to be exact.
+
+        The bound is that of ``glissando.entropy.ScaleNetwork.check_bounds``.
+        """
+        assert self.bias is not None
+        weight = self.weight * (1 << WEIGHT_BITS)
+        either = weight[:, self.unsigned :].abs().sum((1, 2, 3))
+        own = weight[:, : self.unsigned]
+        above, below = (part.clamp_min(0).sum((1, 2, 3)) + either for part in (own, -own))
+        sums = self.largest * torch.maximum(above, below) + self.bias.abs() * self.bias_one
+        # Rounding may add half a unit to each weight and to the bias; a layer adds half a unit itself.
+        rounding = 0.5 * self.largest * weight[0].numel() + 2.0 * (1 << WEIGHT_BITS)
+        factor = ((self.limit - rounding) / sums.clamp_min(1.0)).clamp_max(1.0)
+        self.weight.mul_(factor[:, None, None, None])
+        self.bias.mul_(factor)
 
     def forward(self, input: Tensor) -> Tensor:
         # bfloat16 holds 8 bits, float32 the 24 that the integers need (TF32 the 11 of each factor).
@@ -71,13 +94,13 @@ class ScaleNetwork(nn.Module):
 
     def __init__(self, latents: int, hyper: int, width: int = 64, second_width: int = 96) -> None:
         super().__init__()
-        self.z_mix = IntegerConv(hyper, 96, 3)
+        self.z_mix = IntegerConv(hyper, 96, 3, unsigned=0)
         self.z_up = IntegerConv(96, 4 * width)
         self.mid_mix = IntegerConv(width, width, 3)
         self.mid_up = IntegerConv(width, 4 * width)
         self.first_out = IntegerConv(width, latents, relu=False)
         self.near = IntegerConv(latents, latents, 5, groups=latents, input_bits=0)
-        self.second_mix = IntegerConv(2 * latents, second_width)
+        self.second_mix = IntegerConv(2 * latents, second_width, unsigned=latents)
         self.second_out = IntegerConv(second_width, latents, relu=False)
         with torch.no_grad():
             # Signals must survive four rectified layers and their rounding; the correction starts at zero.
@@ -89,6 +112,12 @@ class ScaleNetwork(nn.Module):
             for module in self.modules():
                 if isinstance(module, IntegerConv) and module.bias is not None:
                     module.bias.zero_()
+
+    def keep_exact(self) -> None:
+        """Scale down weights, in place, until every sum is exact whatever its order; to be called after each step."""
+        for layer in self.children():
+            assert isinstance(layer, IntegerConv)
+            layer.keep_exact()
 
     @staticmethod
     def fixed(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""One command trains whatever a recipe describes: its key ``kind`` says what; a picture model's has none."""
+"""One command trains whatever a recipe describes: its key ``family`` says what."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 from glissando.errors import RecipeError
 
 from .loop import run as run_pictures
-from .recipe import read_toml
-from .words import KIND as WORDS
+from .recipe import FAMILIES, read_toml
+from .words import FAMILY as WORDS
 from .words import run_words
 
 __all__ = ["run"]
 
-_TRAINERS = {None: run_pictures, WORDS: run_words}
+_TRAINERS = {**dict.fromkeys(FAMILIES, run_pictures), WORDS: run_words}
 
 
 def run(
@@ -25,8 +25,8 @@ def run(
     threads: int | None = None,
 ) -> Path:
     """Train ``recipe_path`` and return what to use next: a picture model's checkpoint, or the words' posterior."""
-    kind = read_toml(recipe_path).get("kind")
-    trainer = _TRAINERS.get(kind) if kind is None or isinstance(kind, str) else None
+    family = read_toml(recipe_path).get("family", FAMILIES[0])
+    trainer = _TRAINERS.get(family) if isinstance(family, str) else None
     if trainer is None:
-        raise RecipeError(f"{recipe_path}: kind must be {WORDS!r}, or left out for pictures, not {kind!r}")
+        raise RecipeError(f"{recipe_path}: 'family' must be one of {', '.join(_TRAINERS)}, not {family!r}")
     return trainer(recipe_path, data=data, out=out, resume=resume, minutes=minutes, threads=threads)

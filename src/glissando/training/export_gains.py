@@ -108,6 +108,7 @@ class GainsExport:
         self.network = CodecNetwork(recipe.network)
         self.network.load_state_dict(weights)
         self.network.eval().requires_grad_(False)
+        self.network.scales.keep_exact()  # weights of before this was done after each step
         self.integers = integer_arrays(self.network)
         self.arrays: dict[str, dict[str, NDArray[Any]]] = {}
 

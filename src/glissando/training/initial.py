@@ -104,18 +104,19 @@ def initialise_pca(network: CodecNetwork, pictures: Tensor, lambdas: Tensor) -> 
 
 @torch.no_grad()
 def initialise_vae(network: VaeNetwork, pictures: Tensor, trunk: float) -> None:
-    """The best linear VAE: the prior's deviations are the components', the posterior variance is that of this model.
+    """A linear VAE: PCA, priors as wide as its components, the posterior variance that is best for them.
 
-    With components of deviation d and the likelihood's variance s², that variance is d²·s² / (d² + s²) (Tipping and
-    Bishop 1999). ``trunk`` as in ``balance``.
+    With a prior of variance τ² and the likelihood's variance s², that variance is τ²·s² / (τ² + s²) (Tipping and Bishop
+    1999). No prior is narrower than the likelihood: otherwise a component too weak to be worth a bit would punish
+    the least noise in the weights that write it. ``trunk`` as in ``balance``.
     """
-    deviation = _fill_transforms(network, pictures)
+    variance = network.config.variance
+    deviation = _fill_transforms(network, pictures).clamp_min(math.sqrt(variance))
     network.prior.table.copy_(deviation.log2()[None])
     last = network.spread[2]
     assert isinstance(last, Pointwise)
     assert last.bias is not None
     last.weight.zero_()
-    variance = network.config.variance
     last.bias.copy_(torch.log(variance / (deviation.square() + variance)))
     features = _features({"analysis": network.analysis.blocks, "synthesis": network.synthesis.up}, network, pictures)
     _balance_trunks(network, features, trunk)

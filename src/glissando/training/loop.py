@@ -111,6 +111,7 @@ class Trainer:
                 for group in optimiser.param_groups:
                     group["lr"] = group["peak"] * factor
                 optimiser.step()
+            self.objective.constrain(self.network)
             self._average()
         else:
             self.progress.skipped += 1

@@ -31,6 +31,9 @@ class Objective(Protocol):
     def loss(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What each picture adds to the loss, its bpp, its MSE of pixels in [0, 1]; all (B,)."""
 
+    def constrain(self, network: nn.Module) -> None:
+        """Called after each step: bring weights back to where they are allowed to be, in place."""
+
     def measure(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
         """Bits (B,) and the reconstruction (B, 3, H, W), as near to what a file would give as this stage can tell."""
 
@@ -71,6 +74,10 @@ class GainsObjective:
         weight = (lambdas / math.sqrt(rate.lambda_low * rate.lambda_high)) ** -rate.balance
         return weight * (bpp + lambdas * 255**2 * mse), bpp, mse
 
+    def constrain(self, network: nn.Module) -> None:
+        assert isinstance(network, CodecNetwork)
+        network.scales.keep_exact()
+
     def measure(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
         """Rounded symbols; bits by cross-entropy."""
         out = network(picture, quality, noise=False)
@@ -99,6 +106,9 @@ class VaeObjective:
         bpp, mse = bits / (picture.shape[2] * picture.shape[3]), _mse(out, picture)
         # −log N(x | g(z), s²) of a pixel's three samples, less what does not depend on the network.
         return bpp + 3 * mse / (2 * self.recipe.network.variance * math.log(2)), bpp, mse
+
+    def constrain(self, network: nn.Module) -> None:
+        pass
 
     def measure(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
         """A sample of the posterior, and its divergence from the prior."""

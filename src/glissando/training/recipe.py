@@ -15,6 +15,9 @@ from torch import Tensor
 from glissando.errors import RecipeError
 from glissando.models import NetworkConfig, VaeConfig
 
+FAMILIES = ("gains", "vae")
+"""Families of picture models; a recipe that names none is of the first."""
+
 __all__ = [
     "Data",
     "Integers",
@@ -171,8 +174,8 @@ def build_tables(kind: type[Any], values: dict[str, Any], where: str) -> Any:
 def from_dict(values: dict[str, Any]) -> PictureRecipe:
     """Check and build a recipe from nested dictionaries. Raises RecipeError that names the key."""
     family = values.get("family", "gains")
-    if family not in ("gains", "vae"):
-        raise RecipeError(f"'family' must be 'gains' or 'vae', not {family!r}")
+    if family not in FAMILIES:
+        raise RecipeError(f"'family' must be one of {', '.join(FAMILIES)}, not {family!r}")
     recipe: PictureRecipe = build_tables(VaeRecipe if family == "vae" else Recipe, values, "")
     own = _vae_checks(recipe) if isinstance(recipe, VaeRecipe) else _gains_checks(recipe)
     for message, good in {**own, **_common_checks(recipe)}.items():

@@ -35,10 +35,13 @@ class ModelCodec(Codec):
 
     @property
     def version(self) -> str:
-        from glissando.runtime import choose_engine
+        from glissando.runtime import choose_engine, fast_precision
 
         engine = choose_engine("auto", "auto", self.threads)
-        return f"glissando {glissando.__version__}, model {self.card.hash} ({engine} {package_versions()[engine]})"
+        top = max(self.card.bf16_quality, self.card.bf16_encode_quality)
+        precision = f"bf16 up to quality {top:g}" if top >= 0 and fast_precision(engine) == "bf16" else "f32"
+        library = f"{engine} {package_versions()[engine]}, {precision}"
+        return f"glissando {glissando.__version__}, model {self.card.hash} ({library})"
 
     def encode(self, pixels: Pixels, setting: float) -> bytes:
         try:

@@ -1,4 +1,4 @@
-"""A recipe for word embeddings: ``kind = "words"`` and the tables below. Unknown keys are errors."""
+"""A recipe for word embeddings: ``family = "words"`` and the tables below. Unknown keys are errors."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from glissando.errors import RecipeError
 
 from ..recipe import build_tables, read_toml
 
-__all__ = ["KIND", "Corpus", "Model", "Run", "Schedule", "WordsRecipe", "read_words_recipe", "words_from_dict"]
+__all__ = ["FAMILY", "Corpus", "Model", "Run", "Schedule", "WordsRecipe", "read_words_recipe", "words_from_dict"]
 
-KIND = "words"
+FAMILY = "words"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Run:
 
 @dataclass(frozen=True)
 class WordsRecipe:
-    kind: str = KIND
+    family: str = FAMILY
     name: str = "words"
     summary: str = ""
     corpus: Corpus = field(default_factory=Corpus)
@@ -84,7 +84,7 @@ def words_from_dict(values: dict[str, Any]) -> WordsRecipe:
     recipe: WordsRecipe = build_tables(WordsRecipe, values, "")
     corpus, model, schedule, run = recipe.corpus, recipe.model, recipe.schedule, recipe.run
     checks = {
-        f"kind must be {KIND!r}": recipe.kind == KIND,
+        f"family must be {FAMILY!r}": recipe.family == FAMILY,
         "corpus.vocabulary must be in 2..65536": 2 <= corpus.vocabulary <= 65536,
         "corpus.window must be in 1..100": 1 <= corpus.window <= 100,
         "corpus.draws must be in 1..100": 1 <= corpus.draws <= 100,

@@ -121,7 +121,7 @@ class WordsTrainer:
     def save(self, out: Path) -> Path:
         """Write ``last.pt``, with all that a resumed training needs, and ``posterior.npz``; returns the latter."""
         state = {
-            "kind": self.recipe.kind,
+            "family": self.recipe.family,
             "recipe": self.recipe.to_dict(),
             "words": self.text.words,
             "inputs": self.inputs.__dict__,
