@@ -264,7 +264,9 @@ def _load_shipped(folder: Path) -> dict[str, Any]:
         weights: dict[str, Tensor] = {}
         for name in ("decoder.npz", "encoder.npz"):
             with np.load(folder / name, allow_pickle=False) as arrays:
-                weights |= {key: torch.from_numpy(arrays[key].astype(np.float32)) for key in arrays}
+                # Parameters are shipped in float16; what else lies there belongs to the codec.
+                halves = {key: array for key, array in arrays.items() if array.dtype == np.float16}
+                weights |= {key: torch.from_numpy(array.astype(np.float32)) for key, array in halves.items()}
         training = card["training"]
         progress = {
             "step": training["steps"],
