@@ -27,7 +27,7 @@ from glissando.bench.curves import bd_rows, mean_curve, setting_at
 from glissando.bench.progress import Lines
 from glissando.bench.results import PictureInfo, Point, Results
 from glissando.bench.runner import Options, Outcome, run
-from glissando.bench.workers import each
+from glissando.bench.workers import Worker, each
 from glissando.errors import BenchmarkError
 
 HERE = Path(__file__).parent
@@ -403,6 +403,16 @@ def test_time_and_memory(compare, save):
         assert 25 < ours.encode_mb < 60
         assert 25 < ours.decode_mb < 60
         assert 0 <= twice.encode_mb < 15
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is measured on Linux alone")
+def test_memory_of_programs_counts() -> None:
+    with Worker() as worker:
+        before = worker.call(speed._reset_peak)
+        assert worker.call(speed._rise, before) < 20
+        taken = "x = bytearray(80_000_000)"
+        worker.call(subprocess.run, [sys.executable, "-c", taken])
+        assert 80 < worker.call(speed._rise, before) < 160
 
 
 def test_slow_codecs_and_broken_ones_leave_the_timing(save):

@@ -267,7 +267,13 @@ def _reset_peak() -> float | None:
 
 
 def _rise(before: float | None) -> float | None:
-    return None if before is None else max(0.0, _status("VmHWM") - before) / 1e6
+    """Megabytes since ``_reset_peak``, and the largest program that was run, which counts as a whole."""
+    if before is None:
+        return None
+    import resource  # not on every system; where there is no /proc this is not reached
+
+    program = 1024.0 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return (max(0.0, _status("VmHWM") - before) + program) / 1e6
 
 
 def _status(key: str) -> float:
