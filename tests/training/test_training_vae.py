@@ -175,19 +175,12 @@ def test_what_is_sure_gets_the_bits(rng: np.random.Generator) -> None:
     """Channels alike in their means, a hundred times apart in their deviations."""
     mean = rng.normal(size=(4_000, 2)).astype(np.float32)
     fitted = calibrate(mean, np.broadcast_to(np.float32([0.01, 1.0]), mean.shape))
-    model = PointModel(
-        {
-            "max_bits": np.array(MAX_BITS),
-            "index": fitted.index,
-            "frequencies": fitted.frequencies,
-            "radii": fitted.radii,
-        },
-        {"knots": fitted.knots, "knot_symbols": fitted.knot_symbols},
-    )
-    assert (np.diff(fitted.bpp) > 0).all()
+    arrays = {"max_bits": np.array(MAX_BITS), **vars(fitted.tables)}
+    model = PointModel(arrays, {"knots": fitted.knots, "knot_symbols": fitted.knot_symbols})
+    assert (np.diff(fitted.tables.bpp) > 0).all()
     middle = model.costs(12800)
     assert np.argmin(middle[0]) > np.argmin(middle[1])  # the depth that costs least is the one taken most
-    frequencies = fitted.frequencies.reshape(len(fitted.radii), -1)
+    frequencies = fitted.tables.frequencies.reshape(len(fitted.tables.radii), -1)
     assert (frequencies.sum(axis=1) == 1 << 24).all()
     assert (frequencies >= 1).all()
     assert len(frequencies) <= calibration.TABLES

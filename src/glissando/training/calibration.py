@@ -7,7 +7,9 @@ tables are shared by all of them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from glissando.bayes.grid import count_depths, depth_rates, symbol_depths
 from glissando.bayes.search import search
 
-__all__ = ["Calibration", "calibrate", "fit_knots"]
+__all__ = ["Calibration", "Tables", "calibrate", "fit_knots", "fit_tables", "points_between"]
 
 MAX_BITS = 10
 LEVELS = 21
@@ -30,16 +32,23 @@ _PIXELS = 256  # a latent's
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """Fitted arrays, as a model's folder holds them; ``codec.vae.PointModel`` says what they mean."""
+class Tables:
+    """Which table codes which channel at which level; ``codec.vae.PointModel`` says what the arrays mean."""
 
-    knots: NDArray[np.float32]
-    knot_symbols: NDArray[np.int16]
     index: NDArray[np.int16]
     frequencies: NDArray[np.uint32]
     radii: NDArray[np.int32]
-    log2_rate_weight: NDArray[np.float32]
     bpp: NDArray[np.float64]  # of each level, on what was given
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Fitted arrays, as a model's folder holds them."""
+
+    knots: NDArray[np.float32]
+    knot_symbols: NDArray[np.int16]
+    tables: Tables
+    log2_rate_weight: NDArray[np.float32]
 
 
 def fit_knots(mean: NDArray[np.float32]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
@@ -57,35 +66,41 @@ def fit_knots(mean: NDArray[np.float32]) -> tuple[NDArray[np.int16], NDArray[np.
     return symbols, np.maximum.accumulate(values, axis=1).astype(np.float32)
 
 
+def points_between(symbols: NDArray[Any], knots: NDArray[Any], max_bits: int = MAX_BITS) -> NDArray[np.float64]:
+    """All code points of each channel, (channels, 2^(N+1) − 1), on the lines between its knots."""
+    largest = (1 << max_bits) - 1
+    return np.stack([np.interp(np.arange(-largest, largest + 1), symbols, row) for row in knots])
+
+
 def calibrate(mean: NDArray[np.float32], deviation: NDArray[np.float32]) -> Calibration:
     """Fit everything to posteriors (n, channels) of positions drawn from training pictures."""
     knot_symbols, knots = fit_knots(mean)
-    largest = (1 << MAX_BITS) - 1
-    grid = np.arange(-largest, largest + 1)
-    points = np.stack([np.interp(grid, knot_symbols, row) for row in knots])
+    points = points_between(knot_symbols, knots)
     log2_weights = _prices(mean, deviation, points)
+    symbols = (_two_passes(mean, deviation, points, 2.0**x)[0] for x in log2_weights)
+    return Calibration(knots, knot_symbols, fit_tables(symbols), log2_weights.astype(np.float32))
 
-    channels = mean.shape[1]
-    histograms = np.zeros((LEVELS, channels, len(grid)))
-    for level, log2_weight in enumerate(log2_weights):
-        symbols, _ = _two_passes(mean, deviation, points, 2.0**log2_weight)
-        keys = (symbols.astype(np.int64) + largest) + np.arange(channels) * len(grid)
-        histograms[level] = np.bincount(keys.ravel(), minlength=channels * len(grid)).reshape(channels, -1)
 
-    flat = histograms.reshape(-1, len(grid))
-    coded = flat[:, largest] < (1 - SURE) * flat.sum(axis=1)
-    shared, nearest = _share(flat[coded])
+def fit_tables(levels: Iterable[NDArray[np.int16]], max_bits: int = MAX_BITS, sure: float = SURE) -> Tables:
+    """Tables for the symbols (n, channels) of each level; channels surer to be zero than ``sure`` are not coded."""
+    largest = (1 << max_bits) - 1
+    size = 2 * largest + 1
+    histograms, positions = [], 0
+    for symbols in levels:
+        positions, channels = symbols.shape
+        keys = (symbols.astype(np.int64) + largest) + np.arange(channels) * size
+        histograms.append(np.bincount(keys.ravel(), minlength=channels * size).reshape(channels, size))
+    flat = np.concatenate(histograms).astype(np.float64)
+    coded = flat[:, largest] <= (1 - sure) * flat.sum(axis=1)
+    shared, nearest = _share(flat[coded], max_bits)
     index = np.full(len(flat), -1, np.int16)
     index[coded] = nearest
     cost = np.where(coded, -(flat * np.log2(shared[np.maximum(index, 0)])).sum(axis=1), 0.0)
-    return Calibration(
-        knots=knots,
-        knot_symbols=knot_symbols,
-        index=index.reshape(LEVELS, channels),
+    return Tables(
+        index=index.reshape(len(histograms), -1),
         frequencies=np.concatenate([_integers(row) for row in shared]),
         radii=np.full(len(shared), largest, np.int32),
-        log2_rate_weight=log2_weights.astype(np.float32),
-        bpp=cost.reshape(LEVELS, channels).sum(axis=1) / len(mean) / _PIXELS,
+        bpp=cost.reshape(len(histograms), -1).sum(axis=1) / positions / _PIXELS,
     )
 
 
@@ -113,12 +128,12 @@ def _prices(
     return np.linspace(ends[0], ends[1], LEVELS)
 
 
-def _share(histograms: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+def _share(histograms: NDArray[np.float64], max_bits: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Distributions (T, S) that many histograms (n, S) share, and which of them each one takes.
 
     Lloyd's iteration with code length for the distance, from histograms in order of their mean depth.
     """
-    depths = symbol_depths(MAX_BITS)
+    depths = symbol_depths(max_bits)
     mean_depth = histograms @ depths / histograms.sum(axis=1)
     order = np.argsort(mean_depth)
     nearest = np.empty(len(histograms), np.intp)
@@ -134,7 +149,7 @@ def _share(histograms: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArra
 def _smooth(counts: NDArray[np.float64], depths: NDArray[np.uint8]) -> NDArray[np.float64]:
     """A distribution from counts: within each depth, places are smoothed over 32 neighbours, and none is impossible."""
     out = np.empty_like(counts)
-    for depth in range(MAX_BITS + 1):
+    for depth in range(int(depths.max()) + 1):
         at = depths == depth
         own = counts[at]
         run = max(1, len(own) // 32)

@@ -46,9 +46,9 @@ class VaeExport:
         fitted = self.calibration = calibrate(*posteriors(self.network, crops, CROPS // BATCH))
         self.integers: dict[str, NDArray[Any]] = {
             "max_bits": np.array(MAX_BITS, np.int32),
-            "index": fitted.index,
-            "frequencies": fitted.frequencies,
-            "radii": fitted.radii,
+            "index": fitted.tables.index,
+            "frequencies": fitted.tables.frequencies,
+            "radii": fitted.tables.radii,
         }
         self.arrays: dict[str, dict[str, NDArray[Any]]] = {
             "decoder.npz": {"knots": fitted.knots, "knot_symbols": fitted.knot_symbols},
