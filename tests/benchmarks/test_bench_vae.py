@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("torch", reason="the study reads training pictures: pip install glissando[train]")
 
-from benchmarks.vae import CENTRES, QUALITIES, better_range, markdown  # noqa: E402
+from benchmarks.vae import CENTRES, QUALITIES, better_range, markdown
 
 
 def curve(*points: tuple[float, float]) -> list[dict[str, float]]:
