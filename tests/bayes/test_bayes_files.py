@@ -137,6 +137,16 @@ def test_chunks_go_on_where_the_last_ended() -> None:
 # --- Round trips -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("count", [1, 3, 7, 1000])
+@pytest.mark.parametrize("prior", ["empirical", "gaussian"])
+def test_equal_values_stay_what_they_are(prior: str, count: int) -> None:
+    """Their mean, summed up and divided, is not always one of them."""
+    mean = np.full(count, 3.7)
+    for max_bits in (1, 10):
+        data = bayes.compress(mean, np.full(count, 0.1), rate_weight=0.001, prior=prior, max_bits=max_bits)
+        assert (bayes.decompress(data) == mean).all()
+
+
 @settings(max_examples=120, deadline=None)
 @given(
     st.lists(st.integers(1, 7), max_size=4).map(tuple),

@@ -149,6 +149,8 @@ class Source:
             mean += (own - mean) * ((b - a) / (count + b - a))
             count += b - a
         low, high = self._scale(limits.low), self._scale(limits.high)
+        mean = np.clip(mean, low, high)  # equal values have a mean that is rounded, and a trace of variance
+        squares[low == high] = 0.0
         return priors.Sample(self._sampled[0], low, high, mean, np.sqrt(squares / count), count)
 
     def symbols(self, rate_weight: float) -> NDArray[np.int16]:
