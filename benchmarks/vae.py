@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from glissando import zoo
-from glissando.bayes import search
+from glissando.bayes.grid import points_between
+from glissando.bayes.search import search
 from glissando.bench.bdrate import Curve, bd_rate
 from glissando.bench.machine import Machine, package_versions
 from glissando.bench.metrics import score
@@ -36,9 +36,8 @@ from glissando.codec.vae import PointModel, VaeCodec
 from glissando.errors import GlissandoError
 from glissando.files import atomic_write
 from glissando.models import VaeNetwork
-from glissando.training.calibration import MAX_BITS, Tables, calibrate, fit_tables, points_between
-from glissando.training.data import Crops, load_tiles
-from glissando.training.export_vae import BATCH, CROPS, posteriors
+from glissando.training.calibration import MAX_BITS, Tables, calibrate, fit_tables
+from glissando.training.export_vae import training_posteriors
 from glissando.training.loop import load_checkpoint
 from glissando.training.recipe import VaeRecipe, from_dict
 from glissando.zoo import Model
@@ -122,13 +121,13 @@ def one_deviation_variant(model: Model, mean: Floats, deviation: Floats) -> Vari
     """The model's own search, told the mean deviation of each channel; refitted to that."""
     typical = deviation.mean(axis=0)
     fitted = calibrate(mean, np.broadcast_to(typical, mean.shape))
-    points = points_between(fitted.knot_symbols, fitted.knots)
+    points = points_between(fitted.knot_symbols, fitted.knots, MAX_BITS)
     variant = Weighted(model, points, fitted.tables, MAX_BITS, typical)
     variant.log2_rate_weight = fitted.log2_rate_weight
     return variant
 
 
-def training_posteriors(folder: Path, data: Path) -> tuple[Floats, Floats]:
+def posteriors(folder: Path, data: Path) -> tuple[Floats, Floats]:
     """Means and deviations of training pictures' latents: what the export fitted its tables to."""
     state = load_checkpoint(folder)
     recipe = from_dict(state["recipe"])
@@ -136,9 +135,7 @@ def training_posteriors(folder: Path, data: Path) -> tuple[Floats, Floats]:
         raise GlissandoError(f"{folder} is of the family {recipe.family}, not a VAE")
     network = VaeNetwork(recipe.network)
     network.load_state_dict(state["ema"])
-    tiles = load_tiles(data / "train", limit_gb=recipe.data.limit_gb).training
-    crops = Crops(tiles, 256, BATCH, torch.Generator().manual_seed(0), halved=recipe.data.halved)
-    return posteriors(network.eval().requires_grad_(False), crops, CROPS // BATCH)
+    return training_posteriors(network.eval().requires_grad_(False), recipe, data / "train")
 
 
 Coder = Callable[[NDArray[np.uint8]], tuple[bytes, NDArray[np.uint8]]]
@@ -186,7 +183,7 @@ def measure(folder: Path, data: Path, count: int | None) -> dict[str, Any]:
     """All curves. Raises GlissandoError."""
     model, pictures = zoo.find(folder), load_pictures(data, count)
     found: dict[str, list[dict[str, float]]] = {}
-    for name, coder in curves(model, *training_posteriors(folder, data)):
+    for name, coder in curves(model, *posteriors(folder, data)):
         point = _point(coder, pictures)
         found.setdefault(name, []).append(point)
         print(f"{name}: " + "  ".join(f"{k} {v:.3f}" for k, v in point.items()), file=sys.stderr, flush=True)

@@ -15,8 +15,18 @@ from zlib import crc32
 
 import numpy as np
 
-from glissando.bitstream.fields import HEADER_CRC, Cursor, Field, Number, Octets, Text, read_record, write_record
-from glissando.errors import CorruptError, InputError, LimitError, SignatureError, TruncatedError, VersionError
+from glissando.bitstream.fields import (
+    HEADER_CRC,
+    Cursor,
+    Field,
+    Number,
+    Octets,
+    Text,
+    check_signature,
+    read_record,
+    write_record,
+)
+from glissando.errors import CorruptError, InputError, LimitError, TruncatedError, VersionError
 
 __all__ = [
     "DEFAULT_ARRAY_LIMITS",
@@ -247,7 +257,7 @@ def read(data: Buffer, *, limits: ArrayLimits = DEFAULT_ARRAY_LIMITS) -> list[En
             streams is not seen here, but by their checksums once they are decoded.
     """
     cursor = Cursor(data)
-    _check_signature(cursor)
+    check_signature(cursor, SIGNATURE_FIELD, SIGNATURE, "Glissando file of arrays")
     count = read_record(cursor, HEAD)["array_count"]
     cursor.require(count * sum(field.min_bytes for field in (*ARRAY, *RAW_FIELDS)), "table of arrays")
     headers: list[_ArrayHeader] = []
@@ -356,18 +366,3 @@ def _take_payload(cursor: Cursor, header: _ArrayHeader) -> Entry:
         chunks=[Chunk(cursor.take(c["chunk_length"], "chunk"), c["chunk_checksum"]) for c in header.chunks],
     )
     return Entry(header.name, header.dtype, header.shape, content)
-
-
-def _check_signature(cursor: Cursor) -> None:
-    found = bytes(cursor.data[: len(SIGNATURE)])
-    if len(found) < len(SIGNATURE) and SIGNATURE.startswith(found):
-        cursor.require(len(SIGNATURE), SIGNATURE_FIELD.name)
-    if found == SIGNATURE:
-        cursor.offset = len(SIGNATURE)
-        return
-    if b"GLA" in found:
-        raise SignatureError(
-            f"signature at byte 0 is {found.hex(' ')}, not {SIGNATURE.hex(' ')}: the file was changed by a "
-            f"transfer in text mode (line endings or characters converted); transfer it in binary mode"
-        )
-    raise SignatureError(f"signature at byte 0 is {found.hex(' ')}: not a Glissando file of arrays")

@@ -26,6 +26,7 @@ from glissando.bitstream.fields import (
     TILE_CHECKSUM,
     VERSION,
     Cursor,
+    check_signature,
     read_record,
     write_record,
 )
@@ -33,7 +34,6 @@ from glissando.errors import (
     CorruptError,
     InputError,
     LimitError,
-    SignatureError,
     TruncatedError,
     VersionError,
 )
@@ -262,7 +262,7 @@ def read_header(data: Buffer, *, limits: Limits = DEFAULT_LIMITS) -> Layout:
         SignatureError, VersionError, TruncatedError, CorruptError, LimitError: see glissando.errors.
     """
     cursor = Cursor(data)
-    _check_signature(cursor)
+    check_signature(cursor, SIGNATURE_FIELD, SIGNATURE, "Glissando file")
     values = read_record(cursor, HEAD)
     header = Header(grey=bool(values.pop("flags") & 1), **values)
     _check_limit("picture", header.width * header.height, "pixels", limits.max_pixels)
@@ -324,22 +324,6 @@ def _read_stream_table(cursor: Cursor, tile_count: int) -> tuple[list[int], list
         lengths = [STREAM_LENGTH.read(cursor) for _ in ids]
         tiles.append((lengths, TILE_CHECKSUM.read(cursor)))
     return ids, tiles
-
-
-def _check_signature(cursor: Cursor) -> None:
-    found = bytes(cursor.data[: len(SIGNATURE)])
-    if len(found) < len(SIGNATURE) and SIGNATURE.startswith(found):
-        cursor.require(len(SIGNATURE), SIGNATURE_FIELD.name)
-    if found == SIGNATURE:
-        cursor.offset = len(SIGNATURE)
-        return
-    # The signature's bytes are chosen to be damaged by what programs do to text; see docs/format.md.
-    if b"GLS" in found:
-        raise SignatureError(
-            f"signature at byte 0 is {found.hex(' ')}, not {SIGNATURE.hex(' ')}: the file was changed by a "
-            f"transfer in text mode (line endings or characters converted); transfer it in binary mode"
-        )
-    raise SignatureError(f"signature at byte 0 is {found.hex(' ')}: not a Glissando file")
 
 
 def _check_box_type(name: str, malformed: type[Exception], unknown: type[Exception], place: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from glissando.errors import CorruptError, FormatError, InputError, TruncatedError, VersionError
+from glissando.errors import CorruptError, FormatError, InputError, SignatureError, TruncatedError, VersionError
 
 VERSION = 1
 SIGNATURE = b"\x89GLS\r\n\x1a\n"
@@ -163,6 +163,23 @@ class Text:
 
 
 Field = Number | Octets | Text
+
+
+def check_signature(cursor: Cursor, field: Octets, signature: bytes, kind: str) -> None:
+    """Step over a file's signature. Raises SignatureError unless it is there: what lies there is no ``kind``."""
+    found = bytes(cursor.data[: len(signature)])
+    if len(found) < len(signature) and signature.startswith(found):
+        cursor.require(len(signature), field.name)
+    if found == signature:
+        cursor.offset = len(signature)
+        return
+    # The signature's bytes are chosen to be damaged by what programs do to text; see docs/format.md.
+    if signature[1:4] in found:
+        raise SignatureError(
+            f"signature at byte 0 is {found.hex(' ')}, not {signature.hex(' ')}: the file was changed by a "
+            f"transfer in text mode (line endings or characters converted); transfer it in binary mode"
+        )
+    raise SignatureError(f"signature at byte 0 is {found.hex(' ')}: not a {kind}")
 
 
 def read_record(cursor: Cursor, fields: Sequence[Field]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glissando.bayes import search
-from glissando.bayes.grid import symbol_depths
+from glissando.bayes.grid import points_between, symbol_depths
 from glissando.bitstream import LATENTS, Header, SymbolTables, Tile, ans
 from glissando.bitstream.tiles import Passes, check_tile
 from glissando.errors import CorruptError, ModelMismatchError
@@ -44,8 +44,7 @@ class PointModel:
         self.largest = (1 << self.max_bits) - 1
         if (self.tables.radii != self.largest).any() or self.index.max() >= len(self.tables):
             raise ModelMismatchError(f"the model's tables and points do not agree: {self.max_bits} bits")
-        symbols = np.arange(-self.largest, self.largest + 1)
-        self.points = np.stack([np.interp(symbols, knots["knot_symbols"], row) for row in knots["knots"]])
+        self.points = points_between(knots["knot_symbols"], knots["knots"], self.max_bits)
         self._costs = self._depth_costs()
 
     @property

@@ -166,8 +166,7 @@ class VaeAnalysisGraph(ExportedGraph):
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         n = self.network
         mean = analyse(n.analysis, pixels)
-        deviation = torch.exp(0.5 * n.log_variance(mean / n.deviations)) * n.deviations
-        return mean.permute(0, 2, 3, 1), deviation.permute(0, 2, 3, 1)
+        return mean.permute(0, 2, 3, 1), n.deviation(mean).permute(0, 2, 3, 1)
 
 
 class VaeDecodeGraph(ExportedGraph):

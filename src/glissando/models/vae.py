@@ -10,8 +10,7 @@ weights stay of a size, so that one learning rate suits them.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -38,9 +37,6 @@ class VaeConfig:
     ratio: int = 2
     variance: float = 0.001  # s² of the likelihood, for pixels in [0, 1]
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 class VaeNetwork(nn.Module):
     """Encoder and decoder."""
@@ -65,6 +61,11 @@ class VaeNetwork(nn.Module):
         # Inputs of norm one, whatever their number, so that no step of the optimiser moves a variance far.
         out: Tensor = self.spread(mean.clamp(-_FAR, _FAR) / math.sqrt(self.config.latents))
         return out.float().clamp(-_RANGE, _RANGE)
+
+    def deviation(self, mean: Tensor) -> Tensor:
+        """μ → σ, both (B, latents, h, w)."""
+        out: Tensor = torch.exp(0.5 * self.log_variance(mean / self.deviations)) * self.deviations
+        return out
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         """Picture (B, 3, H, W) in [0, 1], sides multiples of 16 → a sample of its posterior, decoded, of that shape;

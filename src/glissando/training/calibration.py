@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glissando.bayes.grid import count_depths, depth_rates, symbol_depths
+from glissando.bayes.grid import count_depths, depth_rates, points_between, symbol_depths
 from glissando.bayes.search import search
 
-__all__ = ["Calibration", "Tables", "calibrate", "fit_knots", "fit_tables", "points_between"]
+__all__ = ["Calibration", "Tables", "calibrate", "fit_knots", "fit_tables"]
 
 MAX_BITS = 10
 LEVELS = 21
@@ -66,16 +65,10 @@ def fit_knots(mean: NDArray[np.float32]) -> tuple[NDArray[np.int16], NDArray[np.
     return symbols, np.maximum.accumulate(values, axis=1).astype(np.float32)
 
 
-def points_between(symbols: NDArray[Any], knots: NDArray[Any], max_bits: int = MAX_BITS) -> NDArray[np.float64]:
-    """All code points of each channel, (channels, 2^(N+1) − 1), on the lines between its knots."""
-    largest = (1 << max_bits) - 1
-    return np.stack([np.interp(np.arange(-largest, largest + 1), symbols, row) for row in knots])
-
-
 def calibrate(mean: NDArray[np.float32], deviation: NDArray[np.float32]) -> Calibration:
     """Fit everything to posteriors (n, channels) of positions drawn from training pictures."""
     knot_symbols, knots = fit_knots(mean)
-    points = points_between(knot_symbols, knots)
+    points = points_between(knot_symbols, knots, MAX_BITS)
     log2_weights = _prices(mean, deviation, points)
     symbols = (_two_passes(mean, deviation, points, 2.0**x)[0] for x in log2_weights)
     return Calibration(knots, knot_symbols, fit_tables(symbols), log2_weights.astype(np.float32))

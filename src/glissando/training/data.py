@@ -23,7 +23,7 @@ from torch import Tensor
 
 from glissando.errors import TrainingError
 
-__all__ = ["Crops", "Tiles", "load_tiles"]
+__all__ = ["Crops", "Tiles", "load_tiles", "training_folder"]
 
 VALIDATION_SHARE = 32  # one picture in so many is held out
 
@@ -55,6 +55,15 @@ def _members(shards: list[Path]) -> Iterator[tuple[str, bytes]]:
                         yield Path(member.name).name, stream.read()
         except (tarfile.TarError, OSError) as error:
             raise TrainingError(f"cannot read shard {shard}: {error}") from error
+
+
+def training_folder(given: Path | None) -> Path:
+    """The folder of the shards: the argument, or $GLISSANDO_DATA/train. Raises TrainingError where there is neither."""
+    if given is not None:
+        return given
+    if "GLISSANDO_DATA" not in os.environ:
+        raise TrainingError("no training data: give --data, or set GLISSANDO_DATA to the folder that holds train/")
+    return Path(os.environ["GLISSANDO_DATA"]) / "train"
 
 
 def load_tiles(folder: Path, *, size: int = 512, limit_gb: float = 8.0, threads: int | None = None) -> Tiles:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from glissando.errors import TrainingError
+from glissando.models import CodecNetwork, VaeNetwork
+from glissando.models.cost import halo, kmac_per_pixel
 from glissando.models.graphs import ExportedGraph
 from glissando.zoo.model import ENCODER, hash_files
 
@@ -35,16 +37,13 @@ class Exported(Protocol):
     arrays: dict[str, dict[str, NDArray[Any]]]  # what goes into decoder.npz and encoder.npz beside the weights
 
     @property
-    def network(self) -> nn.Module: ...
+    def network(self) -> CodecNetwork | VaeNetwork: ...
 
     def graphs(self) -> dict[str, ExportedGraph]:
         """What is written as NAME.onnx."""
 
     def round_weights(self, weights: dict[str, Tensor]) -> None:
         """Take the shipped, rounded weights over into the network."""
-
-    def card(self) -> dict[str, Any]:
-        """What only this family's card says: its cost, how far it looks."""
 
     def examples(self) -> Examples:
         """Inputs of its graphs."""
@@ -103,7 +102,9 @@ def export(checkpoint: Path, out_dir: Path, scores: dict[str, Any] | None = None
             "encoder_hash": hash_files(work, ENCODER[recipe.family]).hex(),
             "parameters": sum(p.numel() for p in ours.network.parameters()),
             "width": recipe.network.width,
-            **ours.card(),
+            "halo": halo(ours.network),
+            "decode_kmac_per_pixel": round(kmac_per_pixel(ours.network, "decode")["total"], 3),
+            "encode_kmac_per_pixel": round(kmac_per_pixel(ours.network, "encode")["total"], 3),
             "training": {
                 "recipe": recipe.to_dict(),
                 "recipe_hash": recipe.hash(),

@@ -22,7 +22,6 @@ from glissando.entropy.fixed_point import (
 )
 from glissando.errors import TrainingError
 from glissando.models import CodecNetwork
-from glissando.models.cost import halo, kmac_per_pixel
 from glissando.models.graphs import GRAPHS, ExportedGraph
 from glissando.models.likelihood import Likelihood
 from glissando.models.scales import IntegerConv
@@ -119,14 +118,6 @@ class GainsExport:
         """Take over what is shipped; the scale network is shipped in its own integers."""
         exact = {name: value for name, value in self.network.state_dict().items() if name.startswith("scales.")}
         self.network.load_state_dict({**weights, **exact})
-
-    def card(self) -> dict[str, Any]:
-        """What only this family's card says."""
-        return {
-            "halo": halo(self.network),
-            "decode_kmac_per_pixel": round(kmac_per_pixel(self.network, "decode")["total"], 3),
-            "encode_kmac_per_pixel": round(kmac_per_pixel(self.network, "encode")["total"], 3),
-        }
 
     def examples(self) -> Examples:
         c = self.network.config

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glissando.errors import TrainingError
 from glissando.models import VaeNetwork
-from glissando.models.cost import halo, kmac_per_pixel
 from glissando.models.graphs import VAE_GRAPHS, ExportedGraph
 
 from .calibration import MAX_BITS, calibrate
-from .data import Crops, load_tiles
+from .data import Crops, load_tiles, training_folder
 from .graph_export import Examples, compare_graph
 from .recipe import VaeRecipe
 
-__all__ = ["VaeExport", "posteriors"]
+__all__ = ["VaeExport", "training_posteriors"]
 
 CROPS, BATCH = 160, 16  # of 256×256 pixels: 40,960 positions
 
@@ -32,18 +29,10 @@ class VaeExport:
     encoder_parts: tuple[str, ...] = ("analysis.", "spread.", "prior.")
 
     def __init__(self, recipe: VaeRecipe, weights: dict[str, Tensor], data: Path | None) -> None:
-        if data is None:
-            if "GLISSANDO_DATA" not in os.environ:
-                raise TrainingError(
-                    "a VAE's tables are fitted to training pictures: give --data, or set GLISSANDO_DATA"
-                )
-            data = Path(os.environ["GLISSANDO_DATA"]) / "train"
         self.network = VaeNetwork(recipe.network)
         self.network.load_state_dict(weights)
         self.network.eval().requires_grad_(False)
-        tiles = load_tiles(data, limit_gb=recipe.data.limit_gb).training
-        crops = Crops(tiles, 256, BATCH, torch.Generator().manual_seed(0), halved=recipe.data.halved)
-        fitted = self.calibration = calibrate(*posteriors(self.network, crops, CROPS // BATCH))
+        fitted = calibrate(*training_posteriors(self.network, recipe, training_folder(data)))
         self.integers: dict[str, NDArray[Any]] = {
             "max_bits": np.array(MAX_BITS, np.int32),
             "index": fitted.tables.index,
@@ -61,14 +50,6 @@ class VaeExport:
     def round_weights(self, weights: dict[str, Tensor]) -> None:
         """Take over what is shipped."""
         self.network.load_state_dict(weights)
-
-    def card(self) -> dict[str, Any]:
-        """What only this family's card says."""
-        return {
-            "halo": halo(self.network),
-            "decode_kmac_per_pixel": round(kmac_per_pixel(self.network, "decode")["total"], 3),
-            "encode_kmac_per_pixel": round(kmac_per_pixel(self.network, "encode")["total"], 3),
-        }
 
     def examples(self) -> Examples:
         a, b = torch.export.Dim("a", min=1, max=4096), torch.export.Dim("b", min=1, max=4096)
@@ -89,13 +70,16 @@ class VaeExport:
 
 
 @torch.no_grad()
-def posteriors(network: VaeNetwork, crops: Crops, batches: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Means and deviations of the latents of some crops, (positions, latents) each."""
+def training_posteriors(
+    network: VaeNetwork, recipe: VaeRecipe, data: Path
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Means and deviations of the latents of some crops of training pictures, (positions, latents) each."""
+    tiles = load_tiles(data, limit_gb=recipe.data.limit_gb).training
+    crops = Crops(tiles, 256, BATCH, torch.Generator().manual_seed(0), halved=recipe.data.halved)
     means: list[NDArray[np.float32]] = []
     deviations: list[NDArray[np.float32]] = []
-    for _ in range(batches):
+    for _ in range(CROPS // BATCH):
         mean = network.analysis(crops.next()).float()
-        deviation = torch.exp(0.5 * network.log_variance(mean / network.deviations)) * network.deviations
-        for rows, part in ((means, mean), (deviations, deviation)):
+        for rows, part in ((means, mean), (deviations, network.deviation(mean))):
             rows.append(part.permute(0, 2, 3, 1).reshape(-1, part.shape[1]).numpy())
     return np.concatenate(means), np.concatenate(deviations)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from glissando.errors import TrainingError
 
-from .data import Crops, Tiles, load_tiles
+from .data import Crops, Tiles, load_tiles, training_folder
 from .objective import objective_for
 from .optimiser import Muon, build_optimisers
 from .recipe import PictureRecipe, read_recipe
@@ -323,10 +323,7 @@ def run(
         torch.set_num_threads(threads)
     # Momenta of layers with little to do decay into denormal numbers, which made a step four times slower.
     torch.set_flush_denormal(True)
-    if data is None:
-        if "GLISSANDO_DATA" not in os.environ:
-            raise TrainingError("no training data: give --data, or set GLISSANDO_DATA to the folder that holds train/")
-        data = Path(os.environ["GLISSANDO_DATA"]) / "train"
+    data = training_folder(data)
     out = out or Path("runs") / recipe.name
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cuda":

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -127,8 +128,9 @@ class _Ffmpeg(ExternalCodec):
     def version(self) -> str:
         return f"{self.encoder} in ffmpeg {_version('ffmpeg', '-version')}"
 
+    @abstractmethod
     def options(self, setting: float) -> tuple[str, ...]:
-        raise NotImplementedError
+        """The encoder's own arguments for a setting."""
 
     def encode(self, pixels: Pixels, setting: float) -> bytes:
         target = ("-c:v", self.encoder, *self.options(setting), "-f", self.muxer)
