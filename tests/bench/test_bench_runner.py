@@ -68,7 +68,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[st
 
 @pytest.fixture
 def compare(tmp_path: Path) -> Compare:
-    def call(*pictures: Path, codecs: str = "fake-plain,fake-twice", **options: Any) -> Outcome:
+    def call(*pictures: Path, codecs: str | None = "fake-plain,fake-twice", **options: Any) -> Outcome:
         given: dict[str, Any] = {
             "metrics": ["psnr"],
             "anchor": "fake-twice",
@@ -77,7 +77,8 @@ def compare(tmp_path: Path) -> Compare:
             "comparisons": 0,
             "plugins": (FAKES,),
         }
-        return run(Options(pictures, tmp_path / "out", codecs=codecs.split(","), **{**given, **options}))
+        asked = None if codecs is None else codecs.split(",")
+        return run(Options(pictures, tmp_path / "out", codecs=asked, **{**given, **options}))
 
     return call
 
@@ -121,9 +122,7 @@ def test_quick_leaves_slow_codecs_out(compare, save, monkeypatch):
     compare(picture)  # the fakes are registered now
     monkeypatch.setattr(base._REGISTRY["fake-plain"], "slow", True)
     DEFAULTS[:] = ["fake-plain", "fake-twice"]
-    outcome = run(
-        Options([picture], picture.parent / "quick", metrics=["psnr"], anchor="fake-twice", quick=True, speed=False)
-    )
+    outcome = compare(picture, codecs=None, quick=True)
     assert [codec.name for codec in outcome.results.codecs] == ["fake-twice"]
     assert [(m.name, "--quick" in m.reason) for m in outcome.results.missing] == [("fake-plain", True)]
     assert not outcome.failed
