@@ -130,7 +130,7 @@ def test_chroma_is_subsampled_where_the_label_says_so(name: str, sharp: bool, ps
 
 @pytest.mark.parametrize("name", ["tiff", "", "glissando", "glissando:", "jpeg:90"])
 def test_unknown_names_list_the_known_ones(name: str) -> None:
-    with pytest.raises(BenchmarkError, match=r"no codec called .*known: glissando:medium.*jpeg"):
+    with pytest.raises(BenchmarkError, match=r"no codec called .*known: .*glissando:medium.*jpeg"):
         open_codec(name, 1)
 
 

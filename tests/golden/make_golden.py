@@ -1,10 +1,10 @@
 """Writes the golden files beside this script. Run by hand, and read the difference before committing it:
 
-    python tests/golden/make_golden.py            # after new weights for the shipped model
+    python tests/golden/make_golden.py            # after new weights for a shipped model
     python tests/golden/make_golden.py --format   # also those of the format: only with a new format version
 
 What the tests pin: bytes and symbols of a synthetic model, which change only with the format; and symbols and
-pixels of a file of the shipped model, which change with its weights.
+pixels of files of each shipped model, which change with its weights.
 """
 
 from __future__ import annotations
@@ -61,24 +61,24 @@ def write_format() -> None:
     (HERE / "format.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
-def write_model() -> None:
-    codec = glissando.open_model("medium", backend="openvino", precision="f32", threads=1)
-    record: dict[str, object] = {"model": codec.name, "hash": codec.card.hash}
-    for quality in QUALITIES:
-        data = codec.encode(scene(), quality)
-        file = container.read(data)
-        z, y = (codec.decode_symbols(file)[name] for name in "zy")
-        (HERE / f"medium-{quality}.gliss").write_bytes(data)
-        Image.fromarray(codec.decode(data)).save(HERE / f"medium-{quality}.png", optimize=True)
-        record[str(quality)] = {
-            "tile_checksums": [f"{tile.checksum:08x}" for tile in file.tiles],
-            "z": symbols_crc(z),
-            "y": symbols_crc(y),
-        }
-    (HERE / "medium.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+def write_models() -> None:
+    """Two files of each shipped model, their pixels, and a record of their symbols."""
+    for card in glissando.list_models():
+        codec = glissando.open_model(card.name, backend="openvino", precision="f32", threads=1)
+        record: dict[str, object] = {"model": card.name, "hash": card.hash}
+        for quality in QUALITIES:
+            data = codec.encode(scene(), quality)
+            file = container.read(data)
+            (HERE / f"{card.name}-{quality}.gliss").write_bytes(data)
+            Image.fromarray(codec.decode(data)).save(HERE / f"{card.name}-{quality}.png", optimize=True)
+            record[str(quality)] = {
+                "tile_checksums": [f"{tile.checksum:08x}" for tile in file.tiles],
+                "symbols": {name: symbols_crc(array) for name, array in codec.decode_symbols(file).items()},
+            }
+        (HERE / f"{card.name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
     if "--format" in sys.argv[1:]:
         write_format()
-    write_model()
+    write_models()
