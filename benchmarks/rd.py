@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
 
 from glissando.bench.bdrate import Curve
 
@@ -27,6 +30,7 @@ __all__ = [
     "measure_continuity",
     "measure_peer",
     "overhead",
+    "scores_at",
 ]
 
 QUALITIES = tuple(float(q) for q in range(0, 101, 10))
@@ -161,6 +165,16 @@ def means(points: Sequence[Point]) -> list[Means]:
             )
         )
     return result
+
+
+def scores_at(points: Sequence[Mapping[str, float]], metric: str, bpp: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A curve's scores at other rates, on straight lines over log-rate between its points {"bpp": …, metric: …}.
+
+    Beyond its ends the curve stays level: ask only within them.
+    """
+    ordered = sorted(points, key=lambda p: p["bpp"])
+    rates, scores = ([p[key] for p in ordered] for key in ("bpp", metric))
+    return np.interp(np.log(bpp), np.log(rates), scores)
 
 
 def curve_of(name: str, points: Sequence[Point]) -> Curve:

@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .api import decode, encode, list_models, open_for, open_model
-    from .codec import Codec, Info, probe
+    from .codec import Codec, Info, probe, read_importance
     from .errors import GlissandoError
     from .picture import Picture, read_picture, write_picture
     from .zoo import Card
@@ -34,6 +34,7 @@ _HOMES = {
     "open_for": "api",
     "open_model": "api",
     "probe": "codec",
+    "read_importance": "codec",
     "read_picture": "picture",
     "write_picture": "picture",
 }
@@ -51,6 +52,7 @@ __all__ = [
     "open_for",
     "open_model",
     "probe",
+    "read_importance",
     "read_picture",
     "write_picture",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from PIL import Image
 from . import zoo
 from .bitstream import DEFAULT_LIMITS, Limits, container
 from .codec import Codec, open_codec
+from .codec.importance import ImportanceLike
 from .picture import Picture
 from .zoo import Card
 
@@ -58,6 +60,9 @@ def encode(
     quality: float = 60.0,
     *,
     model: str = DEFAULT_MODEL,
+    importance: ImportanceLike | Literal["auto"] | None = None,
+    strength: float | None = None,
+    keep_size: bool = False,
     threads: int | None = None,
 ) -> bytes:
     """A picture as the bytes of a .gliss file.
@@ -65,9 +70,14 @@ def encode(
     ``picture``: uint8 array (H, W, 3) in sRGB order, (H, W) or (H, W, 1) grey; a PIL image; or a Picture.
     ``quality``: a real number from 0 to 100. The model is opened at the first call and kept.
 
-    Raises InputError for an unusable picture or quality, ModelError for an unusable model.
+    ``importance``: where to spend the bits: a greyscale array or picture of any size, laid over the picture; white is
+    coded ``strength`` quality steps higher (24 unless given), black as many lower, mid-grey as it is; or "auto".
+    ``keep_size``: choose the quality so that the file is as large as without the map, within 1 %.
+
+    Raises InputError for an unusable picture, quality or map, ModelError for an unusable model.
     """
-    return _kept(model, threads).encode(picture, quality)
+    codec = _kept(model, threads)
+    return codec.encode(picture, quality, importance=importance, strength=strength, keep_size=keep_size)
 
 
 def decode(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from glissando.bench import metrics
-from glissando.bench.metrics import CAP_DB, METRICS, describe, ms_ssim, psnr, psnr_y, score, ssimulacra2
+from glissando.bench.metrics import CAP_DB, METRICS, describe, ms_ssim, psnr, psnr_y, score, ssim, ssimulacra2
 from glissando.errors import BenchmarkError, CodecUnavailableError
 
 Pixels = NDArray[np.uint8]
@@ -81,6 +81,20 @@ def test_ms_ssim_is_that_of_pytorch_msssim(
     assert ms_ssim(picture, decoded) == pytest.approx(expected, abs=1e-5)
     decibels = -10 * math.log10(1 - expected)
     assert score(["ms-ssim"], picture, decoded)["ms-ssim"] == pytest.approx(decibels, abs=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(11, 11), (40, 61), (176, 200)])
+@pytest.mark.parametrize("quality", [3, 40, 95])
+def test_ssim_is_that_of_pytorch_msssim(shape: tuple[int, int], quality: int, natural: Callable[..., Pixels]) -> None:
+    torch = pytest.importorskip("torch")
+    library = pytest.importorskip("pytorch_msssim")
+    picture = natural(*shape, seed=quality)
+    decoded = jpeg(picture, quality)
+    tensors = [torch.from_numpy(np.moveaxis(p, 2, 0)[None].astype(np.float64)) for p in (picture, decoded)]
+    expected = float(library.ssim(*tensors, data_range=255))
+    assert 0 < expected < 1
+    assert ssim(picture, decoded) == pytest.approx(expected, abs=1e-5)
+    assert ssim(picture, picture) == 1.0
 
 
 def test_ms_ssim_of_opposites_is_zero(natural: Callable[..., Pixels]) -> None:

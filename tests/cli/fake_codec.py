@@ -29,6 +29,7 @@ class Info:
     parts: dict[str, int]
     boxes: dict[str, int]
     format_version: int
+    importance: tuple[float, ...] | None = None
 
     @property
     def bpp(self) -> float:

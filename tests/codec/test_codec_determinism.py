@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 import glissando
 from glissando.bitstream import Container, Tile, container
-from glissando.codec import Codec
-from glissando.codec import codec as codec_module
+from glissando.codec import Codec, transforms
 from glissando.codec.geometry import Grid, windows
 from glissando.codec.tiles import TileCoder, octaves
 from glissando.errors import CorruptError
@@ -165,7 +164,7 @@ def test_symbols_beyond_the_edge_are_zero(codec: Codec) -> None:
 
 @pytest.fixture
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    return lambda: monkeypatch.setattr(codec_module, "WINDOW", 2)
+    return lambda: monkeypatch.setattr(transforms, "WINDOW", 2)
 
 
 @pytest.mark.parametrize("quality", [20, 85])
@@ -278,14 +277,14 @@ def test_bfloat16_only_where_it_is_fast_and_not_seen(
     monkeypatch: pytest.MonkeyPatch, picture: Pixels, fast: str, wanted: str
 ) -> None:
     used: set[tuple[str, str]] = set()
-    really_open = codec_module.open_graph
+    really_open = transforms.open_graph
 
     def open_graph(path: Path, *, precision: str, **options: Any) -> Graph:
         used.add((path.stem, precision))
         return really_open(path, precision="f32", **options)
 
-    monkeypatch.setattr(codec_module, "open_graph", open_graph)
-    monkeypatch.setattr(codec_module, "fast_precision", lambda engine: fast)
+    monkeypatch.setattr(transforms, "open_graph", open_graph)
+    monkeypatch.setattr(transforms, "fast_precision", lambda engine: fast)
     card = glissando.open_model("medium").card
     tops = {"analysis": card.bf16_encode_quality, "quantise": card.bf16_encode_quality, "decode": card.bf16_quality}
     for name, top in tops.items():

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scale_reference import ScaleReference
 
 from glissando.entropy import ScaleNetwork
+from glissando.entropy.dense import product
 from glissando.entropy.scales import LAYERS
-from glissando.entropy.scales import _product as product
 from glissando.errors import ModelMismatchError
 
 Arrays = dict[str, NDArray[Any]]

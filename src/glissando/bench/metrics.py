@@ -20,7 +20,7 @@ from glissando.errors import BenchmarkError, CodecUnavailableError
 
 from .results import Metric
 
-__all__ = ["CAP_DB", "METRICS", "Measure", "describe", "ms_ssim", "psnr", "psnr_y", "score", "ssimulacra2"]
+__all__ = ["CAP_DB", "METRICS", "Measure", "describe", "ms_ssim", "psnr", "psnr_y", "score", "ssim", "ssimulacra2"]
 
 Pixels = NDArray[np.uint8]
 """RGB, (height, width, 3), 0…255."""
@@ -81,8 +81,8 @@ def _halved(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     return (plane[::2, ::2] + plane[1::2, ::2] + plane[::2, 1::2] + plane[1::2, 1::2]) * np.float32(0.25)
 
 
-def _ms_ssim_plane(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """MS-SSIM of one channel.
+def _similarity(total: NDArray[np.float32], difference: NDArray[np.float32], luminance: bool) -> float:
+    """Mean of contrast and structure of one channel, with or without its luminance.
 
     By way of sum and difference: with S = a + b and D = a - b,
 
@@ -91,18 +91,37 @@ def _ms_ssim_plane(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
 
     which takes four filters for five, and keeps the small difference from 1 that float32 would otherwise lose.
     """
+    mean_s, mean_d = np.square(_blur(total)), np.square(_blur(difference))
+    variance_s, variance_d = _blur(np.square(total)) - mean_s, _blur(np.square(difference)) - mean_d
+    similarity = 1 - variance_d / ((variance_s + variance_d) / 2 + _C2)
+    if luminance:
+        similarity *= 1 - mean_d / ((mean_s + mean_d) / 2 + _C1)
+    return float(similarity.mean(dtype=np.float64))
+
+
+def _sum_and_difference(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     first, second = a.astype(np.float32), b.astype(np.float32)
-    total, difference = first + second, first - second
+    return first + second, first - second
+
+
+def _ms_ssim_plane(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    """MS-SSIM of one channel."""
+    total, difference = _sum_and_difference(a, b)
     product = 1.0
     for scale, weight in enumerate(_SCALES):
-        mean_s, mean_d = np.square(_blur(total)), np.square(_blur(difference))
-        variance_s, variance_d = _blur(np.square(total)) - mean_s, _blur(np.square(difference)) - mean_d
-        similarity = 1 - variance_d / ((variance_s + variance_d) / 2 + _C2)
-        if scale == len(_SCALES) - 1:
-            similarity *= 1 - mean_d / ((mean_s + mean_d) / 2 + _C1)
-        product *= max(0.0, float(similarity.mean(dtype=np.float64))) ** weight
+        product *= max(0.0, _similarity(total, difference, scale == len(_SCALES) - 1)) ** weight
         total, difference = _halved(total), _halved(difference)
     return product
+
+
+def ssim(original: Pixels, decoded: Pixels) -> float:
+    """Structural similarity, at most 1, of two pictures with both sides above 10.
+
+    Wang, Bovik, Sheikh and Simoncelli (2004) with their Gaussian of 11 taps and sigma 1.5; mean of the three RGB
+    channels, range 255, nothing halved. Agrees with the package pytorch_msssim.
+    """
+    planes = (_sum_and_difference(original[..., i], decoded[..., i]) for i in range(3))
+    return math.fsum(_similarity(*plane, luminance=True) for plane in planes) / 3
 
 
 def ms_ssim(original: Pixels, decoded: Pixels) -> float:

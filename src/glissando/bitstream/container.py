@@ -42,6 +42,8 @@ __all__ = [
     "CRITICAL_BOXES",
     "DEFAULT_LIMITS",
     "HYPER_LATENTS",
+    "IMPORTANCE",
+    "IMPORTANCE_BOX",
     "LATENTS",
     "BoxSpan",
     "Container",
@@ -60,9 +62,13 @@ Buffer = bytes | bytearray | memoryview
 
 HYPER_LATENTS = 1
 LATENTS = 2
+IMPORTANCE = 3
 
-CRITICAL_BOXES: frozenset[str] = frozenset()
-"""Critical boxes that this version understands: none yet."""
+IMPORTANCE_BOX = "Impt"
+"""The box that holds the palette of an importance map (``importance``)."""
+
+CRITICAL_BOXES = frozenset({IMPORTANCE_BOX})
+"""Critical boxes that this version understands."""
 
 _BOX_TYPE = re.compile(r"[A-Za-z][ -~]{3}")
 
@@ -192,6 +198,14 @@ class Layout:
         ids = self.tiles[0].streams
         return {i: sum(tile.streams[i].length for tile in self.tiles) for i in ids}
 
+    def box(self, data: Buffer, name: str) -> bytes:
+        """A box's payload, out of the file's bytes. Raises TruncatedError, and CorruptError where its CRC differs."""
+        span = self.boxes[name]
+        payload = span.of(data)
+        if crc32(payload) != span.crc:
+            raise CorruptError(f"box {name!r} at byte {span.offset} does not have the CRC of its table entry")
+        return payload
+
 
 # --- Writing -----------------------------------------------------------------------------------------------
 
@@ -200,8 +214,8 @@ def write(container: Container) -> bytes:
     """The bytes of a file.
 
     Raises:
-        InputError: a value out of its field's range, a box type that is none, a critical box (this version
-            defines none), a number of tiles that is not the header's, or tiles with different streams.
+        InputError: a value out of its field's range, a box type that is none, a critical box that this version
+            does not define, a number of tiles that is not the header's, or tiles with different streams.
     """
     header, boxes, tiles = container.header, container.boxes, container.tiles
     values = {name: getattr(header, name) for name in Header.__slots__} | {"flags": int(header.grey)}
@@ -247,10 +261,7 @@ def read(data: Buffer, *, limits: Limits = DEFAULT_LIMITS) -> Container:
         raise CorruptError(
             f"the file should end at byte {layout.file_bytes}; {len(view) - layout.file_bytes} bytes follow"
         )
-    boxes = {name: span.of(view) for name, span in layout.boxes.items()}
-    for name, span in layout.boxes.items():
-        if crc32(boxes[name]) != span.crc:
-            raise CorruptError(f"box {name!r} at byte {span.offset} does not have the CRC of its table entry")
+    boxes = {name: layout.box(view, name) for name in layout.boxes}
     tiles = [Tile({i: s.of(view) for i, s in tile.streams.items()}, tile.checksum) for tile in layout.tiles]
     return Container(layout.header, boxes, tiles)
 

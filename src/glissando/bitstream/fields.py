@@ -214,11 +214,19 @@ BOX: tuple[Field, ...] = (
 )
 
 STREAM_COUNT = Number("stream_count", "varint", 1, 255, "number of stream kinds that every tile has")
-STREAM_ID = Number("stream_id", "u8", 1, 255, "a stream kind, 1 hyper-latents, 2 latents; strictly ascending")
+STREAM_ID = Number(
+    "stream_id", "u8", 1, 255, "a stream kind, 1 hyper-latents, 2 latents, 3 importance; strictly ascending"
+)
 STREAM_LENGTH = Number("stream_length", "varint", 0, 2**32 - 1, "length of this tile's stream in bytes")
 TILE_CHECKSUM = Number("tile_checksum", "u32", 0, 2**32 - 1, "CRC-32 of the tile's decoded symbols")
 
 HEADER_CRC = Number("header_crc", "u32", 0, 2**32 - 1, "CRC-32 of every byte from the signature to here")
+
+# The payload of the box "Impt".
+PALETTE_SIZE = Number("palette_size", "varint", 1, 64, "number of different offsets in the map")
+PALETTE_FIRST = Number("first_offset", "u16", 0, 2 * 100 * 256, "the least offset in 1/256 of quality, plus 25600")
+PALETTE_STEP = Number("offset_step", "varint", 1, 2 * 100 * 256, "by how much the next offset is larger")
+PALETTE: tuple[Field, ...] = (PALETTE_SIZE, PALETTE_FIRST, PALETTE_STEP)
 
 FIELDS: tuple[Field, ...] = (
     SIGNATURE_FIELD,

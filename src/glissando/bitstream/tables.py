@@ -106,8 +106,8 @@ class SymbolTables:
         # the model is the integer table itself (the tests compare it with a decoder in plain integers).
         return constriction.stream.model.Categorical((frequencies - 1).astype(np.float64), perfect=False)
 
-    def ideal_bits(self, symbols: NDArray[Any], index: NDArray[Any]) -> float:
-        """What the coded symbols cost under these tables in bits, escapes included: a stream's ideal size.
+    def symbol_bits(self, symbols: NDArray[Any], index: NDArray[Any]) -> NDArray[np.float64]:
+        """What each symbol costs under these tables in bits, its escape included: [n], 0 where it is not coded.
 
         Args:
             symbols: integers [n], -32767 .. 32767.
@@ -121,15 +121,17 @@ class SymbolTables:
         values, tables = symbols[coded].astype(np.int64), index[coded]
         radii = self.radii[tables]
         excess = np.abs(values) - radii - 1
-        entries = np.where(excess >= 0, 2 * radii + 1, values + radii)
-        frequencies = self.frequencies[self.offsets[tables] + entries]
-        remainders = np.maximum(bit_lengths(excess[excess >= 0]) - 1, 0)
-        return float(
-            PRECISION * values.size
-            - np.log2(frequencies).sum()
-            + (SIGN_BITS + LENGTH_BITS) * remainders.size
-            + remainders.sum()
-        )
+        escaped = excess >= 0
+        entries = np.where(escaped, 2 * radii + 1, values + radii)
+        costs = PRECISION - np.log2(self.frequencies[self.offsets[tables] + entries])
+        costs[escaped] += SIGN_BITS + LENGTH_BITS + np.maximum(bit_lengths(excess[escaped]) - 1, 0)
+        bits = np.zeros(symbols.shape)
+        bits[coded] = costs
+        return bits
+
+    def ideal_bits(self, symbols: NDArray[Any], index: NDArray[Any]) -> float:
+        """The sum of ``symbol_bits``: a stream's ideal size."""
+        return float(self.symbol_bits(symbols, index).sum())
 
     def check(self, symbols: NDArray[Any], index: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """The two arrays of a pass, if they can be coded with these tables; InputError otherwise."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,6 +30,9 @@ EXAMPLES = examples(
     ("glissando encode photo.jpg photo.gliss -q 32.5", "smaller; any number from 0 to 100"),
     ("glissando encode *.png small/ -q 50", "many pictures, into the folder small"),
     ("glissando encode logo.png logo.gliss --convert", "blend transparency over white"),
+    ("glissando encode in.png out.gliss --importance mask.png", "better where the mask is white"),
+    ("glissando encode in.png out.gliss --importance auto --keep-size", "less on what is busy, at the same size"),
+    ("glissando encode in.png out.gliss --quality-map bits.png", "and draw where the bits went"),
     ("magick in.psd png:- | glissando encode - out.gliss", "from standard input"),
 )
 
@@ -74,6 +77,35 @@ def encode(
     model: Annotated[
         str, typer.Option("--model", metavar="NAME", help="One of those that `glissando models` lists.")
     ] = "medium",
+    importance: Annotated[
+        str | None,
+        typer.Option(
+            "--importance",
+            metavar="FILE|auto",
+            help="Where the picture matters: a grey picture of any size, laid over it. White is kept best, black is "
+            "spent least on, mid-grey stays as it is; auto finds it in the picture.",
+        ),
+    ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(
+            "--strength",
+            min=0,
+            max=100,
+            metavar="STEPS",
+            help="Quality steps that white adds and black takes away.  [default: 24; 12 for auto]",
+        ),
+    ] = None,
+    keep_size: Annotated[
+        bool,
+        typer.Option("--keep-size", help="Choose the quality so that the file is as large as it is without the map."),
+    ] = False,
+    quality_map: Annotated[
+        str | None,
+        typer.Option(
+            "--quality-map", metavar="OUT.png", help="Draw the bits of each place over the picture, as a PNG."
+        ),
+    ] = None,
     threads: Threads = None,
     convert: Convert = False,
     overwrite: Overwrite = True,
@@ -88,16 +120,28 @@ def encode(
     at all, and one bad picture does not stop the others.
     """
     todo = plan(sources, out, ".gliss", wrong_suffixes=_PICTURES)
+    if importance is None and (strength is not None or keep_size):
+        raise typer.BadParameter("it needs --importance", param_hint="--strength" if not keep_size else "--keep-size")
+    if quality_map is not None and len(todo.jobs) > 1:
+        raise typer.BadParameter("it draws one picture; encode them one by one", param_hint="--quality-map")
 
     import glissando
     from glissando.errors import UnknownModelError
     from glissando.files import atomic_write
-    from glissando.picture import read_picture
+    from glissando.picture import Picture, read_picture, write_picture
 
     try:
         codec = glissando.open_model(model, threads=threads)
     except UnknownModelError as error:
         raise typer.BadParameter(str(error), param_hint="--model") from None
+    mapped: dict[str, Any] = {}
+    if importance is not None:
+        painted: Any = importance
+        if importance != "auto":
+            painted = read_picture(importance, convert=True, max_pixels=max_pixels)
+            for note in () if quiet else painted.notes:
+                say(f"glissando: {importance}: note: {note}")
+        mapped = {"importance": painted, "strength": strength, "keep_size": keep_size}
 
     def work(job: Job) -> Done:
         if job.source == STANDARD:
@@ -111,7 +155,13 @@ def encode(
         if not quiet:
             for note in picture.notes:
                 say(f"glissando: {show_name(job.source)}: note: {note}")
-        data = codec.encode(picture, quality)
+        if quality_map is None:
+            data = codec.encode(picture, quality, **mapped)
+        else:
+            from glissando.picture.heat import draw_bits
+
+            data, bits = codec.encode_with_bits(picture, quality, **mapped)
+            write_picture(Picture(draw_bits(picture.pixels, bits)), quality_map, format="png")
         if job.dest == STANDARD:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()

@@ -1,4 +1,4 @@
-"""``glissando info``: what a .gliss or .glissa file holds, from its header alone."""
+"""``glissando info``: what a .gliss or .glissa file holds, without decoding the picture."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glissando.cli.batch import show_name
-from glissando.cli.common import Debug, examples, guarded, read_bytes, show_error
+from glissando.cli.common import Debug, MaxPixels, examples, guarded, read_bytes, show_error
 from glissando.errors import GlissandoError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 EXAMPLES = examples(
     ("glissando info photo.gliss", "size, quality, model, bytes per part"),
     ("glissando info photo.gliss --json", "the same for programs"),
+    ("glissando info photo.gliss --importance map.png", "the map of importance that the file was made with"),
     ("glissando info weights.glissa", "arrays, shapes, bits per value"),
 )
 
@@ -29,20 +30,33 @@ _ARRAYS = b"\x89GLA"  # how files of arrays begin
 def info(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A .gliss or .glissa file; - is standard input.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    importance: Annotated[
+        str | None,
+        typer.Option(
+            "--importance",
+            metavar="OUT.png",
+            help="Write the file's map of importance: grey, mid-grey where it is neutral, as large as the picture.",
+        ),
+    ] = None,
+    max_pixels: MaxPixels = 2**28,
     debug: Debug = False,
 ) -> int:
     """Say what a .gliss or .glissa file holds.
 
     A picture's size, quality and model, and the bytes of each part; or arrays with their shapes and rates. No
-    network is loaded, and nothing is decoded.
+    network is loaded, and no picture is decoded.
     """
     import glissando
 
     try:
         data = read_bytes(file)
         if data.startswith(_ARRAYS):
+            if importance is not None:
+                raise typer.BadParameter("a file of arrays has no map", param_hint="--importance")
             return _show_arrays(file, data, as_json=as_json)
         found = glissando.probe(data)
+        if importance is not None:
+            _write_map(data, importance, found, max_pixels)
     except (GlissandoError, OSError) as error:
         show_error(error, show_name(file))
         return 1
@@ -51,6 +65,20 @@ def info(
     else:
         typer.echo(_describe(show_name(file), found))
     return 0
+
+
+def _write_map(data: bytes, path: str, found: Info, max_pixels: int) -> None:
+    import numpy as np
+
+    from glissando import read_importance
+    from glissando.codec.geometry import LATENT
+    from glissando.picture import Picture, write_picture
+
+    offsets = read_importance(data, max_pixels=max_pixels)
+    largest = max(float(np.abs(offsets).max()), 1 / 256)
+    grey = np.rint(127.5 + 127.5 / largest * offsets).clip(0, 255).astype(np.uint8)
+    grey = np.repeat(np.repeat(grey, LATENT, axis=0), LATENT, axis=1)[: found.height, : found.width]
+    write_picture(Picture(grey), path, format="png")
 
 
 def _show_arrays(file: str, data: bytes, *, as_json: bool) -> int:
@@ -93,6 +121,9 @@ def _describe(name: str, found: Info) -> str:
     ]
     for part, size in found.parts.items():
         rows.append((f"  {part}", f"{size:,} bytes, {100 * size / max(found.file_bytes, 1):.1f} %"))
+    if found.importance is not None:
+        offsets = ", ".join(f"{offset:+g}" if offset else "0" for offset in found.importance)
+        rows.append(("importance", f"a map; quality {offsets}"))
     if found.boxes:
         rows.append(("carries", ", ".join(f"{box.strip()} ({size:,} bytes)" for box, size in found.boxes.items())))
     rows.append(("tiles", f"{tiles} of {found.tile} x {found.tile}"))

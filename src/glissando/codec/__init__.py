@@ -2,6 +2,16 @@
 
 from .codec import Analysed, Codec
 from .families import open_codec
-from .info import Info, probe
+from .importance import Importance, importance_map
+from .info import Info, probe, read_importance
 
-__all__ = ["Analysed", "Codec", "Info", "open_codec", "probe"]
+__all__ = [
+    "Analysed",
+    "Codec",
+    "Importance",
+    "Info",
+    "importance_map",
+    "open_codec",
+    "probe",
+    "read_importance",
+]

@@ -1,43 +1,41 @@
 """The codec: a Picture to the bytes of a .gliss file and back, with one model.
 
 Here is what all families of models share: engines, windows, tiles side by side, the container, metadata. A family
-says what its latents are and how they become symbols and pixels (``gains``, ``vae``).
+says what its latents are and how they become symbols and pixels (``gains``, ``vae``, ``content``).
 """
 
 from __future__ import annotations
 
-import os
-import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from glissando import bitstream
-from glissando.bitstream import DEFAULT_LIMITS, Header, SymbolTables, Tile
+from glissando.bitstream import DEFAULT_LIMITS, Header, Limits, SymbolTables, Tile
+from glissando.bitstream.container import IMPORTANCE_BOX
+from glissando.bitstream.importance import pack_palette, read_palette
 from glissando.bitstream.tiles import Passes, encode_tile
 from glissando.entropy import quality_units
-from glissando.errors import CorruptError, InputError, ModelMismatchError, UnknownModelError
+from glissando.errors import CorruptError, InputError, UnknownModelError
 from glissando.picture import Picture, as_picture
-from glissando.runtime import Graph, choose_engine, fast_precision, open_graph
-from glissando.zoo import Card, Model
 
-from .geometry import CELL, Area, Grid, Window, windows
+from .automatic import automatic_importance
+from .geometry import CELL, PER_CELL, Area, Grid
+from .importance import Importance, ImportanceLike, LocalQuality, importance_map
+from .places import tile_bits
+from .size import same_size
+from .transforms import Transforms
 
 __all__ = ["Analysed", "Codec"]
 
 TILE_LOG2 = 9  # tiles of 512 pixels
-WINDOW = 24  # cells (1,536 pixels): the side of what a transform runs over at once, without its halo
 BOXES = {"icc": "icc ", "exif": "exif", "xmp": "xmp "}
 
-T = TypeVar("T")
-R = TypeVar("R")
 PictureLike = NDArray[np.uint8] | Image.Image | Picture
 
 
@@ -46,91 +44,104 @@ class Analysed:
     """A picture's latents before any quality is chosen: what every file of it is coded from.
 
     ``arrays`` by name, each (rows, columns, channels) float32 over the whole grid; which they are, the family says.
+    ``importance``: where the quality is to be other than the file's, if anywhere.
     """
 
     arrays: Mapping[str, NDArray[np.float32]]
     grid: Grid
     grey: bool
     boxes: dict[str, bytes]
+    importance: Importance | None = None
 
 
-class Codec(ABC):
+class Codec(Transforms, ABC):
     """One model, ready to encode and decode many pictures; safe to use from several threads.
 
     ``backend`` and ``precision`` as in :func:`glissando.open_model`; graphs are compiled when first used.
     """
 
-    encoder_graphs: ClassVar[tuple[str, ...]] = ("analysis",)
-    analysis_outputs: ClassVar[Mapping[str, int]]
+    takes_importance: ClassVar[bool] = False
+    """Whether files of this family can have a map of importance."""
+
+    analysis_outputs: Mapping[str, int]
     """What the graph "analysis" answers, in its order: name and elements per cell, each way."""
+
+    per_cell: int = PER_CELL
+    """Latents per cell, each way."""
 
     tables: SymbolTables
     """The model's tables, which all its symbols are coded with."""
 
-    def __init__(
-        self, model: Model, *, backend: str = "auto", precision: str = "auto", threads: int | None = None
-    ) -> None:
-        # What is wrong with the options shows now, not at the first picture.
-        self._engine = choose_engine(backend, precision, threads)
-        self._model = model
-        self._wanted_precision = precision
-        self._options: dict[str, Any] = {"backend": self._engine, "threads": threads}
-        self._graphs: dict[tuple[str, str], Future[Graph]] = {}
-        self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="glissando")
-
-    @property
-    def name(self) -> str:
-        return self._model.card.name
-
-    @property
-    def card(self) -> Card:
-        return self._model.card
-
-    @cached_property
-    def _fast_precision(self) -> str:
-        return fast_precision(self._engine)
-
-    def _encoder_precision(self, quality: float) -> str:
-        """What the encoder's transforms compute in: bfloat16 only where it is fast and its rounding is not seen."""
-        return self._precision(quality <= self._model.card.bf16_encode_quality)
-
-    def _decoder_precision(self, quality: float) -> str:
-        """The same for the decoder's."""
-        return self._precision(quality <= self._model.card.bf16_quality)
-
-    def _precision(self, unseen: bool) -> str:
-        if self._wanted_precision != "auto":
-            return self._wanted_precision
-        return self._fast_precision if unseen else "f32"
-
-    def _prepare(self, name: str, precision: str) -> Future[Graph]:
-        """Compile a graph in the background, once; its future is kept."""
-        with self._lock:
-            if (name, precision) not in self._graphs:
-                self._graphs[name, precision] = self._pool.submit(self._open, name, precision)
-            return self._graphs[name, precision]
-
-    def _open(self, name: str, precision: str) -> Graph:
-        if name in self.encoder_graphs:
-            self._model.check_encoder()
-        return open_graph(self._model.graph(name), precision=precision, **self._options)
-
-    def _each(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """``work`` over all items, side by side where there are several."""
-        listed = list(items)
-        return [work(listed[0])] if len(listed) == 1 else list(self._pool.map(work, listed))
-
     # Encoding -----------------------------------------------------------------------------------------
 
-    def encode(self, picture: PictureLike, quality: float = 60.0) -> bytes:
+    def encode(
+        self,
+        picture: PictureLike,
+        quality: float = 60.0,
+        *,
+        importance: ImportanceLike | Literal["auto"] | None = None,
+        strength: float | None = None,
+        keep_size: bool = False,
+    ) -> bytes:
         """A picture's .gliss file.
 
         ``picture``: uint8 array (H, W, 3), (H, W) or (H, W, 1), a PIL image, or a Picture. ``quality``: 0 to 100,
-        any real number; stored in steps of 1/256. Raises InputError for anything else.
+        any real number; stored in steps of 1/256.
+
+        ``importance``: where to spend the bits: a greyscale picture or array of any size (uint8, uint16, bool, floats
+        in [0, 1]), laid over the picture. White has ``strength`` quality steps more, black as many less, mid-grey is
+        neutral; or "auto": a map from the picture itself. ``strength``: 0 to 100; 24 unless given, 12 for "auto".
+        ``keep_size``: choose the quality so that the file is as large as it would be without the map, within 1 %.
+
+        Raises InputError for anything else, and for a map that this model cannot take.
         """
-        units = check_quality(quality)
-        return self.encode_analysed(self.analyse(picture, units / 256), units / 256)
+        analysed, found = self._analysed(picture, quality, importance, strength, keep_size)
+        return self.encode_analysed(analysed, quality, importance=found, keep_size=keep_size)
+
+    def encode_with_bits(
+        self,
+        picture: PictureLike,
+        quality: float = 60.0,
+        *,
+        importance: ImportanceLike | Literal["auto"] | None = None,
+        strength: float | None = None,
+        keep_size: bool = False,
+    ) -> tuple[bytes, NDArray[np.float64]]:
+        """The same file, and what each latent position in the picture costs in it: bits, (rows, columns).
+
+        Their sum is the ideal size of the file's streams.
+        """
+        analysed, found = self._analysed(picture, quality, importance, strength, keep_size)
+        data = self.encode_analysed(analysed, quality, importance=found, keep_size=keep_size)
+        units = bitstream.container.read_header(data, limits=Limits(max_pixels=2**48)).header.quality
+        return data, self.bits_per_place(replace(analysed, importance=found), units / 256)
+
+    def _analysed(
+        self,
+        picture: PictureLike,
+        quality: float,
+        importance: ImportanceLike | Literal["auto"] | None,
+        strength: float | None,
+        keep_size: bool,
+    ) -> tuple[Analysed, Importance | None]:
+        """What ``encode_analysed`` takes, after checking what a caller asked for."""
+        units, source = check_quality(quality), as_picture(picture)
+        if importance is None:
+            if strength is not None or keep_size:
+                raise InputError("strength and keep_size need a map of importance")
+            return self.analyse(source, units / 256), None
+        self._check_takes_importance()
+        if isinstance(importance, str) and importance == "auto":
+            found = automatic_importance(source.pixels, strength)
+        else:
+            found = importance_map(importance, source.width, source.height, strength)
+        # What keeps the size may have any quality.
+        highest = 100.0 if keep_size else LocalQuality.around(units, found.palette).highest
+        return self.analyse(source, highest), found
+
+    def _check_takes_importance(self) -> None:
+        if not self.takes_importance:
+            raise InputError(f"model {self.name} (of the family {self.card.family!r}) takes no map of importance")
 
     def analyse(self, picture: PictureLike, quality: float = 100.0) -> Analysed:
         """Latents of a picture: the costly half of encoding, which does not depend on the quality.
@@ -144,7 +155,7 @@ class Codec(ABC):
         analysis = self._prepare("analysis", precision).result()
         pixels, grey = source.pixels, source.pixels.ndim == 2
         height, width = pixels.shape[:2]
-        grid = Grid(width, height, TILE_LOG2)
+        grid = Grid(width, height, TILE_LOG2, self.per_cell)
         rows, columns = grid.cells
         arrays: dict[str, NDArray[np.float32]] = {}
         for window in self._windows(grid):
@@ -160,13 +171,41 @@ class Codec(ABC):
             )
         return Analysed(arrays, grid, grey, boxes)
 
-    def encode_analysed(self, analysed: Analysed, quality: float) -> bytes:
-        """The file of an analysed picture at one quality, 0 to 100."""
+    def encode_analysed(
+        self, analysed: Analysed, quality: float, *, importance: Importance | None = None, keep_size: bool = False
+    ) -> bytes:
+        """The file of an analysed picture at one quality, 0 to 100.
+
+        ``importance``: a map of the picture's size, as ``importance_map`` makes it; ``keep_size`` as in ``encode``.
+        """
         units = check_quality(quality)
+        if importance is None:
+            return self._file(analysed, units)
+        self._check_takes_importance()
+        if importance.index.shape != analysed.grid.coded:
+            raise InputError(f"the map has {importance.index.shape} places, the picture {analysed.grid.coded}")
+        mapped = replace(analysed, importance=importance)
+        if not keep_size:
+            return self._file(mapped, units)
+        return same_size(lambda other: self._file(mapped, other), len(self._file(analysed, units)), units)
+
+    def _file(self, analysed: Analysed, units: int) -> bytes:
         tiles = self._each(lambda passes: encode_tile(passes, self.tables), self._passes(analysed, units))
-        grid = analysed.grid
+        grid, boxes = analysed.grid, analysed.boxes
+        if analysed.importance is not None:
+            boxes = {IMPORTANCE_BOX: pack_palette(analysed.importance.palette), **boxes}
         header = Header(grid.width, grid.height, units, analysed.grey, bytes.fromhex(self.card.hash), grid.tile_log2)
-        return bitstream.container.write(bitstream.Container(header, analysed.boxes, tiles))
+        return bitstream.container.write(bitstream.Container(header, boxes, tiles))
+
+    def bits_per_place(self, analysed: Analysed, quality: float) -> NDArray[np.float64]:
+        """What each latent position in the picture costs in bits at a quality, (rows, columns)."""
+        grid = analysed.grid
+        bits = np.zeros(grid.latents)
+        passes = self._passes(analysed, check_quality(quality))
+        for area, parts in zip(grid.tiles(), passes, strict=True):
+            bits[area.inside()] = tile_bits(area, parts, self.tables)
+        rows, columns = grid.coded
+        return bits[:rows, :columns]
 
     def ideal_bits(self, picture: PictureLike, quality: float) -> float:
         """Cross-entropy in bits of the picture's symbols under the model's integer tables."""
@@ -198,7 +237,9 @@ class Codec(ABC):
                 f"the file was made with model {header.model_hash.hex()}, this is {self.name} ({self.card.hash}); "
                 "glissando.decode finds the right one"
             )
-        self._prepare("decode", self._decoder_precision(header.quality / 256))  # while the symbols are decoded
+        palette = read_palette(container.boxes) or (0,)
+        highest = LocalQuality.around(header.quality, palette).highest
+        self._prepare("decode", self._decoder_precision(highest))  # while the symbols are decoded
         pixels = self._synthesise(self.decode_symbols(container), header)
         if header.grey:
             # The three channels are three estimates of one grey: their mean is the best of them.
@@ -211,11 +252,20 @@ class Codec(ABC):
     ) -> dict[str, NDArray[np.int16]]:
         """All symbols of a file, by the names of the latents, each (rows, columns, channels) over the whole grid.
 
+        A file with a map has two more: "palette", quality offsets in 1/256, and "importance", which of them each latent
+        in the picture has, (rows, columns).
+
         ``order``: tiles in the order to be decoded, each number once; any order gives the same result.
         """
         header = container.header
-        grid = Grid(header.width, header.height, header.tile_log2)
+        grid = Grid(header.width, header.height, header.tile_log2, self.per_cell)
         symbols = self._empty_symbols(grid)
+        palette = read_palette(container.boxes)
+        if palette is not None:
+            if not self.takes_importance:
+                raise CorruptError(f"box {IMPORTANCE_BOX!r}: model {self.name} takes no map of importance")
+            symbols["palette"] = np.array(palette, np.int16)
+            symbols["importance"] = np.zeros(grid.coded, np.int16)
         areas = grid.tiles()
 
         def decode(number: int) -> None:
@@ -240,28 +290,24 @@ class Codec(ABC):
         """Pixels (H, W, 3) from a file's symbols."""
 
     def _over_windows(
-        self, graph: str, header: Header, inputs: Callable[[Any], dict[str, NDArray[Any]]]
+        self,
+        graph: str,
+        header: Header,
+        inputs: Callable[[Any], dict[str, NDArray[Any]]],
+        highest: float | None = None,
     ) -> NDArray[np.uint8]:
-        """Pixels (H, W, 3): the graph's answer to what ``inputs`` gives for each window."""
-        run = self._prepare(graph, self._decoder_precision(header.quality / 256)).result()
+        """Pixels (H, W, 3): the graph's answer to what ``inputs`` gives for each window.
+
+        ``highest``: the highest quality of all places, where it is not the header's.
+        """
+        quality = header.quality / 256 if highest is None else highest
+        run = self._prepare(graph, self._decoder_precision(quality)).result()
         out = np.empty((header.height, header.width, 3), np.uint8)
         for window in self._windows(Grid(header.width, header.height, header.tile_log2)):
             (pixels,) = run(**inputs(window))
             place = out[window.inner(CELL)]
             place[...] = pixels[0][window.kept(CELL)][: place.shape[0], : place.shape[1]]
         return out
-
-    def _windows(self, grid: Grid) -> Iterator[Window]:
-        """What the transforms run over, one after the other."""
-        return windows(grid.cells, WINDOW, self._halo)
-
-    @property
-    def _halo(self) -> int:
-        """Cells around a window that its result depends on."""
-        halo: object = self.card.halo
-        if not isinstance(halo, int) or halo <= 0 or halo % CELL:
-            raise ModelMismatchError(f"model {self.name}: its card's halo of {halo!r} pixels cannot be right")
-        return halo // CELL
 
 
 def check_quality(quality: float) -> int:

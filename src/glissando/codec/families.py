@@ -6,12 +6,13 @@ from glissando.errors import ModelMismatchError
 from glissando.zoo import Model
 
 from .codec import Codec
+from .content import ContentCodec
 from .gains import GainsCodec
 from .vae import VaeCodec
 
 __all__ = ["open_codec"]
 
-_FAMILIES: dict[str, type[Codec]] = {"gains": GainsCodec, "vae": VaeCodec}
+_FAMILIES: dict[str, type[Codec]] = {"gains": GainsCodec, "vae": VaeCodec, "content": ContentCodec}
 
 
 def open_codec(model: Model, *, backend: str = "auto", precision: str = "auto", threads: int | None = None) -> Codec:

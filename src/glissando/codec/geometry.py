@@ -1,4 +1,4 @@
-"""Where things lie: pixels, latents (1/16), hyper-latents (1/64), tiles and windows.
+"""Where things lie: pixels, latents (1/16, or what the model says), hyper-latents (1/64), tiles and windows.
 
 The latent grid is one for the whole picture, padded to whole hyper-latents; latents beyond the picture's
 edge are never coded. Tiles cut the entropy coding, windows cut the transforms: the two are independent.
@@ -9,15 +9,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CELL", "LATENT", "PER_CELL", "Area", "Grid", "Window", "checkerboard", "windows"]
+__all__ = ["CELL", "LATENT", "PER_CELL", "Area", "Grid", "Window", "checkerboard", "joined", "split", "windows"]
 
-LATENT = 16  # pixels a latent covers, each way
+LATENT = 16  # pixels a latent covers, each way, where the model does not say otherwise
 CELL = 64  # pixels a hyper-latent covers, each way
-PER_CELL = CELL // LATENT
+PER_CELL = CELL // LATENT  # latents a hyper-latent covers, each way, likewise
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,9 @@ class Area:
     left: int
     height: int
     width: int
-    rows: int  # latents to be coded, at most PER_CELL · height
+    rows: int  # latents to be coded, at most per_cell · height
     columns: int
+    per_cell: int = PER_CELL
 
     def cells(self) -> tuple[slice, slice]:
         """Its place in an array of hyper-latents."""
@@ -37,8 +39,13 @@ class Area:
 
     def latents(self) -> tuple[slice, slice]:
         """Its place in an array of latents, padding included."""
-        n = PER_CELL
+        n = self.per_cell
         return slice(n * self.top, n * (self.top + self.height)), slice(n * self.left, n * (self.left + self.width))
+
+    def inside(self) -> tuple[slice, slice]:
+        """The same without padding: what lies in the picture."""
+        rows, columns = self.latents()
+        return slice(rows.start, rows.start + self.rows), slice(columns.start, columns.start + self.columns)
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ class Grid:
     width: int
     height: int
     tile_log2: int
+    per_cell: int = PER_CELL
 
     @property
     def cells(self) -> tuple[int, int]:
@@ -58,13 +66,19 @@ class Grid:
     def latents(self) -> tuple[int, int]:
         """Rows and columns of latents, padded to whole cells."""
         rows, columns = self.cells
-        return PER_CELL * rows, PER_CELL * columns
+        return self.per_cell * rows, self.per_cell * columns
+
+    @property
+    def coded(self) -> tuple[int, int]:
+        """Rows and columns of latents that begin in the picture."""
+        return -(-self.height * self.per_cell // CELL), -(-self.width * self.per_cell // CELL)
 
     def tiles(self) -> list[Area]:
         """Tiles in raster order, as the container stores them."""
         side = (1 << self.tile_log2) // CELL
         rows, columns = self.cells
-        in_rows, in_columns = -(-self.height // LATENT), -(-self.width // LATENT)
+        n = self.per_cell
+        in_rows, in_columns = self.coded
         areas = []
         for top in range(0, rows, side):
             for left in range(0, columns, side):
@@ -75,8 +89,9 @@ class Grid:
                         left,
                         height,
                         width,
-                        min(PER_CELL * height, in_rows - PER_CELL * top),
-                        min(PER_CELL * width, in_columns - PER_CELL * left),
+                        min(n * height, in_rows - n * top),
+                        min(n * width, in_columns - n * left),
+                        n,
                     )
                 )
         return areas
@@ -146,3 +161,18 @@ def checkerboard(rows: int, columns: int) -> NDArray[np.bool_]:
     """True on the even squares: (rows, columns)."""
     even: NDArray[np.bool_] = (np.arange(rows)[:, None] + np.arange(columns)[None, :]) % 2 == 0
     return even
+
+
+def split(array: NDArray[Any], even: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(…, channels) → what the first and what the second pass over a checkerboard code, (…, channels/2) each.
+
+    The first codes the low half of the channels where ``even`` (broadcast to the array), the high half elsewhere.
+    """
+    half = array.shape[-1] // 2
+    low, high = array[..., :half], array[..., half:]
+    return np.where(even, low, high), np.where(even, high, low)
+
+
+def joined(first: NDArray[Any], second: NDArray[Any], even: NDArray[np.bool_]) -> NDArray[Any]:
+    """The inverse of ``split``."""
+    return np.concatenate([np.where(even, first, second), np.where(even, second, first)], axis=-1)

@@ -1,16 +1,24 @@
-"""What a file says about itself, read from its header alone."""
+"""What a file says about itself, read from its header and boxes; no network takes part."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from glissando.bitstream import HYPER_LATENTS, LATENTS, Limits, container
+import numpy as np
+from numpy.typing import NDArray
+
+from glissando.bitstream import DEFAULT_LIMITS, HYPER_LATENTS, IMPORTANCE, LATENTS, Limits, container
+from glissando.bitstream.container import IMPORTANCE_BOX
+from glissando.bitstream.importance import decode_tile_map, read_palette
+from glissando.errors import CorruptError, InputError
 from glissando.zoo import models
 
-__all__ = ["Info", "probe"]
+from .geometry import Grid
+
+__all__ = ["Info", "probe", "read_importance"]
 
 ANY_SIZE = Limits(max_pixels=2**48)  # reading a header costs little, whatever it declares
-STREAMS = {HYPER_LATENTS: "hyper-latents", LATENTS: "latents"}
+STREAMS = {HYPER_LATENTS: "hyper-latents", LATENTS: "latents", IMPORTANCE: "importance"}
 
 
 @dataclass(frozen=True)
@@ -27,8 +35,9 @@ class Info:
     tiles: int
     file_bytes: int
     format_version: int
-    parts: dict[str, int] = field(default_factory=dict)  # header, hyper-latents, latents, metadata
+    parts: dict[str, int] = field(default_factory=dict)  # header, hyper-latents, latents, importance, metadata
     boxes: dict[str, int] = field(default_factory=dict)  # metadata by box
+    importance: tuple[float, ...] | None = None  # offsets of a map in quality steps, ascending; None without a map
 
     @property
     def bpp(self) -> float:
@@ -37,16 +46,21 @@ class Info:
 
 
 def probe(data: bytes, *, limits: Limits = ANY_SIZE) -> Info:
-    """Read a .gliss file's header; no network is loaded and no symbol decoded.
+    """Read a .gliss file's header, and the palette of its map; no network is loaded and no symbol decoded.
 
-    Raises FormatError where the header is damaged or the file ends too early.
+    Raises FormatError where either is damaged or the file ends too early.
     """
     layout = container.read_header(data, limits=limits)
     header = layout.header
     parts = {"header": layout.header_bytes, "hyper-latents": 0, "latents": 0}
     for stream, size in layout.stream_bytes.items():
         parts[STREAMS.get(stream, f"stream {stream}")] = size
-    parts["metadata"] = sum(layout.box_bytes.values())
+    boxes = layout.box_bytes
+    palette = None
+    if IMPORTANCE_BOX in boxes:
+        palette = read_palette({IMPORTANCE_BOX: layout.box(data, IMPORTANCE_BOX)})
+        parts[STREAMS[IMPORTANCE]] = parts.get(STREAMS[IMPORTANCE], 0) + boxes.pop(IMPORTANCE_BOX)
+    parts["metadata"] = sum(boxes.values())
     return Info(
         width=header.width,
         height=header.height,
@@ -59,5 +73,27 @@ def probe(data: bytes, *, limits: Limits = ANY_SIZE) -> Info:
         file_bytes=layout.file_bytes,
         format_version=header.version,
         parts=parts,
-        boxes={name.strip(): size for name, size in layout.box_bytes.items()},
+        boxes={name.strip(): size for name, size in boxes.items()},
+        importance=None if palette is None else tuple(offset / 256 for offset in palette),
     )
+
+
+def read_importance(data: bytes, *, max_pixels: int = DEFAULT_LIMITS.max_pixels) -> NDArray[np.float32]:
+    """The offsets of a file's map in quality steps: float32 (rows, columns), one for each 16x16 pixels.
+
+    Raises InputError where the file has no map, FormatError where it is damaged, LimitError where it declares more
+    than ``max_pixels``.
+    """
+    file = container.read(data, limits=Limits(max_pixels=max_pixels))
+    palette = read_palette(file.boxes)
+    if palette is None:
+        raise InputError("the file has no map of importance")
+    grid = Grid(file.header.width, file.header.height, file.header.tile_log2)
+    index = np.empty(grid.coded, np.int16)
+    areas = grid.tiles()
+    for number, (tile, area) in enumerate(zip(file.tiles, areas, strict=True)):
+        try:
+            index[area.inside()], _ = decode_tile_map(tile, area.rows, area.columns, palette)
+        except CorruptError as error:
+            raise CorruptError(f"tile {number} of {len(areas)}: {error}") from error
+    return np.array(palette, np.float32)[index] / np.float32(256)

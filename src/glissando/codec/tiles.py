@@ -7,25 +7,28 @@ checkerboard and the second half on the odd ones; the second pass codes the rest
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glissando.bitstream import HYPER_LATENTS, LATENTS, SymbolTables, Tile, ans
+from glissando.bitstream import HYPER_LATENTS, IMPORTANCE, LATENTS, SymbolTables, Tile, ans
+from glissando.bitstream.importance import with_map_tables
+from glissando.bitstream.maps import CONTEXTS
 from glissando.bitstream.tiles import Passes, check_tile
 from glissando.entropy import EARLY, LATE, ScaleNetwork, dequantise, level_row, table_index
 from glissando.errors import CorruptError, ModelMismatchError
 
-from .geometry import PER_CELL, Area, checkerboard
+from .geometry import PER_CELL, Area, checkerboard, joined, split
 
-__all__ = ["Rates", "SymbolModel", "TileCoder"]
+__all__ = ["Rates", "SymbolModel", "TileCoder", "octaves", "spread"]
 
 Symbols = NDArray[np.int16]
 Scales = NDArray[np.int32]
 Index = NDArray[np.int16]
+Number = TypeVar("Number", bound=np.generic)
 
 
 class SymbolModel:
@@ -36,13 +39,15 @@ class SymbolModel:
             self.levels = {
                 name: integers[name] for name in ("gain", "inverse_gain", "scale_offset", "hyper_gain", "hyper_scale")
             }
-            self.tables = SymbolTables(integers["frequencies"], integers["radii"])
+            tables = SymbolTables(integers["frequencies"], integers["radii"])
             self._first_table = [int(first) for first in integers["first_table"]]
         except KeyError as missing:
             raise ModelMismatchError(f"the model's integers.npz has no array {missing}") from None
         self.network = ScaleNetwork(
             {name.removeprefix("scales."): array for name, array in integers.items() if name.startswith("scales.")}
         )
+        self.tables = with_map_tables(tables)
+        self.map_index = len(tables) + np.arange(CONTEXTS)
         self.latents = self.levels["gain"].shape[1]
         self.hyper = self.levels["hyper_gain"].shape[1]
 
@@ -50,14 +55,23 @@ class SymbolModel:
         """Tables for scales in 1/256 octave; −1 where a symbol is certain enough to be zero."""
         return table_index(scales, self._first_table[family], family)
 
-    def at(self, quality: int) -> Rates:
-        """All level tables at a quality in 1/256 units."""
-        return Rates(**{name: level_row(table, quality) for name, table in self.levels.items()})
+    def at(self, quality: int, local: Sequence[int] | None = None) -> Rates:
+        """All level tables at a file's quality, and at the qualities of its places, in 1/256 units."""
+        local = (quality,) if local is None else local
+        each = {
+            name: np.stack([level_row(self.levels[name], units) for units in local])
+            for name in ("gain", "inverse_gain", "scale_offset")
+        }
+        return Rates(**each, **{name: level_row(self.levels[name], quality) for name in ("hyper_gain", "hyper_scale")})
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Rows of the level tables at one quality: log-gains (channels,) in 1/256 octave."""
+    """Rows of the level tables, log-gains in 1/256 octave.
+
+    Those of the latents (P, latents), at the qualities that the places of a file have; the others (hyper,), at the
+    file's own.
+    """
 
     gain: Scales
     inverse_gain: Scales
@@ -66,17 +80,28 @@ class Rates:
     hyper_scale: Scales
 
 
+def spread(rows: NDArray[Number], places: NDArray[np.int16] | None) -> NDArray[Number]:
+    """Each place's row, (rows, columns, channels), of ``rows`` (P, channels); the first, (channels,), for all places
+    without ``places``.
+    """
+    found: NDArray[Number] = rows[0] if places is None else rows[places]
+    return found
+
+
 def octaves(row: Scales) -> NDArray[np.float32]:
     """2^(row/256), for the float side: gains that scale latents, never anything that chooses a table."""
     return np.exp2(row.astype(np.float64) / 256).astype(np.float32)
 
 
 class TileCoder:
-    """Codes the symbols of one tile at one quality."""
+    """Codes the symbols of one tile.
 
-    def __init__(self, model: SymbolModel, rates: Rates, area: Area) -> None:
-        self.model, self.rates, self.area = model, rates, area
-        self._even = checkerboard(PER_CELL * area.height, PER_CELL * area.width)
+    ``places``: which of the rates' rows each latent position has, padding included; None: all the first.
+    """
+
+    def __init__(self, model: SymbolModel, rates: Rates, area: Area, places: NDArray[np.int16] | None = None) -> None:
+        self.model, self.rates, self.area, self.places = model, rates, area, places
+        self._even = checkerboard(PER_CELL * area.height, PER_CELL * area.width)[..., None]
         self._half = model.latents // 2
 
     # Which table codes which symbol ------------------------------------------------------------------
@@ -89,7 +114,7 @@ class TileCoder:
     def first_scales(self, z: Symbols) -> Scales:
         """Scales of all latents as far as the hyper-latents' symbols tell, (4·rows, 4·columns, latents)."""
         scales = self.model.network.first(dequantise(z, self.rates.hyper_gain))
-        scales += self.rates.scale_offset
+        scales += spread(self.rates.scale_offset, self.places)
         return scales
 
     def second_scales(self, first: Symbols, scales: Scales) -> Scales:
@@ -111,14 +136,11 @@ class TileCoder:
 
     def split(self, array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """(rows, columns, latents) → what the first and what the second pass code, (…, latents/2) each."""
-        low, high = array[..., : self._half], array[..., self._half :]
-        even = self._even[..., None]
-        return np.where(even, low, high), np.where(even, high, low)
+        return split(array, self._even)
 
     def joined(self, first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
         """The inverse of ``split``."""
-        even = self._even[..., None]
-        return np.concatenate([np.where(even, first, second), np.where(even, second, first)], axis=-1)
+        return joined(first, second, self._even)
 
     def _inside(self, array: NDArray[Any]) -> NDArray[Any]:
         """Elements inside the picture, in coding order: row by row, column by column, channel by channel."""
@@ -153,10 +175,15 @@ class TileCoder:
         y[...] = self.joined(first, second)
         return self.passes(z, first, second, self.first_index(scales), second_index)
 
-    def decode(self, tile: Tile) -> tuple[Symbols, Symbols]:
-        """Symbols z and y from a tile's streams. Raises CorruptError where anything does not agree."""
-        if set(tile.streams) != {HYPER_LATENTS, LATENTS}:
-            raise CorruptError(f"this model needs streams 1 and 2, the file has {sorted(tile.streams)}")
+    def decode(self, tile: Tile, map_symbols: Sequence[Symbols] | None = None) -> tuple[Symbols, Symbols]:
+        """Symbols z and y from a tile's streams. ``map_symbols``: those of its map, None in a file without one.
+
+        Raises CorruptError where anything does not agree.
+        """
+        needed = [HYPER_LATENTS, LATENTS] + [IMPORTANCE] * (map_symbols is not None)
+        if sorted(tile.streams) != needed:
+            listed = "1, 2 and 3 for its map" if map_symbols is not None else "1 and 2"
+            raise CorruptError(f"this model needs streams {listed}, the file has {sorted(tile.streams)}")
         decoder = ans.Decoder(tile.streams[HYPER_LATENTS], self.model.tables)
         z = decoder.decode(self.hyper_index().reshape(-1))
         decoder.finish()
@@ -168,5 +195,5 @@ class TileCoder:
         first_grid = self._whole(first)
         second = decoder.decode(self._inside(self.second_index(first_grid, scales)))
         decoder.finish()
-        check_tile(tile, (z, first, second))
+        check_tile(tile, (z, first, second, *(map_symbols or ())))
         return z_grid, self.joined(first_grid, self._whole(second))

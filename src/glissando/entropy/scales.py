@@ -11,13 +11,13 @@ Arrays are channels-last, one tile at a time; outside the tile everything is zer
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glissando.errors import ModelMismatchError
 
+from .dense import EXACT, Dense, Float, largest_sums
 from .fixed_point import ACTIVATION_BITS, ACTIVATION_MAX, GAIN_BITS, MAGNITUDE_MAX, WEIGHT_BITS
 
 __all__ = ["LAYERS", "ScaleNetwork"]
@@ -25,58 +25,7 @@ __all__ = ["LAYERS", "ScaleNetwork"]
 LAYERS = ("z_mix", "z_up", "mid_mix", "mid_up", "first_out", "near", "second_mix", "second_out")
 _TO_GAIN = GAIN_BITS - ACTIVATION_BITS  # 1/32 octave → 1/256 octave
 _ROWS_AT_ONCE = 8
-_ONE_THREAD = 1 << 18  # multiply-adds of the largest product that OpenBLAS keeps to the calling thread
 _NEAR_SHIFT = WEIGHT_BITS - ACTIVATION_BITS  # the depthwise layer reads plain magnitudes, not 1/32ths
-
-Float = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class _Dense:
-    """A layer as one matrix product: (n, kernel²·inputs) → (n, outputs), integers in float32."""
-
-    weight: Float
-    bias: Float
-    kernel: int
-    relu: bool
-
-    def __call__(self, x: Float) -> Float:
-        """``x`` (h, w, inputs) → (h, w, outputs)."""
-        h, w, _ = x.shape
-        if self.kernel > 1:
-            x = _neighbourhoods(x, self.kernel)
-        y = _product(x.reshape(h * w, -1), self.weight)
-        y += self.bias  # includes the half that makes the floor a rounding
-        y *= 1.0 / (1 << WEIGHT_BITS)  # a power of two: exact
-        np.floor(y, out=y)
-        if self.relu:
-            np.clip(y, 0, ACTIVATION_MAX, out=y)
-        return y.reshape(h, w, -1)
-
-
-def _product(x: Float, weight: Float) -> Float:
-    """x (n, inputs) @ weight (inputs, outputs), a few rows at a time.
-
-    A larger product would start BLAS threads, which then spin on the cores that the inference engine and the
-    other tiles need: at these sizes that costs more than the threads win.
-    """
-    rows = max(1, _ONE_THREAD // weight.size)
-    rows = 1 << (rows.bit_length() - 1)  # kernels like powers of two
-    whole = len(x) // rows * rows
-    out = np.empty((len(x), weight.shape[1]), np.float32)
-    np.matmul(x[:whole].reshape(-1, rows, len(weight)), weight, out=out[:whole].reshape(-1, rows, weight.shape[1]))
-    if whole < len(x):
-        np.matmul(x[whole:], weight, out=out[whole:])
-    return out
-
-
-def _neighbourhoods(x: Float, kernel: int) -> Float:
-    """(h, w, c) → (h, w, kernel²·c): each position's neighbourhood, row by row, zeros outside."""
-    margin = kernel // 2
-    padded = np.pad(x, ((margin, margin), (margin, margin), (0, 0)))
-    view = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(0, 1))
-    out: Float = view.transpose(0, 1, 3, 4, 2).reshape(x.shape[0], x.shape[1], -1)
-    return out
 
 
 def _upshuffle(x: Float) -> Float:
@@ -108,11 +57,11 @@ class ScaleNetwork:
         self.latents = len(bias)
 
     @staticmethod
-    def _matrix(name: str, weight: NDArray[np.integer], bias: NDArray[np.integer]) -> _Dense:
+    def _matrix(name: str, weight: NDArray[np.integer], bias: NDArray[np.integer]) -> Dense:
         outputs, _, kernel, _ = weight.shape
         matrix = weight.transpose(2, 3, 1, 0).reshape(-1, outputs)
         half = 1 << (WEIGHT_BITS - 1)
-        return _Dense(
+        return Dense(
             np.ascontiguousarray(matrix, dtype=np.float32),
             (bias.astype(np.int64) + half).astype(np.float32),
             kernel,
@@ -123,19 +72,13 @@ class ScaleNetwork:
     def check_bounds(layers: Mapping[str, tuple[NDArray[np.integer], NDArray[np.integer]]]) -> dict[str, int]:
         """Largest possible |partial sum| of each layer. Raises ModelMismatchError above 2^24 (near: 2^15).
 
-        Whatever the order, a partial sum lies between the sum of all negative products and that of all positive ones.
         Most inputs are never negative; those of ``z_mix``, and the scales that ``second_mix`` reads, may be either.
         """
         bounds = {}
         for name, (weight, bias) in layers.items():
-            largest, limit = (MAGNITUDE_MAX, 2**15) if name == "near" else (ACTIVATION_MAX, 2**24)
-            signed = {"z_mix": 0, "second_mix": len(layers["near"][1])}.get(name, weight.shape[1])
-            wide = weight.astype(np.int64)
-            either = np.abs(wide[:, signed:]).reshape(len(wide), -1).sum(1)
-            above, below = (
-                np.maximum(sign * wide[:, :signed], 0).reshape(len(wide), -1).sum(1) + either for sign in (1, -1)
-            )
-            sums = largest * np.maximum(above, below) + np.abs(bias.astype(np.int64)) + (1 << WEIGHT_BITS)
+            largest, limit = (MAGNITUDE_MAX, 2**15) if name == "near" else (ACTIVATION_MAX, EXACT)
+            signed = {"z_mix": 0, "second_mix": len(layers["near"][1])}.get(name, int(weight.shape[1]))
+            sums = largest_sums(weight, largest, signed) + np.abs(bias.astype(np.int64)) + (1 << WEIGHT_BITS)
             bounds[name] = int(sums.max())
             if bounds[name] >= limit:
                 raise ModelMismatchError(

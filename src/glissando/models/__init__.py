@@ -1,6 +1,7 @@
-"""The torch networks of the main family (needs ``glissando[train]``)."""
+"""The torch networks of all families (needs ``glissando[train]``)."""
 
 from .codec import CodecNetwork, Forward, NetworkConfig
+from .content import ContentConfig, ContentNetwork
 from .vae import VaeConfig, VaeNetwork
 
-__all__ = ["CodecNetwork", "Forward", "NetworkConfig", "VaeConfig", "VaeNetwork"]
+__all__ = ["CodecNetwork", "ContentConfig", "ContentNetwork", "Forward", "NetworkConfig", "VaeConfig", "VaeNetwork"]

@@ -1,7 +1,8 @@
 """The graphs that a shipped model consists of, as modules to be exported.
 
 Arrays at the borders are what the codec has at hand: pixels (1, H, W, 3) uint8, latents channels-last.
-Everything that depends on the quality enters as an input, so that one graph serves every rate.
+Everything that depends on the quality enters as an input, so that one graph serves every rate, and a quality that
+differs from place to place as well.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from .codec import Analysis, CodecNetwork, Synthesis
+from .content import BitCode, ContentNetwork
 from .vae import VaeNetwork
 
 __all__ = [
+    "CONTENT_GRAPHS",
     "GRAPHS",
     "VAE_GRAPHS",
     "AnalysisGraph",
+    "ContentAnalysisGraph",
+    "ContentDecodeGraph",
     "DecodeGraph",
     "ExportedGraph",
     "QuantiseGraph",
@@ -52,10 +57,14 @@ def to_pixels(s: Synthesis, trunk: Tensor) -> Tensor:
 
 
 class ExportedGraph(nn.Module):
-    """A module that becomes a graph: the names of its inputs and outputs."""
+    """A module that becomes a graph: the names of its inputs and outputs.
+
+    Inputs in ``broadcast`` are (1, 1, 1, channels), or have as many rows and columns as what they are combined with.
+    """
 
     inputs: ClassVar[tuple[str, ...]]
     outputs: ClassVar[tuple[str, ...]]
+    broadcast: ClassVar[tuple[str, ...]] = ()
 
 
 class AnalysisGraph(ExportedGraph):
@@ -98,12 +107,14 @@ class QuantiseGraph(ExportedGraph):
     """Residual symbols of both passes.
 
     y (1, h, w, latents); z (1, h/4, w/4, hyper), the decoded hyper-latents; gain (1, h, w, latents), zero
-    where the first pass skips; inverse_gain (1, 1, 1, latents); means_offset (means_width,); even
-    (1, h, w, 1), 1.0 on the even squares of the checkerboard → symbols (1, h, w, latents) float32.
+    where the first pass skips; inverse_gain (1, h, w, latents), or (1, 1, 1, latents) for all places;
+    means_offset (means_width,); even (1, h, w, 1), 1.0 on the even squares of the checkerboard → symbols
+    (1, h, w, latents) float32.
     """
 
     inputs = ("y", "z", "gain", "inverse_gain", "means_offset", "even")
     outputs = ("symbols",)
+    broadcast = ("inverse_gain",)
 
     def __init__(self, network: CodecNetwork) -> None:
         super().__init__()
@@ -191,3 +202,63 @@ GRAPHS: dict[str, Callable[[CodecNetwork], ExportedGraph]] = {
 }
 
 VAE_GRAPHS: dict[str, Callable[[VaeNetwork], ExportedGraph]] = {"analysis": VaeAnalysisGraph, "decode": VaeDecodeGraph}
+
+
+class ContentAnalysisGraph(ExportedGraph):
+    """pixels (1, 64a, 64b, 3) uint8 → code (1, h, w, n), −1.0 or 1.0, and importance p (1, h, w, 1) float32."""
+
+    inputs = ("pixels",)
+    outputs = ("code", "importance")
+
+    def __init__(self, network: ContentNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        n = self.network
+        if isinstance(n.analysis, Analysis):
+            y = analyse(n.analysis, pixels)
+        else:
+            y = n.analysis(channels_first(pixels).float() / 255)
+        logits = n.code.enter(y).permute(0, 2, 3, 1)
+        code = _refine(n.code, logits) if isinstance(n.code, BitCode) else _signs(logits)
+        return code, n.importance_of(y).permute(0, 2, 3, 1)
+
+
+def _signs(logits: Tensor) -> Tensor:
+    return (logits > 0).float() * 2 - 1
+
+
+def _refine(code: BitCode, given: Tensor) -> Tensor:
+    """Logits (1, h, w, n) before any feedback → bits; ``content.BitCode.encode`` level by level."""
+    group = given.shape[3] // code.levels
+    bits = _signs(given[..., :group])
+    for start in range(group, given.shape[3], group):
+        stop = start + group
+        logits = given[..., start:stop] - bits @ code.feedback[start:stop, :start].T
+        bits = torch.cat([bits, _signs(logits)], -1)
+    return bits
+
+
+class ContentDecodeGraph(ExportedGraph):
+    """code (1, h, w, n) of −1.0, 0.0 (not kept) and 1.0 → pixels (1, H, W, 3) uint8."""
+
+    inputs = ("code",)
+    outputs = ("pixels",)
+
+    def __init__(self, network: ContentNetwork) -> None:
+        super().__init__()
+        self.network = network  # as a whole: a graph's own attribute "code" would hide the layer of that name
+
+    def forward(self, code: Tensor) -> Tensor:
+        x = self.network.code.decode(channels_first(code))
+        s = self.network.synthesis
+        if isinstance(s, Synthesis):
+            return to_pixels(s, s.up(s.latent_blocks(x)))
+        return torch.round(s(x).clamp(0, 1) * 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+CONTENT_GRAPHS: dict[str, Callable[[ContentNetwork], ExportedGraph]] = {
+    "analysis": ContentAnalysisGraph,
+    "decode": ContentDecodeGraph,
+}

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from glissando.errors import TrainingError
-from glissando.models import CodecNetwork, VaeNetwork
-from glissando.models.cost import halo, kmac_per_pixel
+from glissando.models.cost import PictureNetwork, halo, kmac_per_pixel
 from glissando.models.graphs import ExportedGraph
 from glissando.zoo.model import ENCODER, hash_files
 
+from .export_content import ContentExport
 from .export_gains import GainsExport
 from .export_vae import VaeExport
 from .graph_export import WEIGHTS, Examples, write_graph
 from .loop import load_checkpoint
-from .recipe import PictureRecipe, VaeRecipe, from_dict
+from .recipe import ContentRecipe, PictureRecipe, VaeRecipe, from_dict
 
 __all__ = ["export"]
 
@@ -37,7 +37,7 @@ class Exported(Protocol):
     arrays: dict[str, dict[str, NDArray[Any]]]  # what goes into decoder.npz and encoder.npz beside the weights
 
     @property
-    def network(self) -> CodecNetwork | VaeNetwork: ...
+    def network(self) -> PictureNetwork: ...
 
     def graphs(self) -> dict[str, ExportedGraph]:
         """What is written as NAME.onnx."""
@@ -66,6 +66,8 @@ def half_weights(network: nn.Module, encoder_parts: tuple[str, ...]) -> dict[str
 def _of_family(recipe: PictureRecipe, weights: dict[str, Tensor], data: Path | None) -> Exported:
     if isinstance(recipe, VaeRecipe):
         return VaeExport(recipe, weights, data)
+    if isinstance(recipe, ContentRecipe):
+        return ContentExport(recipe, weights, data)
     return GainsExport(recipe, weights)
 
 

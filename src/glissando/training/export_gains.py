@@ -177,9 +177,14 @@ class GainsExport:
             "y": random.normal(size=(*shape, c.latents)).astype(np.float32),
             "z": random.integers(-3, 4, (1, rows, columns, c.hyper)).astype(np.float32),
             "gain": np.ones((*shape, c.latents), np.float32),
-            "inverse_gain": np.ones((1, 1, 1, c.latents), np.float32),
             "residual": (step * random.integers(-2, 3, (*shape, c.latents))).astype(np.float32),
             "even": even,
             **{name: getattr(network, name).table[-1].numpy() for name in FLOAT_TABLES},
         }
-        return {name: compare_graph(name, graph, values, folder) for name, graph in self.graphs().items()}
+        # The quality may be one for all places, or differ from place to place.
+        table = np.exp2(network.inverse_gain.table.numpy())
+        gains = (table[-1:, None, None], table[random.integers(0, c.levels, shape)])
+        return {
+            name: max(compare_graph(name, graph, {**values, "inverse_gain": gain}, folder) for gain in gains)
+            for name, graph in self.graphs().items()
+        }

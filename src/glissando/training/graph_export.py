@@ -18,7 +18,7 @@ from torch import Tensor
 from glissando.errors import TrainingError
 from glissando.models.graphs import ExportedGraph
 
-__all__ = ["WEIGHTS", "Examples", "compare_graph", "write_graph"]
+__all__ = ["WEIGHTS", "Examples", "compare_graph", "run_graph", "write_graph"]
 
 WEIGHTS = ("decoder.npz", "encoder.npz")
 """Where a graph finds its weights, in float16."""
@@ -47,6 +47,10 @@ def write_graph(name: str, module: ExportedGraph, examples: Examples, folder: Pa
         )
     assert program is not None
     model = program.model_proto
+    for value in model.graph.input:
+        if value.name in module.broadcast:  # torch would tie these sides to 1: they follow no other input's
+            for side, dimension in enumerate(value.type.tensor_type.shape.dim[1:3]):
+                dimension.dim_param = f"{value.name}_{side}"
     places = {file: _array_places(folder / file) for file in WEIGHTS}
     casts = []
     for tensor in model.graph.initializer:
@@ -75,6 +79,17 @@ def write_graph(name: str, module: ExportedGraph, examples: Examples, folder: Pa
     (folder / f"{name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
 
 
+def run_graph(name: str, folder: Path, values: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """What the written graph ``name`` answers to its inputs."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
+    found: list[NDArray[Any]] = session.run(None, dict(values))
+    return found
+
+
 @torch.no_grad()
 def compare_graph(name: str, module: ExportedGraph, values: Mapping[str, NDArray[Any]], folder: Path) -> float:
     """The largest difference between the written graph and torch.
@@ -82,12 +97,7 @@ def compare_graph(name: str, module: ExportedGraph, values: Mapping[str, NDArray
     Values of the analysis may differ by 1 % of the largest. Symbols and pixels may differ by one, in 1 % of the
     places, as a tie may round either way. Raises TrainingError where more does.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
-    found = session.run(None, {key: values[key] for key in module.inputs})
+    found = run_graph(name, folder, {key: values[key] for key in module.inputs})
     expected = module.eval()(*(torch.from_numpy(values[key]) for key in module.inputs))
     expected = expected if isinstance(expected, tuple) else (expected,)
     worst = 0.0

@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glissando.models import CodecNetwork, VaeNetwork
+from glissando.models.codec import Analysis, Synthesis, TransformConfig
 from glissando.models.layers import DepthConvBlock, Pointwise
 
-__all__ = ["balance", "initialise_pca", "initialise_vae", "step_of"]
+__all__ = ["balance", "fill_transforms", "initialise_pca", "initialise_vae", "step_of"]
 
 
 def step_of(lambdas: Tensor) -> Tensor:
@@ -47,14 +48,18 @@ def _fill(layer: nn.Module, matrix: Tensor) -> None:
     layer.bias.zero_()
 
 
-def _fill_transforms(
-    network: CodecNetwork | VaeNetwork, pictures: Tensor, order: Callable[[Tensor], Tensor] = lambda x: x
+def fill_transforms(
+    config: TransformConfig,
+    analysis: Analysis,
+    synthesis: Synthesis,
+    pictures: Tensor,
+    order: Callable[[Tensor], Tensor] = lambda x: x,
 ) -> Tensor:
     """Analysis and synthesis become PCA and its transpose; returns the latents' deviations (latents,).
 
     ``order`` rearranges the components (K, …), which come with the largest first.
     """
-    c = network.config
+    c = config
     patches = F.pixel_unshuffle(pictures - 0.5, 8)
     first, _ = _components(patches.permute(0, 2, 3, 1).reshape(-1, 192), min(192, c.width))
     trunk = torch.einsum("oc,nchw->nohw", first, patches)
@@ -67,10 +72,10 @@ def _fill_transforms(
     widened = second.new_zeros(len(second), 4 * c.width)
     widened.view(-1, c.width, 4)[:, :used] = second.view(-1, used, 4)
 
-    _fill(network.analysis.enter, first)
-    _fill(network.analysis.down[1], widened)
-    _fill(network.synthesis.up[0], widened.T)
-    _fill(network.synthesis.leave, first.T)
+    _fill(analysis.enter, first)
+    _fill(analysis.down[1], widened)
+    _fill(synthesis.up[0], widened.T)
+    _fill(synthesis.leave, first.T)
     return deviation
 
 
@@ -82,7 +87,7 @@ def initialise_pca(network: CodecNetwork, pictures: Tensor, lambdas: Tensor) -> 
         """Over the two halves of the channels in turn, so that both passes carry the same share of the energy."""
         return torch.cat([components[0::2], components[1::2]])
 
-    deviation = _fill_transforms(network, pictures, deal)
+    deviation = fill_transforms(network.config, network.analysis, network.synthesis, pictures, deal)
     hyper = network.hyper_analysis
     hyper.enter.weight.div_(deviation[None, :, None, None])
     # Hyper-latents start with a deviation of 2 steps, lest they round to nothing before they are of use.
@@ -111,7 +116,8 @@ def initialise_vae(network: VaeNetwork, pictures: Tensor, trunk: float) -> None:
     the least noise in the weights that write it. ``trunk`` as in ``balance``.
     """
     variance = network.config.variance
-    deviation = _fill_transforms(network, pictures).clamp_min(math.sqrt(variance))
+    deviation = fill_transforms(network.config, network.analysis, network.synthesis, pictures)
+    deviation = deviation.clamp_min(math.sqrt(variance))
     network.prior.table.copy_(deviation.log2()[None])
     last = network.spread[2]
     assert isinstance(last, Pointwise)

@@ -77,6 +77,7 @@ class Trainer:
         self.progress = Progress()
         self.data = tiles.describe()
         self.autocast = False
+        self.share = 0.0  # of the schedule, by steps or by minutes, that is done
         self.warm_from = 0  # the step that the warm-up of the learning rates counts from
 
     # One step ---------------------------------------------------------------------------------------
@@ -97,7 +98,7 @@ class Trainer:
 
     def step(self, factor: float) -> dict[str, float]:
         """One optimiser step at ``factor`` times the recipe's learning rates. A non-finite step is skipped."""
-        self.objective.begin(self.progress.step)
+        factor *= self.objective.begin(self.progress.step, self.share)
         started = time.perf_counter()
         picture, quality = self.draw()
         waited = time.perf_counter() - started
@@ -359,6 +360,7 @@ def run(
         progress = max(by_steps, by_time)
         if progress >= 1:
             break
+        trainer.share = progress
         warm = p.step - trainer.warm_from
         recent.append(trainer.step(learning_factor(warm, progress, plan.warmup, plan.decay)))
         p.seconds = carried + time.monotonic() - began

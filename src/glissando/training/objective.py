@@ -8,13 +8,14 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from glissando.models import CodecNetwork, VaeNetwork
+from glissando.models import CodecNetwork, ContentNetwork, VaeNetwork
 from glissando.models.scales import IntegerConv
 
 from .initial import balance, initialise_pca, initialise_vae
-from .recipe import PictureRecipe, Recipe, VaeRecipe
+from .initial_content import initialise_content
+from .recipe import ContentRecipe, PictureRecipe, Recipe, VaeRecipe
 
-__all__ = ["GainsObjective", "Objective", "VaeObjective", "objective_for"]
+__all__ = ["ContentObjective", "GainsObjective", "Objective", "VaeObjective", "objective_for"]
 
 
 class Objective(Protocol):
@@ -25,8 +26,8 @@ class Objective(Protocol):
     def build(self, sample: Tensor | None) -> nn.Module:
         """The network, initialised from ``sample`` (N, 3, 256, 256) in [0, 1] if the recipe wants that."""
 
-    def begin(self, step: int) -> None:
-        """Called before each step."""
+    def begin(self, step: int, share: float) -> float:
+        """Called before each step, with the share of the schedule that is done; a factor on the learning rates."""
 
     def loss(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What each picture adds to the loss, its bpp, its MSE of pixels in [0, 1]; all (B,)."""
@@ -60,9 +61,10 @@ class GainsObjective:
             balance(network, sample[:32], run.balance_trunk, run.balance_latents)
         return network
 
-    def begin(self, step: int) -> None:
+    def begin(self, step: int, share: float) -> float:
         self.step = step
         IntegerConv.exact = step >= self.recipe.integers.from_step
+        return 1.0
 
     def loss(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         rate = self.recipe.rate
@@ -98,8 +100,8 @@ class VaeObjective:
             initialise_vae(network, sample, self.recipe.run.balance_trunk)
         return network
 
-    def begin(self, step: int) -> None:
-        pass
+    def begin(self, step: int, share: float) -> float:
+        return 1.0
 
     def loss(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         out, bits = network(picture)
@@ -116,6 +118,62 @@ class VaeObjective:
         return bits, out
 
 
+class ContentObjective:
+    """The content-weighted family: bpp + λ·255²·MSE at every quality, in three stages."""
+
+    qualities: tuple[float, ...] = (0.0, 20.0, 40.0, 60.0, 80.0, 100.0)
+
+    def __init__(self, recipe: ContentRecipe) -> None:
+        self.recipe = recipe
+        self.flat = not recipe.stages.importance
+        self.settled = False
+        if recipe.rate.single:
+            self.qualities = (recipe.rate.quality,)
+
+    def build(self, sample: Tensor | None) -> nn.Module:
+        network, levels = ContentNetwork(self.recipe.network), self.recipe.network.levels
+        if sample is not None:
+            lambdas = torch.tensor([self.recipe.rate.lambda_of(100 * i / (levels - 1)) for i in range(levels)])
+            initialise_content(network, sample, lambdas)
+        return network
+
+    def begin(self, step: int, share: float) -> float:
+        stages = self.recipe.stages
+        self.flat = not stages.importance or share < stages.without_map
+        self.settled = share >= stages.without_map + stages.with_map
+        return stages.tuning_rate if self.settled else 1.0
+
+    def loss(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        rate = self.recipe.rate
+        if rate.single:
+            quality = torch.full_like(quality, rate.quality)
+        # One offset for each picture: maps stay as smooth as those that the context model will see.
+        dither = None if self.settled else torch.rand(len(picture), 1, 1, 1, device=picture.device) - 0.5
+        out = network(picture, quality, flat=self.flat, dither=dither, settled=self.settled, budgeted=rate.hinge > 0)
+        pixels = picture.shape[2] * picture.shape[3]
+        bpp, map_bpp = out.bits / pixels, out.map_bits / pixels
+        mse = _mse(out.reconstruction, picture)
+        lambdas = rate.lambda_of(quality)
+        weight = (lambdas / math.sqrt(rate.lambda_low * rate.lambda_high)) ** -rate.balance
+        price = bpp + rate.map_weight * map_bpp
+        if rate.hinge:
+            # The context model learns from the bits; the batch as a whole keeps to its budget, and is free within it.
+            price = bpp + rate.hinge * torch.relu(out.kept.mean() - rate.budget)
+        each = weight * (price + lambdas * 255**2 * mse)
+        return each, bpp + map_bpp, mse
+
+    def constrain(self, network: nn.Module) -> None:
+        assert isinstance(network, ContentNetwork)
+        network.constrain()
+
+    def measure(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """The bits that a file holds, by their cross-entropy, and an estimate of the map's."""
+        out = network(picture, quality, flat=self.flat)
+        return out.bits + out.map_bits, out.reconstruction
+
+
 def objective_for(recipe: PictureRecipe) -> Objective:
     """What this recipe's family trains for."""
+    if isinstance(recipe, ContentRecipe):
+        return ContentObjective(recipe)
     return VaeObjective(recipe) if isinstance(recipe, VaeRecipe) else GainsObjective(recipe)

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer, ParamsT
 
+from glissando.models.bits import BitContext
+from glissando.models.content import BitCode, Importance
 from glissando.models.layers import LevelTable, Pointwise
 from glissando.models.likelihood import Likelihood
 
-from .recipe import Optimisation
+from .recipe import ContentOptimisation, Optimisation
 
 __all__ = ["Muon", "build_optimisers"]
 
@@ -66,14 +68,27 @@ def build_optimisers(network: nn.Module, settings: Optimisation) -> list[Optimiz
     """AdamW alone, or with Muon for the pointwise layers beside it; each group's own rate is its "peak".
 
     Level tables and the likelihood's shape learn at a rate of their own: they are few, in octaves, and may
-    have far to go.
+    have far to go. So do a content-weighted code's layers, its context
+    model and its importance network.
     """
-    tables = [p for m in network.modules() if isinstance(m, LevelTable | Likelihood) for p in m.parameters()]
+
+    def within(*kinds: type[nn.Module]) -> list[nn.Parameter]:
+        return [p for m in network.modules() if isinstance(m, kinds) for p in m.parameters()]
+
+    own: list[tuple[list[nn.Parameter], float]] = [(within(LevelTable, Likelihood), settings.table_lr)]
+    if isinstance(settings, ContentOptimisation):
+        own += [
+            (within(BitCode), settings.bits_lr),
+            (within(BitContext), settings.context_lr),
+            (within(Importance), settings.importance_lr),
+        ]
+    apart = {id(p) for params, _ in own for p in params}
     muon = settings.kind == "muon"
-    matrices = [m.weight for m in network.modules() if isinstance(m, Pointwise)] if muon else []
-    apart = {id(p) for p in (*tables, *matrices)}
+    pointwise = [m.weight for m in network.modules() if isinstance(m, Pointwise)] if muon else []
+    matrices = [p for p in pointwise if id(p) not in apart]
+    apart |= {id(p) for p in matrices}
     rest = [p for p in network.parameters() if id(p) not in apart]
-    groups = [{"params": rest, "peak": settings.lr}, {"params": tables, "peak": settings.table_lr}]
+    groups = [{"params": params, "peak": peak} for params, peak in [(rest, settings.lr), *own]]
     optimisers: list[Optimizer] = [torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, 0.99), weight_decay=0.0)]
     if matrices:
         optimisers.append(Muon([{"params": matrices, "peak": settings.matrix_lr}], lr=settings.matrix_lr))

@@ -13,12 +13,15 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from glissando.errors import RecipeError
-from glissando.models import NetworkConfig, VaeConfig
+from glissando.models import ContentConfig, NetworkConfig, VaeConfig
 
-FAMILIES = ("gains", "vae")
+FAMILIES = ("gains", "vae", "content")
 """Families of picture models; a recipe that names none is of the first."""
 
 __all__ = [
+    "ContentOptimisation",
+    "ContentRate",
+    "ContentRecipe",
     "Data",
     "Integers",
     "Optimisation",
@@ -27,6 +30,7 @@ __all__ = [
     "Recipe",
     "Run",
     "Schedule",
+    "Stages",
     "VaeRecipe",
     "read_recipe",
 ]
@@ -65,6 +69,33 @@ class Rate:
 
 
 @dataclass(frozen=True)
+class ContentRate(Rate):
+    """The loss is bpp + λ·255²·MSE here too. ``hyper_warmup`` has no part in it."""
+
+    lambda_low: float = 0.0008
+    lambda_high: float = 0.04
+    map_weight: float = 3.0  # of the map's estimated bits, which its coder takes about three times
+    # The source's hinge: hinge · max(0, kept − budget), with the share of all levels that a batch keeps, in place of
+    # what the bits cost. A budget is that of one quality.
+    hinge: float = 0.0
+    budget: float = 0.33
+    single: bool = False  # train for one quality alone
+    quality: float = 50.0  # ... for this one
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The source's three stages, as shares of the schedule: without the map, with it, and fine-tuning for the rest, in
+    which all but the map still learns.
+    """
+
+    importance: bool = True  # false: no map ever
+    without_map: float = 0.1
+    with_map: float = 0.7
+    tuning_rate: float = 0.5  # fine-tuning's factor on all learning rates
+
+
+@dataclass(frozen=True)
 class Optimisation:
     kind: str = "muon"  # or "adamw"
     lr: float = 1e-3  # AdamW's
@@ -72,6 +103,15 @@ class Optimisation:
     matrix_lr: float = 0.01  # Muon's, for the pointwise matrices
     clip: float = 1.0  # largest gradient norm
     ema: float = 0.999
+
+
+@dataclass(frozen=True)
+class ContentOptimisation(Optimisation):
+    """AdamW's rates for what is peculiar to the content-weighted family."""
+
+    bits_lr: float = 3e-5  # of the layers into bits and back, where thresholds lie and values are set
+    context_lr: float = 6e-3  # of the context model, which begins with nothing but each bit's odds
+    importance_lr: float = 1e-3  # of the importance network, which begins with the same answer everywhere
 
 
 @dataclass(frozen=True)
@@ -142,7 +182,23 @@ class VaeRecipe(_Described):
     run: Run = field(default_factory=Run)
 
 
-PictureRecipe = Recipe | VaeRecipe
+@dataclass(frozen=True)
+class ContentRecipe(_Described):
+    """The content-weighted family: bits, of which a map keeps more where the content is."""
+
+    family: str = "content"
+    name: str = "content-weighted"
+    summary: str = ""
+    network: ContentConfig = field(default_factory=ContentConfig)
+    data: Data = field(default_factory=Data)
+    rate: ContentRate = field(default_factory=ContentRate)
+    stages: Stages = field(default_factory=Stages)
+    optimiser: ContentOptimisation = field(default_factory=ContentOptimisation)
+    schedule: Schedule = field(default_factory=Schedule)
+    run: Run = field(default_factory=Run)
+
+
+PictureRecipe = Recipe | VaeRecipe | ContentRecipe
 
 
 def build_tables(kind: type[Any], values: dict[str, Any], where: str) -> Any:
@@ -176,12 +232,19 @@ def from_dict(values: dict[str, Any]) -> PictureRecipe:
     family = values.get("family", "gains")
     if family not in FAMILIES:
         raise RecipeError(f"'family' must be one of {', '.join(FAMILIES)}, not {family!r}")
-    recipe: PictureRecipe = build_tables(VaeRecipe if family == "vae" else Recipe, values, "")
-    own = _vae_checks(recipe) if isinstance(recipe, VaeRecipe) else _gains_checks(recipe)
+    kinds: dict[str, type[PictureRecipe]] = {"gains": Recipe, "vae": VaeRecipe, "content": ContentRecipe}
+    recipe: PictureRecipe = build_tables(kinds[family], values, "")
+    own = _own_checks(recipe)
     for message, good in {**own, **_common_checks(recipe)}.items():
         if not good:
             raise RecipeError(message)
     return recipe
+
+
+def _own_checks(recipe: PictureRecipe) -> dict[str, bool]:
+    if isinstance(recipe, VaeRecipe):
+        return _vae_checks(recipe)
+    return _content_checks(recipe) if isinstance(recipe, ContentRecipe) else _gains_checks(recipe)
 
 
 def _gains_checks(recipe: Recipe) -> dict[str, bool]:
@@ -197,6 +260,27 @@ def _gains_checks(recipe: Recipe) -> dict[str, bool]:
 
 def _vae_checks(recipe: VaeRecipe) -> dict[str, bool]:
     return {"network.variance must be positive": recipe.network.variance > 0}
+
+
+def _content_checks(recipe: ContentRecipe) -> dict[str, bool]:
+    network, rate, stages = recipe.network, recipe.rate, recipe.stages
+    levels = network.importance_levels
+    return {
+        "network.shape must be 'fast' or 'source'": network.shape in ("fast", "source"),
+        "network.importance_levels must be in 1..32": 1 <= levels <= 32,
+        "network.bits must be a multiple of twice network.importance_levels, 4096 at most": 0 < network.bits <= 4096
+        and network.bits % max(1, 2 * levels) == 0,
+        "network.hidden must be in 1..256": 1 <= network.hidden <= 256,
+        "network.levels must be at least 2": network.levels >= 2,
+        "network.shape 'source' has no principal components to begin with: run.initial must be 'random'": (
+            network.shape != "source" or recipe.run.initial == "random"
+        ),
+        "rate.lambda_low must be positive and below rate.lambda_high": 0 < rate.lambda_low < rate.lambda_high,
+        "rate.quality must be in [0, 100]": 0 <= rate.quality <= 100,
+        "rate.budget must be in (0, 1]": 0 < rate.budget <= 1,
+        "rate.hinge needs rate.single: a budget is that of one quality": rate.single or not rate.hinge,
+        "stages.without_map and with_map must be shares, 1 at most together": stages.without_map + stages.with_map <= 1,
+    }
 
 
 def _common_checks(recipe: PictureRecipe) -> dict[str, bool]:

@@ -22,6 +22,7 @@ HASHED = ("integers.npz", "decoder.npz", "decode.onnx")
 ENCODER = {
     "gains": ("encoder.npz", "analysis.onnx", "quantise.onnx"),
     "vae": ("encoder.npz", "analysis.onnx"),
+    "content": ("encoder.npz", "analysis.onnx"),
 }
 """Files that only an encoder uses, by family."""
 

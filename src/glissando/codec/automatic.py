@@ -1,0 +1,63 @@
+"""A map of importance from the picture itself: less for what is busy, where eyes see errors least.
+
+The rule is that of x264's adaptive quantisation: an offset that falls with the logarithm of the local variance. Its
+numbers were chosen on eight training pictures, by SSIMULACRA2 and MS-SSIM.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .geometry import LATENT
+from .importance import Importance, check_strength, of_shades
+
+__all__ = ["AUTO_STRENGTH", "automatic_importance"]
+
+AUTO_STRENGTH = 12.0
+"""Quality steps that a place gains or loses at most."""
+
+LUMA = np.array([0.299, 0.587, 0.114])
+FLOOR = 100.0  # added to the variance of 8-bit samples: below it all is equally smooth
+SOFTENING = 2  # times: a ragged map would cost more than it wins
+STEPS = 3  # offsets on either side of neutral
+OCTAVES = 4.0  # of the variance, from the picture's mean to full strength
+
+
+def automatic_importance(pixels: NDArray[np.uint8], strength: float | None = None) -> Importance:
+    """The map of a picture, uint8 (H, W) or (H, W, 3).
+
+    Offsets are proportional to how many octaves a place's variance of luma lies below the picture's mean, up to
+    ``strength`` quality steps: 0 to 100, 12 unless given. Raises InputError for another.
+    """
+    strength = check_strength(AUTO_STRENGTH if strength is None else strength)
+    activity = _soften(np.log2(_variance(pixels) + FLOOR), SOFTENING)
+    return of_shades((activity.mean() - activity) / OCTAVES, strength, STEPS)
+
+
+def _variance(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Variance of luma over each latent's pixels in the picture, (rows, columns)."""
+    height, width = pixels.shape[:2]
+    tops, lefts = range(0, height, LATENT), np.arange(0, width, LATENT)
+    columns = np.diff(np.append(lefts, width))
+    found = np.empty((len(tops), len(lefts)))
+    for row, top in enumerate(tops):
+        luma = pixels[top : top + LATENT].astype(np.float64)
+        if luma.ndim == 3:
+            luma = luma @ LUMA
+        mean, square = (
+            np.add.reduceat(values.sum(axis=0), lefts) / (columns * len(luma)) for values in (luma, luma * luma)
+        )
+        found[row] = np.maximum(square - mean * mean, 0)
+    return found
+
+
+def _soften(values: NDArray[np.float64], times: int) -> NDArray[np.float64]:
+    """Weighted by 1 2 1 along both axes, so many times; edges are repeated."""
+    for _ in range(times):
+        for axis in (0, 1):
+            ends = np.arange(-1, values.shape[axis] + 1).clip(0, values.shape[axis] - 1)
+            wide = np.take(values, ends, axis)
+            before, here, after = (np.take(wide, np.arange(k, k + values.shape[axis]), axis) for k in range(3))
+            values = (before + 2 * here + after) / 4
+    return values

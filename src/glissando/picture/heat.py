@@ -1,0 +1,62 @@
+"""Where the bits of a file went, drawn over the picture as a heat map with a legend."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .picture import Pixels
+
+__all__ = ["draw_bits"]
+
+AREA = 16 * 16  # pixels of the file that a number stands for
+LEGEND = 40  # rows below the picture
+SHARE = 0.6  # of the colour, over the picture in grey
+
+_STOPS = np.array(
+    [(0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164)], np.float64
+)
+"""Dark to bright and even to the eye: matplotlib's "inferno" at every fifth of its length."""
+
+
+def draw_bits(pixels: Pixels, bits: NDArray[np.float64], *, place: int = 16, top: float | None = None) -> Pixels:
+    """The picture in grey under the colours of ``bits``, and a legend in bits per pixel below.
+
+    Args:
+        pixels: uint8 (H, W, 3) or (H, W).
+        bits: (rows, columns), those of each 16x16 pixels of the file.
+        place: rows and columns of ``pixels`` that a number lies over: fewer than 16 where they are of a smaller copy.
+        top: bits per pixel of the brightest colour; those of the place with the most unless given.
+
+    Returns:
+        uint8 (H + 40, max(W, 240), 3). Colours follow the square root, so that small rates differ, too.
+    """
+    from PIL import Image, ImageDraw
+
+    height, width = pixels.shape[:2]
+    rate = bits / AREA
+    top = max(float(rate.max()) if top is None else top, 1e-6)
+    colours = _colours(np.sqrt(rate / top))
+    heat = np.repeat(np.repeat(colours, place, axis=0), place, axis=1)[:height, :width]
+    grey = pixels.reshape(height, width, -1).mean(axis=2, keepdims=True)
+    whole = np.full((height + LEGEND, max(width, 240), 3), 24, np.uint8)
+    whole[:height, :width] = np.rint(SHARE * heat + (1 - SHARE) * grey)
+
+    left, right = 12, whole.shape[1] - 13
+    bar = np.linspace(0, 1, right - left + 1)
+    whole[height + 6 : height + 18, left : right + 1] = np.rint(_colours(bar))
+    image = Image.fromarray(whole)
+    draw = ImageDraw.Draw(image)
+    for tick in range(5):
+        at = left + round(tick / 4 * (right - left))
+        draw.line([(at, height + 18), (at, height + 21)], fill="white")
+        text = f"{top * (tick / 4) ** 2:.2f}" + (" bits per pixel" if tick == 0 else "")
+        length = draw.textlength(text)
+        draw.text((min(max(at - length / 2, 2), whole.shape[1] - length - 2), height + 24), text, fill="white")
+    return np.asarray(image)
+
+
+def _colours(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Colours, (…, 3) from 0 to 255, of numbers from 0 to 1."""
+    at = np.linspace(0, 1, len(_STOPS))
+    return np.stack([np.interp(shares, at, stops) for stops in _STOPS.T], axis=-1)
