@@ -18,7 +18,7 @@ from bits_reference import BitsReference  # noqa: E402
 
 from glissando.models import ContentConfig, ContentNetwork  # noqa: E402
 from glissando.models.bits import BitContext, bit_costs, held  # noqa: E402
-from glissando.models.content import BitCode, map_costs, mask_levels  # noqa: E402
+from glissando.models.content import BitCode, _Refine, map_costs, mask_levels, out_of_step  # noqa: E402
 from glissando.models.content_source import binarise  # noqa: E402
 from glissando.models.cost import halo, kmac_per_pixel  # noqa: E402
 from glissando.models.graphs import ContentAnalysisGraph, ContentDecodeGraph  # noqa: E402
@@ -76,8 +76,6 @@ def test_feedback_is_what_a_sequential_loop_computes_and_so_is_its_gradient(seed
 
     # BitCode computes in float32, whatever comes in: compare in the doubles that stay.
     flat = code.enter(y).permute(0, 2, 3, 1).reshape(-1, 12)
-    from glissando.models.content import _Refine
-
     found = _Refine.apply(flat, code.feedback, 3).view(2, 3, 2, 12).permute(0, 3, 1, 2)
     expected = torch.stack(
         [torch.stack([torch.stack([sequential(code, y[b, :, r, c]) for c in range(2)], -1) for r in range(3)], -2)
@@ -105,7 +103,7 @@ def test_two_bits_are_a_straight_through_digit() -> None:
 # --- Importance --------------------------------------------------------------------------------------------
 
 
-@given(st.floats(0, 1, width=32), st.integers(1, 32))
+@given(st.floats(0, 1, width=32, allow_subnormal=False), st.integers(1, 32))
 def test_the_first_levels_are_kept_and_none_is_fine(fraction: float, levels: int) -> None:
     mask = mask_levels(torch.full((1, 1, 1, 1), fraction), levels).flatten().tolist()
     kept = int(np.floor(np.float32(levels) * np.float32(fraction)))
@@ -113,7 +111,7 @@ def test_the_first_levels_are_kept_and_none_is_fine(fraction: float, levels: int
     assert sum(mask_levels(torch.zeros(1, 1, 1, 1), levels).flatten().tolist()) == 0
 
 
-@given(st.floats(0, 1, width=32), st.sampled_from([4, 16, 32]))
+@given(st.floats(0, 1, width=32, allow_subnormal=False), st.sampled_from([4, 16, 32]))
 def test_the_gradient_of_the_mask_is_local(fraction: float, levels: int) -> None:
     """∂m_k/∂p = L if L·p − 1 ≤ ⌈k·L/n⌉ < L·p + 1, else 0, for channels k = 1 … n; here n = 3·L."""
     p = torch.full((1, 1, 1, 1), fraction, requires_grad=True)
@@ -153,6 +151,30 @@ def test_dither_moves_the_cut_and_not_the_gradient() -> None:
     assert mask_levels(p, 10, dither - 0.1).sum((1, 2, 3)).tolist() == [3, 4]
     mask.sum().backward()
     assert p.grad.flatten().tolist() == [20, 20]
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_at_a_level_the_mask_sees_the_whole_step(kept: int) -> None:
+    """With a linear decoder that keeps energies, bend makes LOCAL's sum the true differences between levels."""
+    torch.manual_seed(3)
+    layers = BitCode(8, 12, 3)
+    turn = torch.linalg.qr(torch.randn(8, 8)).Q
+    target = torch.randn(1, 8, 1, 1)
+    code = (torch.randint(0, 2, (1, 12, 1, 1)) * 2.0) - 1
+
+    def error(mask: torch.Tensor) -> torch.Tensor:
+        latents = layers.decode(code * mask.repeat_interleave(4, 1)) - target
+        return (turn @ latents[0, :, 0]).square().sum()
+
+    def upto(levels: int) -> float:
+        return float(error((torch.arange(3) < levels).float().view(1, 3, 1, 1)).detach())
+
+    fraction = torch.full((1, 1, 1, 1), (kept + 0.4) / 3, requires_grad=True)
+    mask = mask_levels(fraction, 3)
+    bend = out_of_step(layers, code, mask)
+    assert bend.tolist() == [0]
+    (error(mask) + bend.sum()).backward()
+    assert float(fraction.grad) == pytest.approx(3 * (upto(kept + 1) - upto(kept - 1)), rel=1e-4)
 
 
 def test_a_clipped_value_can_come_back() -> None:

@@ -12,6 +12,7 @@ log2 of the odds of a bit in quarter octaves, within ±12, one probability table
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -96,24 +97,38 @@ class BitContext(nn.Module):
         own = self.near.numel() + self.map.numel() + self.current.numel()
         return int(self.past_mask.sum()) + own + outputs // 2
 
-    def integers(self) -> dict[str, Tensor]:
-        """All weights as integers: weights in 1/128, the hidden units' biases too, the odds' biases in 1/4096."""
+    @property
+    def _shipped(self) -> dict[str, tuple[nn.Parameter, float]]:
+        """What each array of integers holds, and in which units: weights and the hidden units' biases in 1/128, the
+        odds' biases in 1/4096.
+        """
         one = 1 << WEIGHT_BITS
-
-        def whole(x: Tensor, unit: float) -> Tensor:
-            return torch.round(x.detach() * unit).long()
-
         return {
-            "past.weight": whole(self.past * self.past_mask, one),
-            "near.weight": whole(self.near, one),
-            "map.weight": whole(self.map, one / MAP_UNIT),
-            "current.weight": whole(self.current, one),
-            "bias": whole(self.bias, one),
-            "out_first.weight": whole(self.out_first.flatten(0, 1), one),
-            "out_first.bias": whole(self.out_first_bias.flatten(), one << ACTIVATION_BITS),
-            "out_second.weight": whole(self.out_second.flatten(0, 1), one),
-            "out_second.bias": whole(self.out_second_bias.flatten(), one << ACTIVATION_BITS),
+            "past.weight": (self.past, one),
+            "near.weight": (self.near, one),
+            "map.weight": (self.map, one / MAP_UNIT),
+            "current.weight": (self.current, one),
+            "bias": (self.bias, one),
+            "out_first.weight": (self.out_first, one),
+            "out_first.bias": (self.out_first_bias, one << ACTIVATION_BITS),
+            "out_second.weight": (self.out_second, one),
+            "out_second.bias": (self.out_second_bias, one << ACTIVATION_BITS),
         }
+
+    def integers(self) -> dict[str, Tensor]:
+        """All weights as integers, the outputs' with their levels one after the other."""
+        found = {}
+        for name, (value, unit) in self._shipped.items():
+            shown = value.detach() * self.past_mask if value is self.past else value.detach()
+            whole = torch.round(shown * unit).long()
+            found[name] = whole.flatten(0, 1) if name.startswith("out_") else whole
+        return found
+
+    @torch.no_grad()
+    def take_integers(self, integers: Mapping[str, Tensor]) -> None:
+        """Become the model that ``integers`` describe. Raises KeyError or RuntimeError where they do not fit."""
+        for name, (value, unit) in self._shipped.items():
+            value.copy_(integers[name].float().view_as(value) / unit)
 
     @torch.no_grad()
     def keep_exact(self) -> None:

@@ -137,6 +137,15 @@ class BitCode(nn.Module):
         out: Tensor = self.leave(code)
         return out
 
+    @torch.no_grad()
+    def energies(self, code: Tensor) -> Tensor:
+        """Squared norm of what each level adds to the latents: (B, bits, h, w) → (B, levels, h, w)."""
+        batch, _, height, width = code.shape
+        weight = self.leave.weight[:, :, 0, 0].view(self.leave.out_channels, self.levels, -1).transpose(0, 1)
+        bits = code.permute(0, 2, 3, 1).reshape(batch * height * width, self.levels, -1).transpose(0, 1)
+        energy = ((bits @ (weight.transpose(1, 2) @ weight)) * bits).sum(2)
+        return energy.T.reshape(batch, height, width, self.levels).permute(0, 3, 1, 2)
+
 
 class Importance(nn.Module):
     """Features (B, inputs, h, w) → logits of the importance p, (B, 1, h, w); at first p = 1/2 everywhere."""
@@ -162,6 +171,10 @@ class ContentForward:
     bits: Tensor  # cross-entropy of the kept bits
     map_bits: Tensor  # about what the map costs
     kept: Tensor  # (B, 1, h, w): min(1, p·s(q)), of which the map is ⌊L·…⌋
+    # (B,), always zero: times what a squared error of one sample costs, its gradient makes the slope that the mask sees
+    # at a level that is kept or dropped the mean of both, which is what the step between them really is. At a kept one
+    # alone the slope is about nothing, however much the level is worth: places would drift below it.
+    bend: Tensor
 
 
 class ContentNetwork(nn.Module):
@@ -222,12 +235,26 @@ class ContentNetwork(nn.Module):
             fraction = fraction.detach()
         mask = mask_levels(fraction, c.importance_levels, dither)
         kept = mask.sum(1, keepdim=True)
+        bend = out_of_step(self.code, code, mask)
         mask = mask.repeat_interleave(c.bits // c.importance_levels, 1)
         masked = code * mask
         target, coded = (code.detach(), mask.detach()) if budgeted else (code, mask)
         bits = (bit_costs(self.bits(masked, kept), target) * coded).sum((1, 2, 3))
         out = self.synthesis(self.code.decode(masked))
-        return ContentForward(out.float(), bits, map_costs(fraction * c.importance_levels), fraction)
+        return ContentForward(out.float(), bits, map_costs(fraction * c.importance_levels), fraction, bend)
+
+
+def out_of_step(layers: BitCode | SourceCode, code: Tensor, mask: Tensor) -> Tensor:
+    """``ContentForward.bend`` of bits (B, bits, h, w) under a mask (B, levels, h, w).
+
+    With E what a level adds to the picture, squared and summed, the error is a parabola in its mask m with the second
+    derivative 2·E; between m and 1/2 its slope changes by E·(1 − 2·m), the derivative of E·m·(1 − m), which is zero at
+    both ends. Energies are those of the latents: principal components keep them, trained layers nearly. The source's
+    shape has no such measure, and goes without.
+    """
+    if not isinstance(layers, BitCode):
+        return mask.new_zeros(len(mask))
+    return (layers.energies(code) * mask * (1 - mask)).sum((1, 2, 3))
 
 
 def map_costs(levels: Tensor) -> Tensor:

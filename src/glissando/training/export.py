@@ -33,6 +33,7 @@ class Exported(Protocol):
     """What a family adds to an export."""
 
     encoder_parts: tuple[str, ...]  # beginnings of the parameters' names that only an encoder needs
+    integer_parts: tuple[str, ...]  # ... and of those that integers.npz holds, and no other file
     integers: dict[str, NDArray[Any]]  # of integers.npz
     arrays: dict[str, dict[str, NDArray[Any]]]  # what goes into decoder.npz and encoder.npz beside the weights
 
@@ -52,10 +53,14 @@ class Exported(Protocol):
         """Check what was written against torch; the largest difference of each graph. Raises TrainingError."""
 
 
-def half_weights(network: nn.Module, encoder_parts: tuple[str, ...]) -> dict[str, dict[str, NDArray[np.float16]]]:
+def half_weights(
+    network: nn.Module, encoder_parts: tuple[str, ...], integer_parts: tuple[str, ...] = ()
+) -> dict[str, dict[str, NDArray[np.float16]]]:
     """Float16 parameters by file: the decoder's, with everything that training needs to resume, and the encoder's."""
     files: dict[str, dict[str, NDArray[np.float16]]] = {name: {} for name in WEIGHTS}
     for name, value in network.state_dict().items():
+        if name.startswith(integer_parts):
+            continue
         array = value.detach().cpu().numpy().astype(np.float16)
         if not np.isfinite(array).all():
             raise TrainingError(f"{name} does not fit into float16")
@@ -81,7 +86,7 @@ def export(checkpoint: Path, out_dir: Path, scores: dict[str, Any] | None = None
     state = load_checkpoint(checkpoint)
     recipe = from_dict(state["recipe"])
     ours = _of_family(recipe, state["ema"], data)
-    files = half_weights(ours.network, ours.encoder_parts)
+    files = half_weights(ours.network, ours.encoder_parts, ours.integer_parts)
     shipped = {name: array for arrays in files.values() for name, array in arrays.items()}
     ours.round_weights({name: torch.from_numpy(array.astype(np.float32)) for name, array in shipped.items()})
 

@@ -103,6 +103,7 @@ class ContentExport:
     """A content-weighted model on its way into a folder; see ``export.Exported``."""
 
     encoder_parts: tuple[str, ...] = ("analysis.", "code.enter.", "code.feedback", "importance.", "map_scale.")
+    integer_parts: tuple[str, ...] = ("bits.",)
 
     def __init__(self, recipe: ContentRecipe, weights: dict[str, Tensor], data: Path | None) -> None:
         network = self.network = ContentNetwork(recipe.network)

@@ -102,6 +102,7 @@ class GainsExport:
     """A model of the main family on its way into a folder; see ``export.Exported``."""
 
     encoder_parts: tuple[str, ...] = ("analysis.", "hyper_analysis.")
+    integer_parts: tuple[str, ...] = ()
 
     def __init__(self, recipe: Recipe, weights: dict[str, Tensor]) -> None:
         self.network = CodecNetwork(recipe.network)

@@ -27,6 +27,7 @@ __all__ = ["Digits", "deal_digits", "initialise_content"]
 # A component of this many steps' deviation still gets a digit: nearly always zero, it costs next to nothing, but where
 # there is texture it is missed (on Kodak's hardest pictures 2 dB of what the whole code reaches).
 WEAKEST = 0.3
+MEASURED = 48  # pictures, for all but the components
 SURE = 8.0  # octaves: no bit's odds start beyond
 
 
@@ -111,7 +112,8 @@ def initialise_content(network: ContentNetwork, pictures: Tensor, lambdas: Tenso
     assert isinstance(network.analysis, Analysis)
     assert isinstance(network.synthesis, Synthesis)
     deviation = fill_transforms(c, network.analysis, network.synthesis, pictures)
-    y = network.analysis(pictures)
+    some = pictures[:MEASURED]
+    y = network.analysis(some)
     _set_digits(network, deal_digits(deviation.tolist(), c.bits // 2, c.importance_levels), y.mean((0, 2, 3)))
     # Features of very different size, all of which may say what matters.
     network.importance.mix.weight.div_(deviation.clamp_min(1e-3)[None, :, None, None])
@@ -123,7 +125,6 @@ def initialise_content(network: ContentNetwork, pictures: Tensor, lambdas: Tenso
     for bias in (context.out_first_bias, context.out_second_bias):
         bias.copy_(odds.view_as(bias))
 
-    some, code = pictures[:32], code[:32]
     cost = bit_costs(odds[None, :, None, None], code).mean((0, 2, 3)).view(c.importance_levels, -1).sum(1)
     rate = torch.cat([cost.new_zeros(1), cost.cumsum(0)]) / (network.pitch**2)
     level = torch.arange(c.bits) // (c.bits // c.importance_levels)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from glissando.errors import TrainingError
+from glissando.models.bits import BitContext
 
 from .data import Crops, Tiles, load_tiles, training_folder
 from .objective import objective_for
@@ -268,6 +269,7 @@ def _load_shipped(folder: Path) -> dict[str, Any]:
                 # Parameters are shipped in float16; what else lies there belongs to the codec.
                 halves = {key: array for key, array in arrays.items() if array.dtype == np.float16}
                 weights |= {key: torch.from_numpy(array.astype(np.float32)) for key, array in halves.items()}
+        weights |= _context_weights(folder, card["training"]["recipe"])
         training = card["training"]
         progress = {
             "step": training["steps"],
@@ -276,8 +278,20 @@ def _load_shipped(folder: Path) -> dict[str, Any]:
             "history": [training["validation"]] if training["validation"] else [],
         }
         return {"recipe": training["recipe"], "ema": weights, "progress": progress}
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise TrainingError(f"{folder} is not a shipped model: {error}") from error
+
+
+def _context_weights(folder: Path, recipe: dict[str, Any]) -> dict[str, Tensor]:
+    """A content-weighted model's context model, which is shipped in integers alone."""
+    if recipe["family"] != "content":
+        return {}
+    shape = recipe["network"]
+    context = BitContext(shape["bits"], shape["importance_levels"], shape["hidden"])
+    with np.load(folder / "integers.npz", allow_pickle=False) as arrays:
+        own = {key.removeprefix("bits."): array for key, array in arrays.items() if key.startswith("bits.")}
+    context.take_integers({key: torch.from_numpy(array) for key, array in own.items()})
+    return {f"bits.{key}": value for key, value in context.state_dict().items()}
 
 
 class Log:

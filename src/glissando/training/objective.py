@@ -152,7 +152,7 @@ class ContentObjective:
         out = network(picture, quality, flat=self.flat, dither=dither, settled=self.settled, budgeted=rate.hinge > 0)
         pixels = picture.shape[2] * picture.shape[3]
         bpp, map_bpp = out.bits / pixels, out.map_bits / pixels
-        mse = _mse(out.reconstruction, picture)
+        mse = _mse(out.reconstruction, picture) + out.bend / (3 * pixels)
         lambdas = rate.lambda_of(quality)
         weight = (lambdas / math.sqrt(rate.lambda_low * rate.lambda_high)) ** -rate.balance
         price = bpp + rate.map_weight * map_bpp

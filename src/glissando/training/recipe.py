@@ -111,7 +111,7 @@ class ContentOptimisation(Optimisation):
 
     bits_lr: float = 3e-5  # of the layers into bits and back, where thresholds lie and values are set
     context_lr: float = 6e-3  # of the context model, which begins with nothing but each bit's odds
-    importance_lr: float = 1e-3  # of the importance network, which begins with the same answer everywhere
+    importance_lr: float = 5e-4  # of the importance network, which begins with the same answer everywhere
 
 
 @dataclass(frozen=True)
