@@ -3,13 +3,17 @@
     python -m benchmarks.vae measure src/glissando/zoo/vae --data DIR --json vae.json     # DIR holds kodak/ and train/
     python -m benchmarks.vae report vae.json docs/vae.md
 
-All variants are files of the same format, decoded by the same network to the same 8-bit pixels; each has tables of its
-own, fitted to the same training pictures:
+All variants are files of the same format, decoded by the same network to the same 8-bit pixels. Each has tables and a
+context model of its own, fitted to what it makes of the same training pictures:
 
 - **uncertainty**: the model as it is;
-- **one σ**: the same search, but told that each channel's latents are all as uncertain as their mean;
-- **uniform**: posterior means rounded to multiples of one step, which is swept;
-- **k-means**: posterior means rounded to so many points for each channel, placed by Lloyd's algorithm.
+- **rounded** and **full price**: the same grid and tables, with λ zero, and not lowered;
+- **one σ a channel**: the same grid and tables, but each choice is told that all of a channel's latents are as
+  uncertain as they are typically;
+- **one σ**: grid and choices are told that all latents of all channels are;
+- **uniform**: posterior means rounded to multiples of one step;
+- **k-means**: posterior means rounded to so many points for each channel, placed by Lloyd's algorithm;
+- **source**: quantiles of each channel's means at dyadic depths, chosen at the full price of a bit, as in the paper.
 """
 
 from __future__ import annotations
@@ -26,17 +30,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glissando import zoo
-from glissando.bayes.grid import points_between
-from glissando.bayes.search import search
 from glissando.bench.bdrate import Curve, bd_rate
 from glissando.bench.machine import Machine, package_versions
 from glissando.bench.metrics import score
-from glissando.codec.codec import Analysed
-from glissando.codec.vae import PointModel, VaeCodec
+from glissando.codec.vae import VaeCodec
 from glissando.errors import GlissandoError
 from glissando.files import atomic_write
 from glissando.models import VaeNetwork
-from glissando.training.calibration import MAX_BITS, Tables, calibrate, fit_tables
 from glissando.training.export_vae import training_posteriors
 from glissando.training.loop import load_checkpoint
 from glissando.training.recipe import VaeRecipe, from_dict
@@ -44,91 +44,31 @@ from glissando.zoo import Model
 
 from .data import Picture, data_folder, load_pictures
 from .peers import JPEG
-from .quantisers import kmeans
+from .rd import scores_at
 from .readme import replace_between
+from .vae_variants import FITTED, LEVELS, own_variants
 
 __all__ = ["main", "markdown"]
 
 BEGIN, END = "<!-- vae:begin -->", "<!-- vae:end -->"
 METRICS = ("psnr", "ms-ssim")
 QUALITIES = tuple(float(q) for q in range(0, 101, 10))
-STEPS = tuple(2.0**k for k in np.arange(-2, 5.5, 0.75))  # of the likelihood's deviation
-CENTRES = tuple((2 << n) - 1 for n in range(1, 8))  # 3, 7, … 255 points a channel
 JPEG_QUALITIES = (3, 6, 10, 15, 22, 30, 40, 50, 62, 75, 85, 92)
-LABELS = {"uncertainty": "VAE", "one σ": "one σ for all", "uniform": "uniform", "k-means": "k-means", "jpeg": "JPEG"}
-
-Floats = NDArray[np.float32]
-
-
-class Variant(VaeCodec):
-    """The model with other points and tables; with one level where the points themselves set the rate."""
-
-    def __init__(
-        self, model: Model, points: NDArray[np.float64], tables: Tables, max_bits: int, deviation: Floats | None = None
-    ) -> None:
-        super().__init__(model, backend="auto", precision="f32", threads=None)
-        largest = (1 << max_bits) - 1
-        knots = {"knots": points.astype(np.float32), "knot_symbols": np.arange(-largest, largest + 1, dtype=np.float32)}
-        self._points = PointModel({"max_bits": np.array(max_bits), **vars(tables)}, knots)
-        self.tables = self._points.tables
-        self._deviation = deviation
-
-    def analyse(self, picture: Any, quality: float = 100.0) -> Analysed:
-        analysed = super().analyse(picture, quality)
-        if self._deviation is not None:
-            assert isinstance(analysed.arrays, dict)
-            analysed.arrays["deviation"][...] = self._deviation
-        return analysed
+LABELS = {
+    "uncertainty": "VAE",
+    "rounded": "rounded, on its grid",
+    "full price": "full price, on its grid",
+    "one σ a channel": "one σ for each channel",
+    "one σ": "one σ for all",
+    "uniform": "uniform",
+    "k-means": "k-means",
+    "source": "the source's points and price",
+    "jpeg": "JPEG",
+}
 
 
-class Nearest(Variant):
-    """Each mean takes the nearest point: quantisation without uncertainty."""
-
-    def rate_weight(self, units: int) -> float:
-        return 0.0
-
-
-class Weighted(Variant):
-    """Bayesian coding with prices of its own."""
-
-    log2_rate_weight: Floats
-
-    def rate_weight(self, units: int) -> float:
-        levels = self.log2_rate_weight
-        return float(np.exp2(np.interp(units / 25600, np.linspace(0, 1, len(levels)), levels)))
-
-
-def uniform_variant(model: Model, mean: Floats, step: float) -> Variant:
-    """Multiples of ``step`` for all channels."""
-    largest = (1 << MAX_BITS) - 1
-    points = np.broadcast_to(step * np.arange(-largest, largest + 1.0), (mean.shape[1], 2 * largest + 1))
-    return _nearest(model, mean, points, MAX_BITS)
-
-
-def kmeans_variant(model: Model, mean: Floats, levels: int) -> Variant:
-    """``levels`` (2^n − 1) points for each channel."""
-    max_bits = (levels + 1).bit_length() - 2
-    return _nearest(model, mean, np.sort(kmeans(mean, levels, axis=-1).points, axis=1).astype(np.float64), max_bits)
-
-
-def _nearest(model: Model, mean: Floats, points: NDArray[np.float64], max_bits: int) -> Variant:
-    points = points.astype(np.float32).astype(np.float64)  # as PointModel keeps them
-    symbols = search(mean, 1.0, points, np.zeros(max_bits + 1), 0.0, group=-1)
-    return Nearest(model, points, fit_tables([symbols], max_bits, sure=0.0), max_bits)
-
-
-def one_deviation_variant(model: Model, mean: Floats, deviation: Floats) -> Variant:
-    """The model's own search, told the mean deviation of each channel; refitted to that."""
-    typical = deviation.mean(axis=0)
-    fitted = calibrate(mean, np.broadcast_to(typical, mean.shape))
-    points = points_between(fitted.knot_symbols, fitted.knots, MAX_BITS)
-    variant = Weighted(model, points, fitted.tables, MAX_BITS, typical)
-    variant.log2_rate_weight = fitted.log2_rate_weight
-    return variant
-
-
-def posteriors(folder: Path, data: Path) -> tuple[Floats, Floats]:
-    """Means and deviations of training pictures' latents: what the export fitted its tables to."""
+def posteriors(folder: Path, data: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Means and deviations (crops, rows, columns, C) of training pictures' latents: what the export was fitted to."""
     state = load_checkpoint(folder)
     recipe = from_dict(state["recipe"])
     if not isinstance(recipe, VaeRecipe):
@@ -167,16 +107,17 @@ def _jpeg(quality: int) -> Coder:
     return code
 
 
-def curves(model: Model, mean: Floats, deviation: Floats) -> Iterator[tuple[str, Coder]]:
+def curves(model: Model, mean: NDArray[np.float32], deviation: NDArray[np.float32]) -> Iterator[tuple[str, Coder]]:
     """Every point of every curve: its name and what makes it."""
-    spread = model.card.training["recipe"]["network"]["variance"] ** 0.5
-    ours = VaeCodec(model, backend="auto", precision="f32", threads=None)
-    yield from (("uncertainty", _coder(ours, q)) for q in QUALITIES)
-    blind = one_deviation_variant(model, mean, deviation)
-    yield from (("one σ", _coder(blind, q)) for q in QUALITIES)
-    yield from (("uniform", _coder(uniform_variant(model, mean, spread * step), 0.0)) for step in STEPS)
-    yield from (("k-means", _coder(kmeans_variant(model, mean, levels), 0.0)) for levels in CENTRES)
+    options: dict[str, Any] = {"backend": "auto", "precision": "f32", "threads": None}
+    yield from (("uncertainty", _coder(VaeCodec(model, **options), q)) for q in QUALITIES)
+    levels = np.linspace(0, 100, LEVELS).tolist()
+    for name, own in own_variants(model, **options).items():
+        yield from ((name, _coder(own, q)) for q in levels)
     yield from (("jpeg", _jpeg(q)) for q in JPEG_QUALITIES)
+    for name, make in FITTED.items():
+        variant = make(model, mean, deviation)
+        yield from ((name, _coder(variant, q)) for q in levels)
 
 
 def measure(folder: Path, data: Path, count: int | None) -> dict[str, Any]:
@@ -204,13 +145,7 @@ def better_range(
     low = max(min(p["bpp"] for p in ours), min(p["bpp"] for p in theirs))
     high = min(max(p["bpp"] for p in ours), max(p["bpp"] for p in theirs))
     grid = np.geomspace(low, high, 400)
-
-    def at(points: Sequence[dict[str, float]]) -> NDArray[np.float64]:
-        ordered = sorted(points, key=lambda p: p["bpp"])
-        rates, scores = ([p[key] for p in ordered] for key in ("bpp", metric))
-        return np.interp(np.log(grid), np.log(rates), scores)
-
-    better = at(ours) > at(theirs)
+    better = scores_at(ours, metric, grid) > scores_at(theirs, metric, grid)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], better, [False]]).astype(int)))
     if not len(edges):
         return 0.0, 0.0
@@ -227,7 +162,9 @@ def markdown(results: dict[str, Any]) -> str:
         "| VAE against | BD-rate, PSNR | BD-rate, MS-SSIM | better in PSNR | better in MS-SSIM |",
         "|---|---:|---:|---:|---:|",
     ]
-    for name in ("jpeg", "uniform", "k-means", "one σ"):
+    for name in LABELS:
+        if name == "uncertainty":
+            continue
         cells = []
         for metric in METRICS:
             anchor, curve = (

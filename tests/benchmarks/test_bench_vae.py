@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="the study reads training pictures: pip install glissando[train]")
 
-from benchmarks.vae import CENTRES, QUALITIES, better_range, markdown
+from benchmarks import vae_variants
+from benchmarks.vae import LABELS, QUALITIES, better_range, markdown
+from benchmarks.vae_variants import CENTRES, LEVELS, as_in_the_source, by_kmeans, shallow_first
 
 
 def curve(*points: tuple[float, float]) -> list[dict[str, float]]:
@@ -32,7 +37,7 @@ def test_the_table_says_what_was_measured() -> None:
             "pictures": 24,
             "model": {"name": "vae", "hash": "00"},
             "machine": {"processor": "A CPU", "extensions": ["AVX2"]},
-            "curves": {"uncertainty": ours, **dict.fromkeys(("jpeg", "uniform", "k-means", "one σ"), dearer)},
+            "curves": {**dict.fromkeys(LABELS, dearer), "uncertainty": ours},
         }
     )
     assert "| JPEG | -50.0 % | -50.0 % |" in text
@@ -40,5 +45,50 @@ def test_the_table_says_what_was_measured() -> None:
     assert text.count("| 100 |") == 1
 
 
-def test_k_means_has_as_many_points_as_a_grid() -> None:
-    assert CENTRES == (3, 7, 15, 31, 63, 127, 255)
+class Recorded:
+    """Stands for ``Listed``: keeps the lists of points that it is given."""
+
+    def __init__(self, model: Any, levels: Any, mean: Any, deviation: Any) -> None:
+        self.levels = levels
+
+
+@pytest.fixture
+def posteriors(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
+    monkeypatch.setattr(vae_variants, "Listed", Recorded)
+    random = np.random.default_rng(0)
+    mean = random.laplace(scale=[1.0, 5.0, 0.1], size=(16, 8, 8, 3)).astype(np.float32)
+    return mean, random.uniform(0.05, 0.2, mean.shape).astype(np.float32)
+
+
+def test_k_means_rounds_to_the_nearest_point(posteriors: tuple[Any, Any]) -> None:
+    mean, deviation = posteriors
+    found: Any = by_kmeans(None, mean, deviation)  # type: ignore[arg-type]
+    assert [level.values.shape for level in found.levels] == [(3, count) for count in CENTRES]
+    assert CENTRES == (3, 7, 15, 31, 63, 127)
+    for level in found.levels[:3]:
+        symbols = level.symbols(mean, np.ones_like(deviation))
+        nearest = np.abs(mean[..., None] - level.values).argmin(axis=-1) - level.values.shape[1] // 2
+        assert (symbols == nearest).mean() > 0.999  # ties
+
+
+def test_the_source_takes_deeper_points_where_bits_are_cheap(posteriors: tuple[Any, Any]) -> None:
+    mean, deviation = posteriors
+    found: Any = as_in_the_source(None, mean, deviation)  # type: ignore[arg-type]
+    assert len(found.levels) == LEVELS
+    weights = [level.rate_weight for level in found.levels]
+    assert weights == sorted(weights, reverse=True)
+    sizes = [level.values.shape[1] for level in found.levels]
+    assert sizes == sorted(sizes)
+    errors = []
+    for level in found.levels:
+        symbols = level.symbols(mean, deviation)
+        errors.append(np.abs(level.decoded(symbols) - mean).mean())
+        nearest = np.abs(mean[..., None] - level.values).min(axis=-1)
+        assert (np.abs(level.decoded(symbols) - mean) >= nearest - 1e-5).all()
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 0.2 * errors[0]
+
+
+def test_shallow_points_have_small_symbols() -> None:
+    assert shallow_first(1).tolist() == [-1, 0, 1]
+    assert shallow_first(3).tolist() == [-7, -3, -6, -1, -5, -2, -4, 0, 4, 2, 5, 1, 6, 3, 7]

@@ -86,6 +86,7 @@ def test_what_the_model_refuses() -> None:
     for name, array, message in (
         ("order", np.zeros(6, int), "each channel once"),
         ("groups", np.array([2, 1, 2]), "each channel once"),
+        ("groups", np.array([7, -4, 3]), "each channel once"),
         ("usual", np.zeros((3, 5), int), "level tables"),
         ("usual", np.zeros((1, 6), int), "level tables"),
         ("near", np.zeros(5, int), "near and past"),

@@ -14,13 +14,20 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install glissando[train]")
 
 import glissando  # noqa: E402
-from glissando.bayes.grid import depth_of, positions, symbol_depths  # noqa: E402
 from glissando.bitstream import LATENTS, Container, Tile, container  # noqa: E402
-from glissando.codec.vae import PointModel, VaeCodec  # noqa: E402
+from glissando.codec.vae import PlaneModel, VaeCodec  # noqa: E402
+from glissando.entropy import MAGNITUDE_TABLES, MagnitudeContext  # noqa: E402
 from glissando.errors import CorruptError, FormatError, ModelMismatchError, RecipeError, TrainingError  # noqa: E402
 from glissando.models import VaeConfig, VaeNetwork  # noqa: E402
 from glissando.training import calibration, export_vae, run  # noqa: E402
-from glissando.training.calibration import MAX_BITS, calibrate, fit_knots  # noqa: E402
+from glissando.training.calibration import (  # noqa: E402
+    Fit,
+    fit_context,
+    log2_rate_weights,
+    magnitude_costs,
+    tables_of,
+    typical,
+)
 from glissando.training.export import export  # noqa: E402
 from glissando.training.initial import initialise_vae  # noqa: E402
 from glissando.training.loop import load_checkpoint  # noqa: E402
@@ -62,6 +69,7 @@ def exported(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export_vae, "CROPS", 16)
         patch.setattr(calibration, "LEVELS", 5)
+        patch.setattr(calibration, "STEPS", 30)
         return export(checkpoint, folder / "model", data=shards)
 
 
@@ -109,13 +117,42 @@ def test_symbols_are_the_same_everywhere(exported: Path, vae: Any, picture: Pixe
     assert np.abs(vae.decode(data).astype(int) - other.decode(data)).max() <= 1
 
 
-def test_higher_quality_costs_more_depth(vae: Any, picture: Pixels) -> None:
-    depths = []
+def test_values_are_near_their_means(vae: Any, picture: Pixels) -> None:
+    """As the posterior's deviation allows: what is typically certain is told precisely, and all the more at quality."""
+    analysed = vae.analyse(picture)
+    errors = []
     for quality in (10, 90):
-        (symbols,) = vae.decode_symbols(container.read(vae.encode(picture, quality))).values()
-        depths.append(depth_of(symbols, MAX_BITS).mean())
-    assert depths[1] > 2 * depths[0]
+        data = vae.encode_analysed(analysed, quality)
+        (symbols,) = vae.decode_symbols(container.read(data)).values()
+        units = container.read(data).header.quality
+        error = np.abs(vae.values(symbols, units) - analysed.arrays["mean"])[:10, :13]
+        assert (error <= 1.51 * vae.step(units)).all()
+        errors.append(error.mean())
+        np.testing.assert_allclose(vae.step(units) / vae.step(0), vae.step(units)[0] / vae.step(0)[0], rtol=1e-5)
+    assert errors[1] < 0.5 * errors[0]
     assert vae.rate_weight(2560) > vae.rate_weight(23040)
+
+
+def test_quality_is_continuous(vae: Any, picture: Pixels) -> None:
+    analysed = vae.analyse(picture)
+    sizes = [len(vae.encode_analysed(analysed, quality)) for quality in np.linspace(50, 60, 6)]
+    assert sizes == sorted(set(sizes))
+    assert sizes[-1] < 1.6 * sizes[0]
+
+
+def test_bits_per_place_are_those_of_the_file(vae: Any, picture: Pixels) -> None:
+    data, bits = vae.encode_with_bits(picture, 60)
+    assert bits.shape == (10, 13)
+    assert bits.sum() == pytest.approx(vae.ideal_bits(picture, 60))
+    assert bits.sum() / 8 < len(data) < bits.sum() / 8 + 100
+
+
+def test_tiles_decode_alone(vae: Any, natural: Callable[..., Pixels]) -> None:
+    data = vae.encode(natural(80, 1100, seed=4), 50)
+    file = container.read(data)
+    assert len(file.tiles) == 3
+    (one,), (two,) = (vae.decode_symbols(file, order).values() for order in ((0, 1, 2), (2, 0, 1)))
+    np.testing.assert_array_equal(one, two)
 
 
 def test_damage_is_noticed(vae: Any, picture: Pixels) -> None:
@@ -153,17 +190,7 @@ def test_tables_need_pictures(exported: Path, tmp_path: Path, monkeypatch: pytes
         export(exported.parent / "out" / "last.pt", tmp_path / "model")
 
 
-# --- Points and tables -------------------------------------------------------------------------------------
-
-
-def test_points_are_quantiles_and_reach_beyond(rng: np.random.Generator) -> None:
-    mean = rng.laplace(size=(20_000, 2)).astype(np.float32) * [1.0, 30.0]
-    symbols, values = fit_knots(mean.astype(np.float32))
-    assert (np.diff(values, axis=1) >= 0).all()
-    assert symbols[0] == -(2**MAX_BITS - 1)
-    assert (values[:, -1] > np.abs(mean).max(axis=0)).all()
-    half = np.interp(0.25, 0.5 + symbols / 2 ** (MAX_BITS + 1), values[1])
-    assert half == pytest.approx(np.quantile(mean[:, 1], 0.25), rel=0.1)
+# --- Steps, context model, tables --------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -171,47 +198,76 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(5)
 
 
-def test_what_is_sure_gets_the_bits(rng: np.random.Generator) -> None:
-    """Channels alike in their means, a hundred times apart in their deviations."""
-    mean = rng.normal(size=(4_000, 2)).astype(np.float32)
-    fitted = calibrate(mean, np.broadcast_to(np.float32([0.01, 1.0]), mean.shape))
-    arrays = {"max_bits": np.array(MAX_BITS), **vars(fitted.tables)}
-    model = PointModel(arrays, {"knots": fitted.knots, "knot_symbols": fitted.knot_symbols})
-    assert (np.diff(fitted.tables.bpp) > 0).all()
-    middle = model.costs(12800)
-    assert np.argmin(middle[0]) > np.argmin(middle[1])  # the depth that costs least is the one taken most
-    frequencies = fitted.tables.frequencies.reshape(len(fitted.tables.radii), -1)
-    assert (frequencies.sum(axis=1) == 1 << 24).all()
-    assert (frequencies >= 1).all()
-    assert len(frequencies) <= calibration.TABLES
+def test_the_price_is_that_of_uniform_steps() -> None:
+    """At λ, making a step of κ deviations 1 % finer costs as much in bits as it saves in distortion."""
+    (weight,) = 2.0 ** log2_rate_weights(np.array([3.0], np.float32), 1.0)
+    saved = 8.0**2 / 24 * (1 - 0.99**2)
+    assert weight * -math.log2(0.99) == pytest.approx(saved, rel=0.02)
 
 
-def test_costs_are_those_of_the_tables() -> None:
-    """A table that gives every point the same: a depth costs its points' common length."""
-    size = (2 << MAX_BITS) - 1
-    frequencies = np.full(size + 1, (1 << 24) // (size + 1), np.uint32)
-    model = PointModel(
-        {"max_bits": np.array(MAX_BITS), "index": np.array([[0, -1], [0, 0]], np.int16), "frequencies": frequencies,
-         "radii": np.array([size // 2])},
-        {"knots": np.array([[-1.0, 1.0]] * 2, np.float32), "knot_symbols": np.array([-(size // 2), size // 2])},
-    )  # fmt: skip
-    costs = model.costs(25600)
-    counts = np.bincount(symbol_depths(MAX_BITS))
-    expected = np.arange(MAX_BITS + 1) + np.log2((size + 1) / counts)
-    np.testing.assert_allclose(costs[0], expected)
-    assert model.costs(0)[1, 0] == 0
-    assert (model.costs(0)[1, 1:] > 1e5).all()
-    np.testing.assert_allclose(model.points[0][[0, size // 2, -1]], [-1, 0, 1])
-    assert len(positions(MAX_BITS)) == size
+def test_a_typical_deviation_is_what_an_error_costs(rng: np.random.Generator) -> None:
+    deviation = rng.uniform(0.1, 2.0, (4, 5, 6, 3)).astype(np.float32)
+    assert (typical(deviation) ** -2.0) == pytest.approx(np.mean(deviation**-2.0, axis=(0, 1, 2)), rel=1e-5)
 
 
-def test_tables_that_do_not_fit_are_refused() -> None:
-    arrays = {"max_bits": np.array(9), "index": np.zeros((2, 1), np.int16), "radii": np.array([1])}
-    knots = {"knots": np.zeros((1, 2), np.float32), "knot_symbols": np.array([-1, 1])}
-    with pytest.raises(ModelMismatchError, match="frequencies"):
-        PointModel(arrays, knots)
-    with pytest.raises(ModelMismatchError, match="do not agree"):
-        PointModel({**arrays, "frequencies": np.array([1 << 22] * 4)}, knots)
+@pytest.fixture(scope="module")
+def fit() -> tuple[Fit, list[NDArray[np.int16]]]:
+    """Of symbols that are large in the left half of each crop, in all channels but the last, which is nearly zero."""
+    rng = np.random.default_rng(6)
+    scale = np.ones((24, 16, 16, 8), np.float32)
+    scale[:, :, :8] *= 16
+    scale[..., 7] = 0.02
+    levels = [np.rint(rng.laplace(scale=size * scale)).astype(np.int16) for size in (0.2, 0.7, 2.0)]
+    return fit_context(levels), levels
+
+
+def test_the_context_model_learns_where_symbols_are_large(fit: tuple[Fit, list[NDArray[np.int16]]]) -> None:
+    found, levels = fit
+    for symbols, bpp in zip(levels, found.bpp, strict=True):
+        alone = sum(_entropy(symbols[..., c]) for c in range(8)) / 256
+        halves = sum(_entropy(symbols[:, :, part, c]) for part in (slice(8), slice(8, 16)) for c in range(8)) / 512
+        assert halves < bpp < 0.5 * (alone + halves)
+
+
+def _entropy(symbols: NDArray[np.int16]) -> float:
+    _, counts = np.unique(symbols, return_counts=True)
+    share = counts / counts.sum()
+    return float(-(share * np.log2(share)).sum())
+
+
+def test_tables_are_frequencies(fit: tuple[Fit, list[NDArray[np.int16]]]) -> None:
+    found, _ = fit
+    model = PlaneModel(_integers(found))
+    assert len(found.radii) == MAGNITUDE_TABLES
+    assert (np.diff(found.radii) >= 0).all()
+    np.testing.assert_allclose(magnitude_costs(found.frequencies, found.radii), model.costs, rtol=1e-5)
+    expected = 2.0 ** (np.arange(MAGNITUDE_TABLES) / 8 - 12)
+    assert (model.costs[expected < 0.5].argmin(axis=1) == 0).all()
+    assert (np.diff(model.costs[:, 0]) >= 0).mean() > 0.8  # zeros cost the more, the larger symbols are to be
+
+
+def test_tables_are_those_that_the_codec_takes(fit: tuple[Fit, list[NDArray[np.int16]]]) -> None:
+    found, levels = fit
+    context = MagnitudeContext(found.arrays)
+    crop = levels[1][0]
+    taken = tables_of(context, crop[None], 12800)[0].reshape(256, 8)
+    for turn in context.walk(crop[..., context.order], 12800):
+        np.testing.assert_array_equal(taken[:, context.order][turn.places, turn.channels], turn.index)
+
+
+def _integers(fit: Fit) -> dict[str, NDArray[Any]]:
+    arrays = {f"context.{name}": array for name, array in fit.arrays.items()}
+    return {"frequencies": fit.frequencies, "radii": fit.radii, **arrays}
+
+
+def test_models_that_do_not_fit_are_refused(fit: tuple[Fit, list[NDArray[np.int16]]]) -> None:
+    arrays = _integers(fit[0])
+    with pytest.raises(ModelMismatchError, match="no array 'radii'"):
+        PlaneModel({name: array for name, array in arrays.items() if name != "radii"})
+    with pytest.raises(ModelMismatchError, match=f"has 1 tables; this family has {MAGNITUDE_TABLES}"):
+        PlaneModel({**arrays, "frequencies": np.array([1 << 22] * 4), "radii": np.array([1])})
+    with pytest.raises(ModelMismatchError, match=r"no 'hidden\.0\.weight'"):
+        PlaneModel({name: array for name, array in arrays.items() if name != "context.hidden.0.weight"})
 
 
 # --- Network and recipe ------------------------------------------------------------------------------------

@@ -1,76 +1,81 @@
-"""The family of plain VAEs: each latent gets as many bits as the certainty about it is worth.
+"""The family of plain VAEs: each latent is rounded as finely as the uncertainty about it deserves.
 
-Latents at 1/16, their posterior means and deviations by the encoder's network. The quality sets nothing but λ, the
-price of a bit: Bayesian arithmetic coding (``glissando.bayes``) then chooses the code points. The decoder looks the
-points up; it needs neither deviations nor λ.
+Latents at 1/16, their posterior means and deviations by the encoder's network. The quality sets nothing but κ: a
+channel's points are multiples of κ·σ_c, σ_c its typical deviation, and a value takes the nearest or the next by the
+objective of Bayesian arithmetic coding (``glissando.bayes``). An integer context model tells what symbols cost. The
+decoder multiplies; it needs neither the values' deviations nor λ.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glissando.bayes import search
-from glissando.bayes.grid import points_between, symbol_depths
+from glissando.bayes.lattice import multiples
 from glissando.bitstream import LATENTS, Header, SymbolTables, Tile, ans
 from glissando.bitstream.tiles import Passes, check_tile
+from glissando.entropy import MAGNITUDE_MOST, MAGNITUDE_TABLES, MagnitudeContext
+from glissando.entropy.magnitudes import Turn
 from glissando.errors import CorruptError, ModelMismatchError
 from glissando.zoo import Model
 
-from .codec import Analysed, Codec
+from .codec import Analysed, Codec, check_quality
 from .geometry import PER_CELL, Area, Grid, Window
 
-__all__ = ["VaeCodec"]
+__all__ = ["Chooser", "PlaneModel", "VaeCodec"]
+
+Floats = NDArray[np.float32]
+Symbols = NDArray[np.int16]
 
 
-class PointModel:
-    """A model's tables: which code points a channel has, and at each level which table codes it.
+class PlaneModel:
+    """A model's integers: context model and tables. Shared by all pictures.
 
-    ``integers``: "index", int16 (levels, latents), a table or −1 for a channel that is not coded; "max_bits", N;
-    "frequencies" and "radii", tables of radius 2^N − 1. ``knots``: "knots" (latents, K), a channel's code points at
-    the symbols "knot_symbols" (K,); those between lie on the line.
+    ``integers``: "frequencies" and "radii" of ``MAGNITUDE_TABLES`` tables, and the context model's arrays, their names
+    after "context.". Raises ModelMismatchError where they do not agree.
     """
 
-    def __init__(self, integers: Mapping[str, NDArray[Any]], knots: Mapping[str, NDArray[np.float32]]) -> None:
+    def __init__(self, integers: Mapping[str, NDArray[Any]]) -> None:
         try:
-            self.max_bits = int(integers["max_bits"])
-            self.index = integers["index"]
             self.tables = SymbolTables(integers["frequencies"], integers["radii"])
         except KeyError as missing:
             raise ModelMismatchError(f"the model's integers.npz has no array {missing}") from None
-        self.largest = (1 << self.max_bits) - 1
-        if (self.tables.radii != self.largest).any() or self.index.max() >= len(self.tables):
-            raise ModelMismatchError(f"the model's tables and points do not agree: {self.max_bits} bits")
-        self.points = points_between(knots["knot_symbols"], knots["knots"], self.max_bits)
-        self._costs = self._depth_costs()
+        if len(self.tables) != MAGNITUDE_TABLES:
+            raise ModelMismatchError(f"the model has {len(self.tables)} tables; this family has {MAGNITUDE_TABLES}")
+        self.context = MagnitudeContext(
+            {name.removeprefix("context."): array for name, array in integers.items() if name.startswith("context.")}
+        )
 
-    @property
-    def latents(self) -> int:
-        """Channels."""
-        return len(self.points)
+    @cached_property
+    def costs(self) -> Floats:
+        """Bits of the magnitudes 0 … 255 under each table, (T, 256)."""
+        magnitudes, tables = np.arange(MAGNITUDE_MOST + 1), np.arange(MAGNITUDE_TABLES)
+        every = np.tile(magnitudes, len(tables)), np.repeat(tables, len(magnitudes))
+        return self.tables.symbol_bits(*every).reshape(len(tables), -1).astype(np.float32)
 
-    def level(self, units: int) -> NDArray[Any]:
-        """Tables of the channels, (latents,), at a quality in 1/256 units: those of the nearest level."""
-        levels = len(self.index)
-        row: NDArray[Any] = self.index[(units * (levels - 1) + 12800) // 25600]
-        return row
 
-    def costs(self, units: int) -> NDArray[np.float64]:
-        """Bits of a point of each depth in each channel, (latents, N + 1)."""
-        costs: NDArray[np.float64] = self._costs[self.level(units)]
-        costs[self.level(units) < 0, 1:] = 1e6  # not coded: only the median is there
-        return costs
+@dataclass(frozen=True)
+class Chooser:
+    """How an encoder chooses the symbols of a tile.
 
-    def _depth_costs(self) -> NDArray[np.float64]:
-        """The same for each table, and a last row of zeros: −log2 of the depth's probability, plus n bits."""
-        frequencies = self.tables.frequencies.reshape(len(self.tables), -1)[:, :-1].astype(np.float64)
-        depths = symbol_depths(self.max_bits)
-        mass = np.stack([frequencies[:, depths == n].sum(axis=1) for n in range(self.max_bits + 1)], axis=1)
-        costs = np.arange(self.max_bits + 1) - np.log2(mass / (1 << 24))
-        return np.concatenate([costs, np.zeros((1, self.max_bits + 1))])
+    ``mean`` and ``deviation`` (positions, C), ``step`` (C,), channels in the order they are coded in; λ.
+    """
+
+    mean: Floats
+    deviation: Floats
+    step: Floats
+    rate_weight: float
+
+    def symbols(self, turn: Turn, costs: Floats) -> Symbols:
+        """Of a turn, (places, channels); ``costs`` as in ``PlaneModel``."""
+        at = np.ix_(turn.places, np.arange(turn.channels.start, turn.channels.stop))
+        step = self.step[turn.channels]
+        return multiples(self.mean[at], self.deviation[at], step, costs, turn.index, self.rate_weight)
 
 
 class VaeCodec(Codec):
@@ -80,53 +85,95 @@ class VaeCodec(Codec):
 
     def __init__(self, model: Model, **options: Any) -> None:
         super().__init__(model, **options)
-        self._points = PointModel(model.integers, model.floats(("knots", "knot_symbols")))
-        self.tables = self._points.tables
+        self._plane = PlaneModel(model.integers)
+        self.tables = self._plane.tables
+        self._points = model.floats(("deviation", "log2_step"))
+        if self._points["deviation"].shape != (self._plane.context.channels,):
+            raise ModelMismatchError(f"model {self.name}: its deviations do not agree with its context model")
+
+    def step(self, units: int) -> Floats:
+        """The spacing of each channel's points at a quality in 1/256 units, (C,)."""
+        return (self._points["deviation"] * _at(self._points["log2_step"], units)).astype(np.float32)
+
+    def values(self, symbols: Symbols, units: int) -> Floats:
+        """The points that symbols (…, C) stand for."""
+        return symbols * self.step(units)
 
     def rate_weight(self, units: int) -> float:
         """λ at a quality in 1/256 units: the price of a bit, in nats of the posterior's density."""
-        (levels,) = self._model.floats(("log2_rate_weight",), "encoder.npz").values()
-        return float(np.exp2(np.interp(units / 25600, np.linspace(0, 1, len(levels)), levels)))
+        return _at(self._log2_rate_weight, units)
 
-    def _passes(self, analysed: Analysed, units: int) -> list[Passes]:
-        model = self._points
-        row, costs, weight = model.level(units), model.costs(units), self.rate_weight(units)
-        mean, deviation = analysed.arrays["mean"], analysed.arrays["deviation"]
+    @cached_property
+    def _log2_rate_weight(self) -> Floats:
+        """At quality levels evenly spread over 0 … 100."""
+        return self._model.floats(("log2_rate_weight",), "encoder.npz")["log2_rate_weight"]
 
-        def choose(area: Area) -> Passes:
-            inside = self._inside(area)
-            symbols = search(mean[inside], deviation[inside], model.points, costs, weight, group=-1)
-            return {LATENTS: [(symbols.reshape(-1), np.broadcast_to(row, symbols.shape).reshape(-1))]}
+    def chooser(self, mean: Floats, deviation: Floats, units: int) -> Chooser:
+        """What chooses a tile's symbols from its posteriors (positions, C), at a quality in 1/256 units."""
+        order = self._plane.context.order
+        return Chooser(mean[:, order], deviation[:, order], self.step(units)[order], self.rate_weight(units))
+
+    def _coded(self, analysed: Analysed, units: int) -> list[list[tuple[Turn, Symbols]]]:
+        """What each tile codes: its turns, and the symbols of each."""
+        context, costs = self._plane.context, self._plane.costs
+
+        def choose(area: Area) -> list[tuple[Turn, Symbols]]:
+            mean, deviation = (
+                analysed.arrays[name][area.inside()].reshape(-1, context.channels) for name in self.analysis_outputs
+            )
+            chooser = self.chooser(mean, deviation, units)
+            symbols = np.zeros((area.rows, area.columns, context.channels), np.int16)
+            flat, coded = symbols.reshape(-1, context.channels), []
+            for turn in context.walk(symbols, units):
+                found = flat[turn.places, turn.channels] = chooser.symbols(turn, costs)
+                coded.append((turn, found))
+            return coded
 
         return self._each(choose, analysed.grid.tiles())
 
-    def _empty_symbols(self, grid: Grid) -> dict[str, NDArray[np.int16]]:
-        return {"symbols": np.zeros((*grid.latents, self._points.latents), np.int16)}
+    def _passes(self, analysed: Analysed, units: int) -> list[Passes]:
+        return [
+            {LATENTS: [(symbols.reshape(-1), turn.index.reshape(-1)) for turn, symbols in coded]}
+            for coded in self._coded(analysed, units)
+        ]
 
-    def _decode_tile(self, tile: Tile, area: Area, units: int, symbols: dict[str, NDArray[np.int16]]) -> None:
+    def bits_per_place(self, analysed: Analysed, quality: float) -> NDArray[np.float64]:
+        grid = analysed.grid
+        bits = np.zeros(grid.coded)
+        for area, coded in zip(grid.tiles(), self._coded(analysed, check_quality(quality)), strict=True):
+            places = np.zeros(area.rows * area.columns)
+            for turn, symbols in coded:
+                costs = self.tables.symbol_bits(symbols.reshape(-1), turn.index.reshape(-1))
+                places[turn.places] += costs.reshape(symbols.shape).sum(axis=1)
+            bits[area.inside()] = places.reshape(area.rows, area.columns)
+        return bits
+
+    def _empty_symbols(self, grid: Grid) -> dict[str, Symbols]:
+        return {"symbols": np.zeros((*grid.latents, self._plane.context.channels), np.int16)}
+
+    def _decode_tile(self, tile: Tile, area: Area, units: int, symbols: dict[str, Symbols]) -> None:
         if set(tile.streams) != {LATENTS}:
             raise CorruptError(f"this model needs stream {LATENTS} alone, the file has {sorted(tile.streams)}")
-        place = symbols["symbols"][self._inside(area)]
+        context = self._plane.context
+        ordered = np.zeros((area.rows, area.columns, context.channels), np.int16)
+        flat = ordered.reshape(-1, context.channels)
         decoder = ans.Decoder(tile.streams[LATENTS], self.tables)
-        found = decoder.decode(np.broadcast_to(self._points.level(units), place.shape).reshape(-1))
+        passes = []
+        for turn in context.walk(ordered, units):
+            found = decoder.decode(turn.index.reshape(-1))
+            flat[turn.places, turn.channels] = found.reshape(turn.index.shape)
+            passes.append(found)
         decoder.finish()
-        check_tile(tile, (found,))
-        if found.size and np.abs(found).max() > self._points.largest:
-            raise CorruptError(f"a symbol of magnitude {np.abs(found).max()}; the largest is {self._points.largest}")
-        place[...] = found.reshape(place.shape)
+        check_tile(tile, passes)
+        symbols["symbols"][area.inside()][..., context.order] = ordered
 
-    def _synthesise(self, symbols: dict[str, NDArray[np.int16]], header: Header) -> NDArray[np.uint8]:
-        points = self._points.points.astype(np.float32)
-        channels = np.arange(self._points.latents)
-
+    def _synthesise(self, symbols: dict[str, Symbols], header: Header) -> NDArray[np.uint8]:
         def inputs(window: Window) -> dict[str, NDArray[Any]]:
-            part = symbols["symbols"][window.outer(PER_CELL)]
-            return {"latents": points[channels, part.astype(np.intp) + self._points.largest][None]}
+            return {"latents": self.values(symbols["symbols"][window.outer(PER_CELL)], header.quality)[None]}
 
         return self._over_windows("decode", header, inputs)
 
-    @staticmethod
-    def _inside(area: Area) -> tuple[slice, slice]:
-        """A tile's latents that lie in the picture, in an array over the whole grid."""
-        rows, columns = area.latents()
-        return slice(rows.start, rows.start + area.rows), slice(columns.start, columns.start + area.columns)
+
+def _at(log2_levels: Floats, units: int) -> float:
+    """2^x at a quality in 1/256 units, x between the levels on a straight line."""
+    return float(np.exp2(np.interp(units / 25600, np.linspace(0, 1, len(log2_levels)), log2_levels)))

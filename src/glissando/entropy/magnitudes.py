@@ -146,19 +146,13 @@ class MagnitudeContext:
             sizes = np.asarray(arrays["groups"]).astype(int).tolist()
             self._usual, self._magnitude = (np.asarray(arrays[name]) for name in ("usual", "magnitude"))
             self._own = [np.asarray(arrays[name]).astype(np.int32) for name in ("near", "past")]
-            layers = [
-                [
-                    np.asarray(arrays[f"{layer}.{g}.{part}"])
-                    for layer in ("hidden", "out")
-                    for part in ("weight", "bias")
-                ]
-                for g in range(len(sizes))
-            ]
+            names = ("hidden.{}.weight", "hidden.{}.bias", "out.{}.weight", "out.{}.bias")
+            layers = [[np.asarray(arrays[name.format(g)]) for name in names] for g in range(len(sizes))]
         except KeyError as missing:
             raise ModelMismatchError(f"the context model of magnitudes has no {missing}") from None
         self.channels = self.order.size
         ends = np.cumsum(sizes).tolist()
-        self._groups = [slice(end - size, end) for size, end in zip(sizes, ends, strict=True) if size > 0]
+        self._groups = [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]
         self._check(layers)
         self._layers = [(_dense(w, b, relu=True), _dense(v, c, relu=False)) for w, b, v, c in layers]
 
@@ -168,7 +162,10 @@ class MagnitudeContext:
         every = (self._usual, self._magnitude, *itertools.chain(*layers))
         if wrong := [array.dtype for array in every if array.dtype.kind not in "iu"]:
             raise ModelMismatchError(f"the context model's arrays must be integers, not {wrong[0]}")
-        if not np.array_equal(np.sort(self.order), np.arange(n)) or not self._groups or self._groups[-1].stop != n:
+        whole = all(part.start < part.stop for part in self._groups) and [part.stop for part in self._groups][-1:] == [
+            n
+        ]
+        if not whole or not np.array_equal(np.sort(self.order), np.arange(n)):
             raise ModelMismatchError("the context model's order and groups do not name each channel once")
         tables = (self._usual, self._magnitude)
         if any(t.ndim != 2 or t.shape[1] != n or len(t) < 2 for t in tables) or len({len(t) for t in tables}) > 1:

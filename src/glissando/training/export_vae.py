@@ -1,4 +1,4 @@
-"""What the export of a VAE adds: points and tables fitted to training pictures, example inputs of its graphs."""
+"""What the export of a VAE adds: steps, context model and tables fitted to training pictures, inputs of its graphs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from glissando.models import VaeNetwork
 from glissando.models.graphs import VAE_GRAPHS, ExportedGraph
 
-from .calibration import MAX_BITS, calibrate
+from .calibration import calibrate
 from .data import Crops, load_tiles, training_folder
 from .graph_export import Examples, compare_graph
 from .recipe import VaeRecipe
@@ -27,6 +27,7 @@ class VaeExport:
     """A VAE on its way into a folder; see ``export.Exported``."""
 
     encoder_parts: tuple[str, ...] = ("analysis.", "spread.", "prior.")
+    integer_parts: tuple[str, ...] = ()
 
     def __init__(self, recipe: VaeRecipe, weights: dict[str, Tensor], data: Path | None) -> None:
         self.network = VaeNetwork(recipe.network)
@@ -34,13 +35,12 @@ class VaeExport:
         self.network.eval().requires_grad_(False)
         fitted = calibrate(*training_posteriors(self.network, recipe, training_folder(data)))
         self.integers: dict[str, NDArray[Any]] = {
-            "max_bits": np.array(MAX_BITS, np.int32),
-            "index": fitted.tables.index,
-            "frequencies": fitted.tables.frequencies,
-            "radii": fitted.tables.radii,
+            "frequencies": fitted.fit.frequencies,
+            "radii": fitted.fit.radii,
+            **{f"context.{name}": array for name, array in fitted.fit.arrays.items()},
         }
         self.arrays: dict[str, dict[str, NDArray[Any]]] = {
-            "decoder.npz": {"knots": fitted.knots, "knot_symbols": fitted.knot_symbols},
+            "decoder.npz": {"deviation": fitted.deviation, "log2_step": fitted.log2_step},
             "encoder.npz": {"log2_rate_weight": fitted.log2_rate_weight},
         }
 
@@ -73,7 +73,7 @@ class VaeExport:
 def training_posteriors(
     network: VaeNetwork, recipe: VaeRecipe, data: Path
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Means and deviations of the latents of some crops of training pictures, (positions, latents) each."""
+    """Means and deviations of the latents of some crops of training pictures, (crops, rows, columns, latents) each."""
     tiles = load_tiles(data, limit_gb=recipe.data.limit_gb).training
     crops = Crops(tiles, 256, BATCH, torch.Generator().manual_seed(0), halved=recipe.data.halved)
     means: list[NDArray[np.float32]] = []
@@ -81,5 +81,5 @@ def training_posteriors(
     for _ in range(CROPS // BATCH):
         mean = network.analysis(crops.next()).float()
         for rows, part in ((means, mean), (deviations, network.deviation(mean))):
-            rows.append(part.permute(0, 2, 3, 1).reshape(-1, part.shape[1]).numpy())
+            rows.append(part.permute(0, 2, 3, 1).numpy())
     return np.concatenate(means), np.concatenate(deviations)
