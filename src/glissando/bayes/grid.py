@@ -25,7 +25,6 @@ __all__ = [
     "depth_of",
     "depth_rates",
     "max_bits_of",
-    "points_between",
     "positions",
     "reconstruct",
     "symbol_depths",
@@ -69,17 +68,6 @@ def positions(max_bits: int) -> NDArray[np.float64]:
     """ξ of each symbol in ascending order, float64 [2^(N+1) - 1], all exact."""
     count = 2 << max_bits
     return np.arange(1, count, dtype=np.float64) / count
-
-
-def points_between(symbols: NDArray[Any], knots: NDArray[Any], max_bits: int) -> NDArray[np.float64]:
-    """All code points of each group, [G, 2^(N+1) - 1], on the straight lines between some of them.
-
-    Args:
-        symbols: integers [K], ascending: which points are given; those beyond the outermost are like it.
-        knots: their values, [G, K].
-    """
-    largest = (1 << max_bits) - 1
-    return np.stack([np.interp(np.arange(-largest, largest + 1), symbols, row) for row in knots])
 
 
 def count_depths(symbols: NDArray[Any], max_bits: int, group: NDArray[Any] | None = None) -> NDArray[np.int64]:
