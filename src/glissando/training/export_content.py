@@ -27,6 +27,7 @@ __all__ = ["ContentExport", "bit_tables", "fit_map_tables", "training_maps"]
 PICTURES = 160  # whole tiles of the training, whose maps the map's tables are fitted to
 SHARED = 50.0  # symbols: how much a context's habits at all qualities count at each of them
 EVEN = 0.02  # share of the fallback, two-sided geometric, in which every symbol has its place
+LOWER = 0.44  # octaves that quality 0 keeps less than in training, which does not go as low as files may
 FLIPPED = 0.01  # share of the bits that may differ between the graph and torch, whose sums differ in the last digits
 _WHOLE = 1 << 24  # what a table's frequencies sum to
 
@@ -124,7 +125,8 @@ class ContentExport:
             "radii": np.concatenate([radii, np.full(len(maps), levels, np.int32)]),
             "map_index": (ODDS_TABLES + index).astype(np.int16),
         }
-        scale = network.map_scale.table[:, 0].numpy().astype(np.float32)
+        scale = network.map_scale.table[:, 0].numpy().astype(np.float32, copy=True)
+        scale[0] -= LOWER
         self.arrays: dict[str, dict[str, NDArray[Any]]] = {"encoder.npz": {"log2_map_scale": scale}}
 
     def graphs(self) -> dict[str, ExportedGraph]:
