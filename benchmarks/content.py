@@ -12,7 +12,6 @@ warm process on crops of 752×496 pixels, the size of the source's pictures, in 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -30,9 +29,9 @@ from glissando.bench.metrics import score, ssim
 from glissando.bench.published import load_published
 from glissando.bitstream import IMPORTANCE, LATENTS, container
 from glissando.codec.content import ContentCodec
-from glissando.errors import BenchmarkError, GlissandoError
-from glissando.files import atomic_write
+from glissando.errors import BenchmarkError
 
+from .commands import run_study
 from .content_report import markdown, write
 from .data import Picture, data_folder, load_pictures
 from .metrics import bits_per_pixel
@@ -204,40 +203,36 @@ def measure(
     }
 
 
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help="the model's folder")
+    parser.add_argument("--data", type=Path, help="folder that holds kodak/; $GLISSANDO_DATA unless given")
+    parser.add_argument("--against", action="append", default=[], metavar="NAME=FOLDER[@QUALITY]",
+        help="another model to measure, at one quality where it was made for one; may be repeated")  # fmt: skip
+    parser.add_argument("--rounds", type=int, default=SPEED_ROUNDS, help="rounds of the speed measurement")
+
+
+def _measure(given: argparse.Namespace) -> dict[str, Any]:
+    if given.rounds < 1:
+        raise BenchmarkError(f"--rounds must be at least 1, not {given.rounds}")
+    pictures = load_pictures(data_folder(given.data), given.pictures)
+    return measure(given.model, pictures, given.against, given.rounds)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 0 where it did what was asked, whatever the figures say."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.content", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    return run_study(
+        argparse.ArgumentParser(
+            prog="python -m benchmarks.content",
+            description=__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        ),
+        arguments,
+        options=_options,
+        measure=_measure,
+        markdown=markdown,
+        report=write,
+        documents={"nargs": "+", "help": "docs/content-weighted.md, and README.md for the bars alone"},
     )
-    actions = parser.add_subparsers(dest="action", required=True)
-    one = actions.add_parser("measure", help="everything, into a JSON file")
-    one.add_argument("model", type=Path, help="the model's folder")
-    one.add_argument("--data", type=Path, help="folder that holds kodak/; $GLISSANDO_DATA unless given")
-    one.add_argument("--pictures", type=int, metavar="N", help="only N pictures, spread over the set")
-    one.add_argument("--against", action="append", default=[], metavar="NAME=FOLDER[@QUALITY]",
-        help="another model to measure, at one quality where it was made for one; may be repeated")  # fmt: skip
-    one.add_argument("--rounds", type=int, default=SPEED_ROUNDS, help="rounds of the speed measurement")
-    one.add_argument("--json", type=Path, required=True)
-    two = actions.add_parser("report", help="the tables, between the markers of Markdown files")
-    two.add_argument("results", type=Path)
-    two.add_argument(
-        "documents", type=Path, nargs="+", help="docs/content-weighted.md, and README.md for the bars alone"
-    )
-    given = parser.parse_args(arguments)
-    try:
-        if given.action == "measure":
-            if given.rounds < 1:
-                raise BenchmarkError(f"--rounds must be at least 1, not {given.rounds}")
-            pictures = load_pictures(data_folder(given.data), given.pictures)
-            results = measure(given.model, pictures, given.against, given.rounds)
-            atomic_write(given.json, (json.dumps(results, indent=1, ensure_ascii=False) + "\n").encode())
-            print(markdown(results))
-        else:
-            write(json.loads(given.results.read_text(encoding="utf-8")), given.documents)
-    except (OSError, ValueError, KeyError, GlissandoError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 1
-    return 0
 
 
 if __name__ == "__main__":

@@ -10,12 +10,11 @@ import numpy as np
 
 from glissando.bench.bdrate import Curve, bd_rate
 from glissando.errors import BenchmarkError
-from glissando.files import atomic_write
 
 from .data import KODAK_COUNT
 from .measures import Measure
 from .rd import scores_at
-from .readme import replace_between
+from .readme import update
 
 __all__ = ["BEGIN", "END", "bars", "comparisons", "markdown", "short", "write"]
 
@@ -161,6 +160,4 @@ def markdown(results: dict[str, Any]) -> str:
 def write(results: dict[str, Any], documents: Sequence[Path]) -> None:
     """All tables into the first document, the bars alone into the others. Raises BenchmarkError without markers."""
     for number, document in enumerate(documents):
-        text = document.read_text(encoding="utf-8")
-        tables = short(results) if number else markdown(results)
-        atomic_write(document, replace_between(text, BEGIN, END, tables).encode())
+        update(document, BEGIN, END, short(results) if number else markdown(results))

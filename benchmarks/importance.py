@@ -11,7 +11,6 @@ the white. The automatic map is judged over all pictures by BD-rates.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -30,12 +29,11 @@ from glissando.bench.metrics import METRICS, score
 from glissando.codec import Codec
 from glissando.codec.automatic import AUTO_STRENGTH, automatic_importance
 from glissando.codec.importance import DEFAULT_STRENGTH, importance_map
-from glissando.errors import GlissandoError
-from glissando.files import atomic_write
 
 from .api import BenchmarkError
+from .commands import run_study
 from .data import Picture, data_folder, load_pictures
-from .readme import replace_between
+from .readme import update
 
 __all__ = ["MASKS", "main", "markdown"]
 
@@ -206,36 +204,26 @@ def markdown(results: Row) -> str:
     return "\n".join(lines)
 
 
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, help="folder that holds kodak/; $GLISSANDO_DATA unless given")
+    parser.add_argument("--model", default="medium")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 0 where it did what was asked."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.importance",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    return run_study(
+        argparse.ArgumentParser(
+            prog="python -m benchmarks.importance",
+            description=__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        ),
+        arguments,
+        options=_options,
+        measure=lambda given: measure(data_folder(given.data), given.pictures, given.model),
+        markdown=markdown,
+        report=lambda results, documents: update(documents[0], BEGIN, END, markdown(results)),
+        documents={"nargs": 1, "metavar": "document"},
     )
-    actions = parser.add_subparsers(dest="action", required=True)
-    one = actions.add_parser("measure", help="everything, into a JSON file")
-    one.add_argument("--data", type=Path, help="folder that holds kodak/; $GLISSANDO_DATA unless given")
-    one.add_argument("--pictures", type=int, help="only so many, spread over the set")
-    one.add_argument("--model", default="medium")
-    one.add_argument("--json", type=Path, required=True)
-    two = actions.add_parser("report", help="the tables, between a Markdown file's markers")
-    two.add_argument("results", type=Path)
-    two.add_argument("document", type=Path)
-    given = parser.parse_args(arguments)
-    try:
-        if given.action == "measure":
-            results = measure(data_folder(given.data), given.pictures, given.model)
-            atomic_write(given.json, (json.dumps(results, indent=1) + "\n").encode())
-            print(markdown(results))
-        else:
-            results = json.loads(given.results.read_text(encoding="utf-8"))
-            text = given.document.read_text(encoding="utf-8")
-            atomic_write(given.document, replace_between(text, BEGIN, END, markdown(results)).encode())
-    except (OSError, ValueError, KeyError, GlissandoError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 1
-    return 0
 
 
 if __name__ == "__main__":

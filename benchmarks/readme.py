@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from glissando.files import atomic_write
+
 from .api import BenchmarkError
 from .report import describe
 
-__all__ = ["BEGIN", "END", "main", "markdown", "replace_between", "rewrite"]
+__all__ = ["BEGIN", "END", "main", "markdown", "replace_between", "rewrite", "update"]
 
 BEGIN = "<!-- kodak:begin -->"
 END = "<!-- kodak:end -->"
@@ -43,6 +45,11 @@ def replace_between(text: str, begin: str, end: str, new: str) -> str:
         raise BenchmarkError(f"the file needs the line {begin} and, below it, the line {end}, once each")
     before, rest = text.split(begin)
     return f"{before}{begin}\n{new}\n{end}{rest.split(end)[1]}"
+
+
+def update(document: Path, begin: str, end: str, new: str) -> None:
+    """Replace what stands between two markers of a file. Raises as ``replace_between``; OSError."""
+    atomic_write(document, replace_between(document.read_text(encoding="utf-8"), begin, end, new).encode())
 
 
 def _cell(text: str) -> str:

@@ -19,7 +19,6 @@ context model of its own, fitted to what it makes of the same training pictures:
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -35,17 +34,17 @@ from glissando.bench.machine import Machine, package_versions
 from glissando.bench.metrics import score
 from glissando.codec.vae import VaeCodec
 from glissando.errors import GlissandoError
-from glissando.files import atomic_write
 from glissando.models import VaeNetwork
 from glissando.training.export_vae import training_posteriors
 from glissando.training.loop import load_checkpoint
 from glissando.training.recipe import VaeRecipe, from_dict
 from glissando.zoo import Model
 
+from .commands import run_study
 from .data import Picture, data_folder, load_pictures
 from .peers import JPEG
 from .rd import scores_at
-from .readme import replace_between
+from .readme import update
 from .vae_variants import FITTED, LEVELS, own_variants
 
 __all__ = ["main", "markdown"]
@@ -187,34 +186,24 @@ def markdown(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help="the model's folder")
+    parser.add_argument("--data", type=Path, help="folder that holds kodak/ and train/; $GLISSANDO_DATA unless given")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 0 where it did what was asked."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.vae", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    return run_study(
+        argparse.ArgumentParser(
+            prog="python -m benchmarks.vae", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        ),
+        arguments,
+        options=_options,
+        measure=lambda given: measure(given.model, data_folder(given.data), given.pictures),
+        markdown=markdown,
+        report=lambda results, documents: update(documents[0], BEGIN, END, markdown(results)),
+        documents={"nargs": 1, "metavar": "document"},
     )
-    actions = parser.add_subparsers(dest="action", required=True)
-    one = actions.add_parser("measure", help="all curves, into a JSON file")
-    one.add_argument("model", type=Path, help="the model's folder")
-    one.add_argument("--data", type=Path, help="folder that holds kodak/ and train/; $GLISSANDO_DATA unless given")
-    one.add_argument("--pictures", type=int, help="only so many, spread over the set")
-    one.add_argument("--json", type=Path, required=True)
-    two = actions.add_parser("report", help="the tables, between a Markdown file's markers")
-    two.add_argument("results", type=Path)
-    two.add_argument("document", type=Path)
-    given = parser.parse_args(arguments)
-    try:
-        if given.action == "measure":
-            results = measure(given.model, data_folder(given.data), given.pictures)
-            atomic_write(given.json, (json.dumps(results, indent=1) + "\n").encode())
-            print(markdown(results))
-        else:
-            results = json.loads(given.results.read_text(encoding="utf-8"))
-            text = given.document.read_text(encoding="utf-8")
-            atomic_write(given.document, replace_between(text, BEGIN, END, markdown(results)).encode())
-    except (OSError, ValueError, KeyError, GlissandoError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 1
-    return 0
 
 
 if __name__ == "__main__":
