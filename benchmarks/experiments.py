@@ -1,0 +1,309 @@
+"""Short, controlled trainings: what does each key of a recipe decide?
+
+    python -m benchmarks.experiments run benchmarks/experiments.toml OUT [--only TEXT] [--threads N]
+    python -m benchmarks.experiments report benchmarks/experiments.toml OUT [docs/experiments.md]
+
+The TOML file names a recipe, keys that all runs change, and rows; a row changes some keys more. Every row is trained
+from the start with the same seeds, the same pictures in the same order and for the same number of pictures, with
+learning rates that decay to zero. Its averaged weights then code the held-out pictures (held out by picture, see
+docs/training.md). Rates there are the cross-entropy of the rounded symbols under the integer scale network, which
+files exceed by 0.2 %; distortion is that of 8-bit pixels. BD-rates are against the first row at the same seed.
+
+``run`` writes one JSON file for each row and seed into OUT and leaves alone what is there already, so that it can be
+stopped and started again, or run on several cores beside each other. Needs ``glissando[train]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+import torch
+
+from glissando.bench.bdrate import Curve, bd_rate
+from glissando.bench.machine import Machine
+from glissando.errors import BenchmarkError, GlissandoError, RecipeError
+from glissando.files import atomic_write
+from glissando.models import CodecNetwork
+from glissando.models.cost import kmac_per_pixel
+from glissando.training.data import Tiles, load_tiles, training_folder
+from glissando.training.loop import Trainer, flushed_denormals, learning_factor
+from glissando.training.recipe import Recipe, from_dict, read_toml
+
+from .readme import update
+
+BEGIN, END = "<!-- experiments:begin -->", "<!-- experiments:end -->"
+QUALITIES = (0.0, 10.0, 20.0, 35.0, 50.0, 65.0, 80.0, 90.0, 100.0)
+LOW = 5  # so many of them are the low rates, whose BD-rate is a column of its own
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: keys of the recipe that it changes, and the seeds that it is trained with."""
+
+    group: str
+    name: str
+    seeds: tuple[int, ...]
+    changes: dict[str, Any]
+
+    def path(self, out: Path, seed: int) -> Path:
+        words = re.sub(r"[^a-z0-9.]+", "-", f"{self.group} {self.name}".lower()).strip("-")
+        return out / f"{words}.{seed}.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an experiments file says. The first row is the reference."""
+
+    recipe: dict[str, Any]
+    pictures: int
+    warmup: int
+    rows: list[Row] = field(default_factory=list)
+
+    def recipe_of(self, row: Row, seed: int) -> Recipe:
+        recipe = from_dict(_merged(_merged(self.recipe, row.changes), {"run": {"seed": seed}}))
+        if not isinstance(recipe, Recipe):
+            raise RecipeError(f"{row.name}: experiments are about the main family, not {recipe.family}")
+        return recipe
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Nested dictionaries, of which the second wins."""
+    result = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        result[key] = _merged(base[key], value) if both else value
+    return result
+
+
+def read_plan(path: Path) -> Plan:
+    """Read and check an experiments file. Raises RecipeError that names the row."""
+    values = read_toml(path)
+    try:
+        recipe = _merged(read_toml(path.parent / values["recipe"]), values.get("all", {}))
+        rows = [
+            Row(
+                row.pop("group"),
+                row.pop("name"),
+                tuple(row.pop("seeds", values.get("seeds", [1]))),
+                row,
+            )
+            for row in values["row"]
+        ]
+        plan = Plan(recipe, int(values["pictures"]), int(values["warmup"]), rows)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecipeError(f"{path} is not an experiments file: {error!r}") from error
+    for row in rows:
+        try:
+            plan.recipe_of(row, 1)
+        except RecipeError as error:
+            raise RecipeError(f"{path}, row {row.group} / {row.name}: {error}") from error
+    return plan
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def faster_precision(recipe: Recipe, tiles: Tiles) -> bool:
+    """Whether training steps are faster in bfloat16 here; all runs then are as the first."""
+    trainer = Trainer(recipe, tiles, _device(), Path())
+    trainer.choose_precision()
+    return trainer.autocast
+
+
+@flushed_denormals()
+def train(plan: Plan, row: Row, seed: int, tiles: Tiles, bfloat16: bool) -> dict[str, Any]:
+    """Train one row and measure it."""
+    recipe = plan.recipe_of(row, seed)
+    trainer = Trainer(recipe, tiles, _device(), Path())
+    trainer.use_bfloat16(bfloat16)
+    trainer.objective.qualities = QUALITIES
+    steps = plan.pictures // recipe.data.batch
+    seconds, started = [], time.monotonic()
+    for step in range(steps):
+        trainer.share = step / steps
+        before = time.process_time()
+        trainer.step(learning_factor(step, trainer.share, plan.warmup, recipe.schedule.decay))
+        seconds.append(time.process_time() - before)  # of this process alone: others may share the core
+        if (step + 1) % 200 == 0:
+            print(f"  step {step + 1} of {steps}, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    assert isinstance(trainer.network, CodecNetwork)
+    network = trainer.ema
+    assert isinstance(network, CodecNetwork)
+    return {
+        "group": row.group,
+        "name": row.name,
+        "seed": seed,
+        "recipe": recipe.to_dict(),
+        "hash": recipe.hash(),
+        "steps": steps,
+        "skipped": int(trainer.progress.skipped),
+        "processor_ms_per_picture": 1000 * median(seconds) / recipe.data.batch,
+        "bfloat16": bfloat16,
+        "kmac": {path: kmac_per_pixel(network.cpu(), path)["total"] for path in ("encode", "decode")},
+        "curve": [[r["quality"], r["bpp"], r["psnr"]] for r in trainer.validate()],
+        "machine": _machine(),
+    }
+
+
+def run(plan: Plan, out: Path, data: Path, only: str, threads: int) -> None:
+    """Train what is not yet in ``out``."""
+    torch.set_num_threads(threads)
+    out.mkdir(parents=True, exist_ok=True)
+    missing = [(row, seed) for row, seed in _runs(plan, only) if not row.path(out, seed).exists()]
+    if not missing:
+        return
+    tiles = load_tiles(data)
+    bfloat16 = faster_precision(plan.recipe_of(plan.rows[0], 1), tiles)
+    for number, (row, seed) in enumerate(missing):
+        path = row.path(out, seed)
+        if path.exists():  # another process was faster
+            continue
+        print(f"{number + 1} of {len(missing)}: {row.group} / {row.name}, seed {seed}", file=sys.stderr, flush=True)
+        try:
+            result = train(plan, row, seed, tiles, bfloat16)
+        except GlissandoError as error:
+            print(f"  {error}", file=sys.stderr)
+            continue
+        atomic_write(path, (json.dumps(result, indent=1) + "\n").encode())
+        points = "  ".join(f"{bpp:.3f}/{psnr:.2f}" for _, bpp, psnr in result["curve"])
+        print(f"  {points}", file=sys.stderr, flush=True)
+
+
+def _runs(plan: Plan, only: str = "") -> Iterator[tuple[Row, int]]:
+    """First seeds first, so that a table soon has all its rows."""
+    chosen = [row for row in plan.rows if only in f"{row.group} / {row.name}"]
+    for turn in range(max((len(row.seeds) for row in chosen), default=0)):
+        yield from ((row, row.seeds[turn]) for row in chosen if turn < len(row.seeds))
+
+
+def _machine() -> str:
+    machine = Machine.this()
+    return f"{machine.processor} ({', '.join(machine.extensions)})"
+
+
+def _curve(result: dict[str, Any], points: int | None = None) -> Curve:
+    return Curve.of(result["name"], [(bpp, psnr) for _, bpp, psnr in result["curve"][:points]], strict=False)
+
+
+def _against(reference: dict[str, Any], result: dict[str, Any], points: int | None = None) -> float:
+    return bd_rate(_curve(reference, points), _curve(result, points)).percent
+
+
+def _spread(values: list[float]) -> str:
+    """Mean of the seeds, and their distance from it."""
+    text = f"{fmean(values):+.1f} %"
+    return f"{text} ± {(max(values) - min(values)) / 2:.1f}" if len(values) > 1 else text
+
+
+def markdown(plan: Plan, out: Path) -> str:
+    """The tables, one for each group. Rows not yet trained are left out; BenchmarkError without the reference."""
+    found = {
+        (row.group, row.name, seed): json.loads(row.path(out, seed).read_text(encoding="utf-8"))
+        for row, seed in _runs(plan)
+        if row.path(out, seed).exists()
+    }
+    first = plan.rows[0]
+    reference = {
+        seed: found[first.group, first.name, seed] for seed in first.seeds if (first.group, first.name, seed) in found
+    }
+    if not reference:
+        raise BenchmarkError(f"{out} holds no run of the reference, {first.group} / {first.name}")
+    lines: list[str] = []
+    for group in dict.fromkeys(row.group for row in plan.rows):
+        body = [line for row in plan.rows if row.group == group and (line := _line(row, found, reference))]
+        if body:
+            head = [
+                f"**{group}**",
+                "",
+                "| keys | BD-rate | at the lower rates | seeds | decode, kMAC/pixel | encode | processor time |",
+                "|---|---:|---:|---:|---:|---:|---:|",
+            ]
+            lines += [*head, *body, ""]
+    one = next(iter(reference.values()))
+    kind = "bfloat16" if one["bfloat16"] else "float32"
+    method = (
+        f"Each run: {plan.pictures:,} crops, {one['steps']:,} steps of the reference, {kind}; {one['machine']}. "
+        f"BD-rate (PSNR) over the qualities {', '.join(f'{q:g}' for q in QUALITIES)}, “lower rates” over the first "
+        f"{LOW}, against the first row with the same seed; ± is half the range over seeds. Processor time of a "
+        f"training step for each picture, against the reference's."
+    )
+    return "\n".join([*lines, method])
+
+
+def _line(row: Row, found: dict[Any, dict[str, Any]], reference: dict[int, dict[str, Any]]) -> str:
+    pairs = [
+        (reference[seed], found[row.group, row.name, seed])
+        for seed in row.seeds
+        if seed in reference and (row.group, row.name, seed) in found
+    ]
+    if not pairs:
+        return ""
+    changed = ", ".join(f"`{key} = {value}`" for key, value in _flat(row.changes))
+    name = f"{row.name} ({changed})" if changed else row.name
+    own = pairs[0][1]
+    time_ratio = fmean(r["processor_ms_per_picture"] / a["processor_ms_per_picture"] for a, r in pairs)
+    cells = [
+        name,
+        _spread([_against(a, r) for a, r in pairs]),
+        _spread([_against(a, r, LOW) for a, r in pairs]),
+        str(len(pairs)),
+        f"{own['kmac']['decode']:.1f}",
+        f"{own['kmac']['encode']:.1f}",
+        f"{time_ratio:.2f} ×",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _flat(changes: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in changes.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", f'"{value}"' if isinstance(value, str) else json.dumps(value)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.experiments",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    one = actions.add_parser("run", help="train what is not yet there")
+    two = actions.add_parser("report", help="print the tables, or bring them into a Markdown file")
+    for action in (one, two):
+        action.add_argument("plan", type=Path)
+        action.add_argument("out", type=Path)
+    one.add_argument("--only", default="", metavar="TEXT", help="only rows whose group or name holds this")
+    one.add_argument("--threads", type=int, default=1)
+    one.add_argument("--data", type=Path, help="folder of the shards (default: $GLISSANDO_DATA/train)")
+    two.add_argument("document", type=Path, nargs="?")
+    given = parser.parse_args(arguments)
+    try:
+        plan = read_plan(given.plan)
+        if given.action == "run":
+            run(plan, given.out, training_folder(given.data), given.only, given.threads)
+        elif given.document:
+            update(given.document, BEGIN, END, markdown(plan, given.out))
+        else:
+            print(markdown(plan, given.out))
+    except (OSError, ValueError, GlissandoError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    sys.exit(main())

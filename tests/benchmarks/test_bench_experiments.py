@@ -1,0 +1,142 @@
+"""The controlled trainings: plans are checked, runs are resumed, the tables compare equal seeds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import experiments
+from benchmarks.experiments import BEGIN, END, Row, main, markdown, read_plan
+from glissando.errors import BenchmarkError, RecipeError
+from glissando.training.data import load_tiles
+
+RECIPE = """
+name = "tiny"
+network = { latents = 32, hyper = 8, levels = 3, means_width = 16, context_width = 16 }
+data = { crop = 64, batch = 2, halved = 0.0, choices = 1 }
+"""
+PLAN = """
+recipe = "recipe.toml"
+pictures = 4
+warmup = 1
+seeds = [1]
+all.optimiser.matrix_lr = 0.004
+
+[[row]]
+group = "Reference"
+name = "tiny"
+seeds = [1, 2]
+
+[[row]]
+group = "Optimiser"
+name = "AdamW for all"
+optimiser.kind = "adamw"
+seeds = [1, 2]
+"""
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    path = tmp_path / "plan.toml"
+    path.write_text(PLAN)
+    return path
+
+
+def result(row: Row, seed: int, factor: float, time: float = 10.0) -> dict[str, Any]:
+    """A run that needs ``factor`` times the bits of an ideal one."""
+    curve = [[q, factor * 0.1 * 2 ** (q / 25), 28 + 3 * q / 25] for q in experiments.QUALITIES]
+    return {
+        "group": row.group, "name": row.name, "seed": seed, "curve": curve, "steps": 2, "bfloat16": False,
+        "processor_ms_per_picture": time, "kmac": {"encode": 2.0, "decode": 1.0}, "machine": "a processor",
+    }  # fmt: skip
+
+
+def test_rows_are_the_recipe_with_their_changes(plan: Path) -> None:
+    read = read_plan(plan)
+    reference, adamw = (read.recipe_of(row, seed) for row, seed in zip(read.rows, (1, 2), strict=True))
+    assert reference.optimiser.kind == "muon"
+    assert reference.optimiser.matrix_lr == adamw.optimiser.matrix_lr == 0.004
+    assert adamw.optimiser.kind == "adamw"
+    assert (reference.run.seed, adamw.run.seed) == (1, 2)
+    assert reference.network == adamw.network
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        ('optimiser.kind = "adamw"', "optimiser.speed = 3", "AdamW for all.*optimiser.speed"),
+        ('optimiser.kind = "adamw"', 'family = "vae"', "AdamW for all"),
+        ('recipe = "recipe.toml"', 'recipe = "none.toml"', "none.toml"),
+        ("pictures = 4", "", "pictures"),
+        ('group = "Optimiser"', "", "group"),
+    ],
+)
+def test_a_wrong_plan_is_named(plan: Path, old: str, new: str, names: str) -> None:
+    plan.write_text(PLAN.replace(old, new))
+    with pytest.raises(RecipeError, match=names):
+        read_plan(plan)
+
+
+def test_tables_compare_equal_seeds(plan: Path, tmp_path: Path) -> None:
+    read = read_plan(plan)
+    reference, adamw = read.rows
+    out = tmp_path / "out"
+    out.mkdir()
+    for row, seed, factor, time in (
+        (reference, 1, 1.0, 10),
+        (reference, 2, 1.5, 20),
+        (adamw, 1, 1.1, 15),
+        (adamw, 2, 1.35, 30),
+    ):
+        row.path(out, seed).write_text(json.dumps(result(row, seed, factor, time)))
+    text = markdown(read, out)
+    # +10 % at the first seed, 1.35/1.5 = −10 % at the second.
+    assert '| AdamW for all (`optimiser.kind = "adamw"`) | -0.0 % ± 10.0 |' in text.replace("+0.0", "-0.0")
+    assert "| 1.50 × |" in text
+    adamw.path(out, 2).unlink()
+    assert "| +10.0 % | +10.0 % | 1 |" in markdown(read, out)
+
+
+def test_without_the_reference_there_is_no_table(plan: Path, tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="reference"):
+        markdown(read_plan(plan), tmp_path)
+
+
+def test_a_run_trains_and_measures(plan: Path, shards: Path) -> None:
+    read = read_plan(plan)
+    row = Row("Optimiser", "short", (1,), {"run": {"initial": "random"}})
+    found = experiments.train(read, row, 1, load_tiles(shards), bfloat16=False)
+    assert found["steps"] == 2
+    assert found["recipe"]["optimiser"]["matrix_lr"] == 0.004
+    assert [point[0] for point in found["curve"]] == list(experiments.QUALITIES)
+    assert np.isfinite(found["curve"]).all()
+    assert 0 < found["kmac"]["decode"] < 12
+
+
+def test_runs_are_kept_and_reported(
+    plan: Path, tmp_path: Path, shards: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[tuple[str, int]] = []
+
+    def train(plan: experiments.Plan, row: Row, seed: int, *rest: object) -> dict[str, Any]:
+        trained.append((row.name, seed))
+        return result(row, seed, 1.0)
+
+    monkeypatch.setattr(experiments, "train", train)
+    monkeypatch.setattr(experiments, "faster_precision", lambda recipe, tiles: False)
+    out, document = tmp_path / "out", tmp_path / "page.md"
+    document.write_text(f"before\n{BEGIN}\n{END}\nafter\n")
+    arguments = ["run", str(plan), str(out), "--data", str(shards)]
+    assert main([*arguments, "--only", "Reference"]) == 0
+    assert main(arguments) == 0
+    assert trained == [("tiny", 1), ("tiny", 2), ("AdamW for all", 1), ("AdamW for all", 2)]
+    assert main(["report", str(plan), str(out), str(document)]) == 0
+    assert "| tiny | +0.0 % ± 0.0 |" in document.read_text()
+    plan.write_text(PLAN.replace("pictures = 4", "pictures = x"))
+    assert main(["report", str(plan), str(out)]) == 1
+    assert "TOML" in capsys.readouterr().err
