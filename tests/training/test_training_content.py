@@ -55,7 +55,7 @@ table_lr = 1e-5
 matrix_lr = 1e-5
 bits_lr = 1e-6
 [schedule]
-steps = 3
+samples = 6
 warmup = 1
 [run]
 log_every = 1
@@ -80,7 +80,7 @@ hinge = 2.0
 [optimiser]
 kind = "adamw"
 [schedule]
-steps = 1
+samples = 2
 [run]
 initial = "random"
 validate_every = 2
@@ -177,7 +177,7 @@ def test_the_source_shape_makes_files_too(source: Path, natural: Callable[..., P
 
 
 def test_a_folder_can_be_trained_on(exported: Path, shards: Path, tmp_path: Path) -> None:
-    (tmp_path / "more.toml").write_text(RECIPE.replace("steps = 3", "steps = 4") + 'initial = "random"')
+    (tmp_path / "more.toml").write_text(RECIPE.replace("samples = 6", "samples = 8") + 'initial = "random"')
     checkpoint = run(tmp_path / "more.toml", shards, tmp_path / "out", resume=exported, threads=1)
     assert load_checkpoint(checkpoint)["progress"]["step"] == 4
 

@@ -20,10 +20,12 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install
 from glissando.bitstream import SymbolTables  # noqa: E402
 from glissando.errors import TrainingError  # noqa: E402
 from glissando.models import CodecNetwork, NetworkConfig  # noqa: E402
+from glissando.models.codec import SpatialContext  # noqa: E402
+from glissando.models.layers import DepthConvBlock  # noqa: E402
 from glissando.models.likelihood import Likelihood  # noqa: E402
 from glissando.training.data import Crops, load_tiles  # noqa: E402
 from glissando.training.export_gains import TABLES, integer_arrays, probability_tables  # noqa: E402
-from glissando.training.initial import balance, initialise_pca, step_of  # noqa: E402
+from glissando.training.initial import balance, dct_bases, initialise_pca, step_of  # noqa: E402
 from glissando.training.optimiser import Muon, build_optimisers, orthogonalise  # noqa: E402
 from glissando.training.recipe import Optimisation  # noqa: E402
 
@@ -228,6 +230,77 @@ def test_before_training_it_is_a_working_codec(initialised: Any, pictures: Any) 
     assert worst < fair < best
     assert worst > 18
     assert best > 32
+
+
+@pytest.fixture(scope="module")
+def fixed(pictures: Any) -> Any:
+    """Fixed bases, as many latents as there are samples."""
+    torch.manual_seed(0)
+    config = NetworkConfig(latents=768, levels=3, synthesis_blocks=1, analysis_blocks=1)
+    network = CodecNetwork(config).eval().requires_grad_(False)
+    initialise_pca(network, pictures[:16], torch.tensor([0.0003, 0.008, 0.2]), "dct")
+    return network
+
+
+def test_fixed_bases_lose_nothing(fixed: Any, pictures: Any) -> None:
+    enter, down = fixed.analysis.enter.weight[:, :, 0, 0], fixed.analysis.down[1].weight[:, :, 0, 0]
+    torch.testing.assert_close(enter @ enter.T, torch.eye(192), atol=1e-5, rtol=0)
+    torch.testing.assert_close(down @ down.T, torch.eye(768), atol=1e-5, rtol=0)
+    one, held = torch.ones(1, 192, 1, 1), pictures[16:]
+    y = fixed.analysis(held)
+    torch.testing.assert_close(fixed.synthesis(y, one, 0 * one), held, atol=1e-5, rtol=0)
+    step = 1 / 255
+    coarse = fixed.synthesis((y / step).round() * step, one, 0 * one)
+    psnr = float(-10 * torch.log10((coarse - held).square().mean()))
+    assert psnr == pytest.approx(-10 * np.log10(step**2 / 12), abs=3)  # 59 dB, more where zeros are exact
+    assert psnr > 55
+
+
+def test_fixed_bases_are_the_dct_of_colours() -> None:
+    first, second = dct_bases()
+    torch.testing.assert_close(first @ first.T, torch.eye(192), atol=1e-5, rtol=0)
+    torch.testing.assert_close(second @ second.T, torch.eye(768), atol=1e-5, rtol=0)
+    grey, wave = torch.ones(3, 8, 8), torch.zeros(3, 8, 8)
+    wave[0], wave[2] = 1.0, -1.0  # red against blue, a whole wave along each row
+    wave *= torch.cos(2 * torch.pi / 8 * (torch.arange(8) + 0.5))
+    for patch, place in ((grey, 0), (wave, 64 + 2)):
+        coefficients = first @ torch.nn.functional.pixel_unshuffle(patch[None], 8).reshape(192)
+        others = torch.arange(192) != place
+        assert coefficients[place] == pytest.approx(float(patch.norm()), rel=1e-5)
+        torch.testing.assert_close(coefficients[others], torch.zeros(191), atol=1e-4, rtol=0)
+    # The same coefficient at 2×2 places, all alike: one number.
+    flat = torch.zeros(1, 192, 2, 2)
+    flat[0, 5] = 3.0
+    found = second @ torch.nn.functional.pixel_unshuffle(flat, 2).reshape(768)
+    assert found[20] == pytest.approx(6.0)
+    assert int((found.abs() > 1e-5).sum()) == 1
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4])
+@pytest.mark.parametrize("kind", ["pca", "dct"])
+def test_balance_changes_nothing_that_is_computed(pictures: Any, kind: str, steps: int) -> None:
+    torch.manual_seed(0)
+    config = NetworkConfig(latents=64, levels=2, synthesis_blocks=1, block="gated", context_steps=steps)
+    network = CodecNetwork(config).eval().requires_grad_(False)
+    initialise_pca(network, pictures[:16], torch.tensor([0.001, 0.1]), kind)
+    for module in network.modules():
+        if isinstance(module, DepthConvBlock | SpatialContext):  # as if they had learnt something
+            for layer in (module.narrow, module.leave) if isinstance(module, DepthConvBlock) else (module.out,):
+                torch.nn.init.normal_(layer.weight, std=0.002)
+    quality = torch.tensor([30.0, 80.0])
+
+    def run() -> Any:
+        out = network(pictures[16:18], quality, noise=False)
+        return out.latent_bits, out.reconstruction
+
+    (bits, before), weights = run(), {k: v.clone() for k, v in network.state_dict().items()}
+    balance(network, pictures[:16], 0.5, 0.25)
+    after_bits, after = run()
+    torch.testing.assert_close(after_bits, bits, rtol=2e-3, atol=1)  # some symbol may be a tie
+    assert (after - before).abs().mean() < 1e-4
+    moved = network.state_dict()
+    assert any(not torch.equal(moved[k], v) for k, v in weights.items() if ".widen." in k)
+    assert all(not torch.equal(moved[k], v) for k, v in weights.items() if k.startswith("context") and "mix.w" in k)
 
 
 def test_the_step_is_the_high_rate_optimum() -> None:

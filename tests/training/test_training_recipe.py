@@ -43,7 +43,7 @@ def test_whole_numbers_are_fine_where_reals_are_asked_for() -> None:
     [
         ({"nme": "x"}, "unknown key 'nme'; known here: family, name, summary, network"),
         ({"network": {"widht": 192}}, r"unknown key 'network\.widht'; known here: width"),
-        ({"schedule": {"step": 5}}, r"unknown key 'schedule\.step'; known here: steps"),
+        ({"schedule": {"step": 5}}, r"unknown key 'schedule\.step'; known here: samples"),
         ({"network": {"width": "192"}}, r"'network\.width' must be int, not '192'"),
         ({"network": {"width": 192.0}}, r"'network\.width' must be int, not 192\.0"),
         ({"network": {"width": True}}, r"'network\.width' must be int, not True"),
@@ -73,7 +73,7 @@ def test_wrong_keys_and_types_are_named(values: dict[str, Any], message: str) ->
         ("rate", "lambda_low", float("nan")),
         ("optimiser", "kind", "sgd"),
         ("optimiser", "ema", 1.0),
-        ("schedule", "steps", 0),
+        ("schedule", "samples", 0),
         ("schedule", "decay", 1.5),
         ("run", "initial", "zeros"),
         ("run", "log_every", 0),

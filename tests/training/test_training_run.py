@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from glissando.errors import TrainingError, UnknownModelError  # noqa: E402
 from glissando.models.scales import IntegerConv  # noqa: E402
 from glissando.training.data import Tiles  # noqa: E402
 from glissando.training.loop import Trainer, load_checkpoint, run  # noqa: E402
-from glissando.training.recipe import Recipe, from_dict  # noqa: E402
+from glissando.training.recipe import Recipe, from_dict, read_recipe  # noqa: E402
 
 Pixels = NDArray[np.uint8]
 
@@ -43,7 +44,7 @@ lr = 1e-5
 table_lr = 1e-5
 matrix_lr = 1e-5
 [schedule]
-steps = 3
+samples = 6
 warmup = 1
 [run]
 initial = "{initial}"
@@ -99,7 +100,7 @@ def test_a_run_logs_and_saves(trained: Path) -> None:
 
 def test_a_run_goes_on_where_it_stopped(trained: Path, shards: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "longer.toml"
-    recipe.write_text(RECIPE.format(initial="pca").replace("steps = 3", "steps = 5"))
+    recipe.write_text(RECIPE.format(initial="pca").replace("samples = 6", "samples = 10"))
     checkpoint = run(recipe, shards, tmp_path / "out", resume=trained / "out" / "last.pt")
     assert load_checkpoint(checkpoint)["progress"]["step"] == 5
     assert load_checkpoint(checkpoint)["progress"]["samples"] == 10
@@ -110,9 +111,47 @@ def test_a_run_goes_on_where_it_stopped(trained: Path, shards: Path, tmp_path: P
     )
 
 
+def test_the_schedule_counts_pictures_of_all_trainings(trained: Path, shards: Path, tmp_path: Path) -> None:
+    """6 of 14 pictures are done when a batch of 4 goes on; each training is a piece."""
+    recipe = tmp_path / "other.toml"
+    recipe.write_text(
+        RECIPE.format(initial="pca").replace("samples = 6", "samples = 14").replace("batch = 2", "batch = 4")
+    )
+    checkpoint = run(recipe, shards, tmp_path / "out", resume=trained / "out" / "last.pt")
+    progress = load_checkpoint(checkpoint)["progress"]
+    assert (progress["step"], progress["samples"]) == (5, 14)
+    assert [piece["samples"] for piece in progress["pieces"]] == [6, 8]
+    assert sum(piece["seconds"] for piece in progress["pieces"]) == pytest.approx(progress["seconds"])
+    hashes = [read_recipe(path).hash() for path in (trained / "tiny.toml", recipe)]
+    assert [piece["recipe"] for piece in progress["pieces"]] == hashes
+    assert all("thread" in piece["device"] for piece in progress["pieces"])
+
+
+def test_a_checkpoint_of_an_older_trainer(trained: Path, tiles: Tiles, tmp_path: Path) -> None:
+    """A schedule in steps, no pieces, AdamW not fused: read, continued, and named by the hash that it had."""
+    state = torch.load(trained / "out" / "last.pt", weights_only=True)
+    state["recipe"]["schedule"] = {"steps": 3, "warmup": 1, "decay": 0.3}
+    del state["progress"]["pieces"]
+    for group in state["optimisers"][0]["param_groups"]:
+        group |= {"fused": None, "lr": 123.0, "peak": 123.0}
+    torch.save(state, tmp_path / "old.pt")
+    found = load_checkpoint(tmp_path / "old.pt")
+    assert from_dict(found["recipe"]) == from_dict(load_checkpoint(trained / "out" / "last.pt")["recipe"])
+    (piece,) = found["progress"]["pieces"]
+    assert (piece["samples"], piece["device"]) == (6, "not recorded")
+    assert piece["recipe"] == hashlib.sha256(repr(state["recipe"]).encode()).hexdigest()[:12]
+
+    trainer = make(tiles, tmp_path)
+    trainer.resume(tmp_path / "old.pt")
+    assert trainer.warm_from == 0
+    assert all(group["fused"] and group["peak"] < 1 for group in trainer.optimisers[0].param_groups)
+    assert np.isfinite(trainer.step(1.0)["loss"])
+    assert trainer.progress.samples == 8
+
+
 def test_minutes_end_a_run(shards: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "long.toml"
-    recipe.write_text(RECIPE.format(initial="random").replace("steps = 3", "steps = 1000000"))
+    recipe.write_text(RECIPE.format(initial="random").replace("samples = 6", "samples = 2000000"))
     checkpoint = run(recipe, shards, tmp_path / "out", minutes=1 / 60)
     assert 1 <= load_checkpoint(checkpoint)["progress"]["step"] < 1000
 
@@ -301,6 +340,9 @@ def test_an_exported_models_card(exported: Path) -> None:
     assert card.parameters > 0
     assert card.scores == {"kodak": 1}
     assert card.training["steps"] == 3
+    (piece,) = card.training["pieces"]
+    assert piece["samples"] == card.training["samples"] == 6
+    assert piece["recipe"] == card.training["recipe_hash"]
     assert card.training["recipe"]["network"]["latents"] == 64
     assert set(card.training["differences_from_torch"]) == {"analysis", "quantise", "decode"}
     assert sorted(path.name for path in exported.parent.iterdir()) == ["model", "out", "tiny.toml"]
@@ -311,6 +353,7 @@ def test_an_exported_model_can_be_trained_on(exported: Path, tiles: Tiles, tmp_p
     trainer = make(tiles, tmp_path)
     trainer.resume(exported)
     assert trainer.progress.step == 3
+    assert trainer.progress.pieces == glissando.open_model(exported).card.training["pieces"]
     weights = load_checkpoint(exported)["ema"]["analysis.enter.weight"]
     assert torch.equal(trainer.network.analysis.enter.weight.detach(), weights)
     assert np.isfinite(trainer.step(1.0)["loss"])

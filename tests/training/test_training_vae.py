@@ -52,7 +52,7 @@ lr = 1e-5
 table_lr = 1e-5
 matrix_lr = 1e-5
 [schedule]
-steps = 2
+samples = 4
 warmup = 1
 [run]
 balance_trunk = 0.0
@@ -179,7 +179,7 @@ def test_the_card(exported: Path) -> None:
 
 
 def test_a_folder_can_be_trained_on(exported: Path, shards: Path, tmp_path: Path) -> None:
-    (tmp_path / "vae.toml").write_text(RECIPE.replace("steps = 2", "steps = 3"))
+    (tmp_path / "vae.toml").write_text(RECIPE.replace("samples = 4", "samples = 6"))
     checkpoint = run(tmp_path / "vae.toml", shards, tmp_path / "out", resume=exported, threads=1)
     assert load_checkpoint(checkpoint)["progress"]["step"] == 3
 

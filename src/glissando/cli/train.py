@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ EXAMPLES = examples(
     ("glissando train recipes/words.toml --data text/", "word embeddings, into runs/words"),
     ("glissando train recipes/medium.toml --minutes 30", "a short training; data from $GLISSANDO_DATA/train"),
     ("glissando train recipes/medium.toml --resume runs/medium/last.pt", "go on where one stopped"),
+    ("torchrun --nproc-per-node 4 -m glissando train recipes/medium.toml", "four processes, or GPUs"),
 )
 
 
@@ -47,11 +49,14 @@ def train(
 ) -> int:
     """Train a model as RECIPE says.
 
-    On the processor or on one CUDA device, with the same command. Needs glissando[train].
+    On the processor or on a CUDA device, with the same command; on several under torchrun, which share each batch.
+    Needs glissando[train].
     """
     need_training()
     from glissando import training
 
     last = training.run(recipe, data=data, out=out, resume=resume, minutes=minutes, threads=threads)
+    if os.environ.get("RANK", "0") != "0":
+        return 0  # the first of torchrun's processes saves, and says so
     say(f"{last}: trained" + (f"; `glissando export {last} OUT_DIR` makes a model of it" * (last.suffix == ".pt")))
     return 0

@@ -11,6 +11,7 @@ Quantities, per latent element: the coded symbol is r = round((y − μ)·m), th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -18,11 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import DepthConvBlock, Downshuffle, LevelTable, Pointwise, Upshuffle, ste_round
+from .layers import DepthConvBlock, Downshuffle, LevelTable, Pointwise, Upshuffle
 from .likelihood import Likelihood
+from .quantisation import MIXED, STRAIGHT_THROUGH, Rounding
 from .scales import ScaleNetwork
 
-__all__ = ["CodecNetwork", "Forward", "NetworkConfig", "first_pass_mask"]
+__all__ = ["CodecNetwork", "Forward", "NetworkConfig", "first_pass_mask", "step_masks"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,19 @@ class NetworkConfig:
     ratio: int = 2
     means_width: int = 192
     context_width: int = 288
+    block: str = "depthconv"  # or "gated": its feed-forward pair multiplies two halves, at the same multiply-adds
+    analysis_ratio: int = 0  # feed-forward ratio of the analysis' blocks; 0: ``ratio``
+    # Of what follows a file can say two steps, two layers and no signs: the rest is for experiments.
+    context_steps: int = 2  # passes over the latents: 1, 2 (checkerboard) or 4 (quadtree), see ``step_masks``
+    scale_kernel: int = 5  # of the depthwise layer over the magnitudes: 3, 5 or 7
+    scale_width: int = 96  # of the corrections' hidden layers
+    scale_hyper_width: int = 64  # behind the hyper-latents
+    scale_layers: int = 2  # pointwise ones of a correction; 3: one more hidden layer
+    scale_sees: str = "magnitudes"  # or "signed", "own-half"
+
+    @property
+    def gated(self) -> bool:
+        return self.block == "gated"
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -85,18 +100,51 @@ def first_pass_mask(channels: int, height: int, width: int, device: torch.device
     return torch.cat([even.expand(half, -1, -1), ~even.expand(channels - half, -1, -1)])[None]
 
 
-class Analysis(nn.Module):
-    """Picture (B, 3, H, W) in [0, 1], sides multiples of 16 → latents (B, latents, H/16, W/16)."""
+def step_masks(steps: int, channels: int, height: int, width: int, device: torch.device | None = None) -> list[Tensor]:
+    """Which elements each step codes: ``steps`` masks (1, channels, height, width) bool that partition the latents.
 
-    def __init__(self, c: TransformConfig) -> None:
+    1: all at once. 2: ``first_pass_mask`` and the rest. 4: the quadtree partition of DCVC-DC (arXiv 2302.14402, section
+    3.3): of each 2×2 cell every step codes one place in each quarter of the channels, all four places in all; the
+    second step takes the place diagonal to the first one's.
+    """
+    if steps == 1:
+        return [torch.ones(1, channels, height, width, dtype=torch.bool, device=device)]
+    if steps == 2:
+        first = first_pass_mask(channels, height, width, device)
+        return [first, ~first]
+    rows = torch.arange(height, device=device)[:, None]
+    columns = torch.arange(width, device=device)[None, :]
+    place = (2 * (rows % 2) + columns % 2)[None]
+    quarter = (torch.arange(channels, device=device) * 4 // channels)[:, None, None]
+    return [(place == (quarter ^ turn))[None] for turn in (0, 3, 2, 1)]
+
+
+def _chosen(parts: Sequence[Tensor], masks: Sequence[Tensor]) -> Tensor:
+    """Of each element the part of the step that codes it."""
+    out = parts[-1]
+    for part, mask in zip(parts[-2::-1], masks[-2::-1], strict=True):
+        out = torch.where(mask, part, out)
+    return out
+
+
+def _blocks(number: int, channels: int, ratio: int, gated: bool) -> nn.Sequential:
+    return nn.Sequential(*(DepthConvBlock(channels, ratio, gated=gated) for _ in range(number)))
+
+
+class Analysis(nn.Module):
+    """Picture (B, 3, H, W) in [0, 1], sides multiples of 16 → latents (B, latents, H/16, W/16).
+
+    ``ratio`` of its blocks' feed-forward pairs, the configuration's if 0.
+    """
+
+    def __init__(self, c: TransformConfig, *, ratio: int = 0, gated: bool = False) -> None:
         super().__init__()
+        ratio = ratio or c.ratio
         self.patch = nn.PixelUnshuffle(8)
         self.enter = Pointwise(192, c.width)
-        self.blocks = nn.Sequential(*(DepthConvBlock(c.width, c.ratio) for _ in range(c.analysis_blocks)))
+        self.blocks = _blocks(c.analysis_blocks, c.width, ratio, gated)
         self.down = Downshuffle(c.width, c.latents)
-        self.latent_blocks = nn.Sequential(
-            *(DepthConvBlock(c.latents, c.ratio) for _ in range(c.analysis_latent_blocks))
-        )
+        self.latent_blocks = _blocks(c.analysis_latent_blocks, c.latents, ratio, gated)
 
     def forward(self, x: Tensor) -> Tensor:
         # Under autocast the blocks' products are bfloat16; the sum that they add to stays float32.
@@ -108,13 +156,11 @@ class Analysis(nn.Module):
 class Synthesis(nn.Module):
     """Latents (B, latents, h, w), and two level vectors (B, width, 1, 1) if any → picture (B, 3, 16h, 16w)."""
 
-    def __init__(self, c: TransformConfig) -> None:
+    def __init__(self, c: TransformConfig, *, gated: bool = False) -> None:
         super().__init__()
-        self.latent_blocks = nn.Sequential(
-            *(DepthConvBlock(c.latents, c.ratio) for _ in range(c.synthesis_latent_blocks))
-        )
+        self.latent_blocks = _blocks(c.synthesis_latent_blocks, c.latents, c.ratio, gated)
         self.up = Upshuffle(c.latents, c.width)
-        self.blocks = nn.Sequential(*(DepthConvBlock(c.width, c.ratio) for _ in range(c.synthesis_blocks)))
+        self.blocks = _blocks(c.synthesis_blocks, c.width, c.ratio, gated)
         self.leave = Pointwise(c.width, 192, exact=True)
         self.patch = nn.PixelShuffle(8)
 
@@ -133,7 +179,7 @@ class HyperAnalysis(nn.Module):
         super().__init__()
         self.enter = Pointwise(c.latents, c.latents)
         self.to_32 = Downshuffle(c.latents, c.hyper)
-        self.block = DepthConvBlock(c.hyper, c.ratio)
+        self.block = DepthConvBlock(c.hyper, c.ratio, gated=c.gated)
         self.to_64 = Downshuffle(c.hyper, c.hyper)
         for module in self.modules():
             # The block's last layers stay zero: it starts as the identity.
@@ -151,7 +197,7 @@ class HyperSynthesis(nn.Module):
     def __init__(self, c: NetworkConfig) -> None:
         super().__init__()
         self.to_32 = Upshuffle(c.hyper, c.hyper)
-        self.block = DepthConvBlock(c.hyper, c.ratio)
+        self.block = DepthConvBlock(c.hyper, c.ratio, gated=c.gated)
         self.to_16 = Upshuffle(c.hyper, c.means_width)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -160,7 +206,7 @@ class HyperSynthesis(nn.Module):
 
 
 class SpatialContext(nn.Module):
-    """Features and the first pass's values (zero elsewhere) → means of the second pass."""
+    """Features and the values of all earlier steps (zero elsewhere) → means of the next one."""
 
     def __init__(self, c: NetworkConfig) -> None:
         super().__init__()
@@ -181,13 +227,23 @@ class CodecNetwork(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         c = self.config = config
-        self.analysis = Analysis(c)
-        self.synthesis = Synthesis(c)
+        self.analysis = Analysis(c, ratio=c.analysis_ratio, gated=c.gated)
+        self.synthesis = Synthesis(c, gated=c.gated)
         self.hyper_analysis = HyperAnalysis(c)
         self.hyper_synthesis = HyperSynthesis(c)
         self.first_means = Pointwise(c.means_width, c.latents, exact=True)
-        self.context = SpatialContext(c)
-        self.scales = ScaleNetwork(c.latents, c.hyper)
+        two = c.context_steps == 2
+        self.context = SpatialContext(c) if two else nn.ModuleList(SpatialContext(c) for _ in range(1, c.context_steps))
+        self.scales = ScaleNetwork(
+            c.latents,
+            c.hyper,
+            c.scale_hyper_width,
+            c.scale_width,
+            kernel=c.scale_kernel,
+            layers=c.scale_layers,
+            sees=c.scale_sees,
+            steps=c.context_steps,
+        )
         self.likelihood = Likelihood()
         # Rate: tables over quality levels. Gains and scales in octaves, the rest plain vectors.
         self.gain = LevelTable(c.levels, c.latents)
@@ -199,60 +255,65 @@ class CodecNetwork(nn.Module):
         self.synthesis_factor = LevelTable(c.levels, c.width, 1.0)
         self.synthesis_offset = LevelTable(c.levels, c.width)
         with torch.no_grad():
-            for last in (self.first_means, self.context.out):
+            for last in (self.first_means, *(context.out for context in self.contexts)):
                 last.weight.zero_()
                 assert last.bias is not None
                 last.bias.zero_()
+
+    @property
+    def contexts(self) -> list[SpatialContext]:
+        """What gives the means of each step after the first."""
+        return [module for module in self.context.modules() if isinstance(module, SpatialContext)]
 
     def means(self, z: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
         """Features for the context, and the means of the first pass."""
         features = self.hyper_synthesis(z) + self.means_offset(position)
         return features, self.first_means(features)
 
-    def forward(self, picture: Tensor, quality: Tensor, *, noise: bool = True) -> Forward:
+    def forward(self, picture: Tensor, quality: Tensor, *, noise: bool = True, rounding: Rounding = MIXED) -> Forward:
         """Code ``picture`` (B, 3, H, W), sides multiples of 64, at ``quality`` (B,) in [0, 100].
 
-        With ``noise`` the rate is that of additive uniform noise (training), else of the rounded symbols.
-        The values handed on are rounded either way, with a straight-through gradient.
+        ``rounding`` is what training has in its place; without ``noise`` symbols are rounded, as in a file.
         """
+        if not noise:
+            rounding = STRAIGHT_THROUGH
         position = quality * ((self.config.levels - 1) / 100)
 
-        def bits(residual: Tensor, symbols: Tensor, scale: Tensor, late: Tensor | None = None) -> Tensor:
-            coded = residual + torch.rand_like(residual) - 0.5 if noise else symbols
+        def bits(coded: Tensor, scale: Tensor, late: Tensor | None = None) -> Tensor:
             return self.likelihood.bits(coded.float(), scale.float(), late).sum((1, 2, 3))
 
         # Under autocast the networks answer in bfloat16; symbols and what they become are computed in float32.
-        y = self.analysis(picture).float()
+        y = rounding.encoder(self.analysis(picture).float())
         hyper_gain = self.hyper_gain(position)
-        z_residual = self.hyper_analysis(y).float() * torch.exp2(hyper_gain)
-        z_symbols = ste_round(z_residual)
-        hyper_bits = bits(z_residual, z_symbols, self.hyper_scale(position))
-        z = z_symbols * torch.exp2(-hyper_gain)
+        z_residual = rounding.encoder(self.hyper_analysis(y).float()) * torch.exp2(hyper_gain)
+        z_noise = rounding.draw(z_residual)
+        hyper_bits = bits(rounding.coded(z_residual, z_noise), self.hyper_scale(position))
+        z = rounding.values(z_residual, z_noise) * torch.exp2(-hyper_gain)
 
         gain = torch.exp2(self.gain(position))
         inverse = torch.exp2(self.inverse_gain(position))
         features, first_means = self.means(z, position)
-        mask = first_pass_mask(y.shape[1], y.shape[2], y.shape[3], y.device)
+        masks = step_masks(self.config.context_steps, y.shape[1], y.shape[2], y.shape[3], y.device)
 
         first_scale = self.scales.first(z) + self.scale_offset(position)
-        first_means = first_means.float()
-        first_residual = (y - first_means) * gain
-        first_symbols = ste_round(first_residual)
-        first_values = (first_means + first_symbols * inverse) * mask
+        means, scale = first_means.float(), first_scale
+        y_noise = rounding.draw(y.new_empty(y.shape))  # whatever y's own layout in memory, which draws would follow
+        residuals, scales, values = [], [], []
+        known_values, known_symbols = torch.zeros_like(y), torch.zeros_like(y)
+        for step, mask in enumerate(masks):
+            if step:
+                scale = first_scale + self.scales.second(known_symbols, first_scale.detach(), step)
+                means = self.contexts[step - 1](features, known_values).float()
+            residual = (y - means) * gain
+            residuals.append(residual)
+            scales.append(scale)
+            values.append(means + rounding.values(residual, y_noise) * inverse)
+            known_values = known_values + values[-1] * mask
+            # Scales are seen in whole symbols, which are fixed by then: no gradient goes back through them.
+            known_symbols = known_symbols + residual.detach().round() * mask
 
-        # What the second pass reads of the first is fixed by then: no gradient goes back through it.
-        magnitudes = (first_symbols.abs() * mask).detach()
-        second_scale = first_scale + self.scales.second(magnitudes, first_scale.detach())
-        second_means = self.context(features, first_values).float()
-        second_residual = (y - second_means) * gain
-        second_symbols = ste_round(second_residual)
-
-        values = torch.where(mask, first_values, second_means + second_symbols * inverse)
-        latent_bits = bits(
-            torch.where(mask, first_residual, second_residual),
-            torch.where(mask, first_symbols, second_symbols),
-            torch.where(mask, first_scale, second_scale),
-            ~mask,
-        )
-        picture_out = self.synthesis(values, self.synthesis_factor(position), self.synthesis_offset(position))
+        late = ~masks[0] if len(masks) > 1 else None
+        latent_bits = bits(rounding.coded(_chosen(residuals, masks), y_noise), _chosen(scales, masks), late)
+        decoded = _chosen(values, masks)
+        picture_out = self.synthesis(decoded, self.synthesis_factor(position), self.synthesis_offset(position))
         return Forward(picture_out, latent_bits, hyper_bits)

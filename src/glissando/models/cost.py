@@ -81,9 +81,10 @@ def halo(network: PictureNetwork) -> int:
     c = network.config
     if isinstance(network, ContentNetwork) and network.config.shape == "source":
         return -(-max(REACH.values()) // 64) * 64
-    # One depthwise 3×3 at 1/32 in the hyper-networks; 5×5 and 3×3 at 1/16 in the context.
-    context = 32 + 3 * 16 if isinstance(network, CodecNetwork) else 0
-    decode = context + 16 * c.synthesis_latent_blocks + 8 * c.synthesis_blocks
+    # One depthwise 3×3 at 1/32 in the hyper-networks; 5×5 and 3×3 at 1/16 in each context, whose values have seen the
+    # context before.
+    hyper, contexts = (32, len(network.contexts)) if isinstance(network, CodecNetwork) else (0, 0)
+    decode = hyper + 3 * 16 * contexts + 16 * c.synthesis_latent_blocks + 8 * c.synthesis_blocks
     importance = 16 if isinstance(network, ContentNetwork) else 0
-    encode = importance + (32 if context else 0) + 16 * c.analysis_latent_blocks + 8 * c.analysis_blocks
+    encode = importance + hyper + 16 * c.analysis_latent_blocks + 8 * c.analysis_blocks
     return -(-max(decode, encode) // 64) * 64

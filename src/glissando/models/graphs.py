@@ -91,7 +91,7 @@ class Means(nn.Module):
         super().__init__()
         self.hyper_synthesis = network.hyper_synthesis
         self.first_means = network.first_means
-        self.context = network.context
+        (self.context,) = network.contexts  # a file knows two passes
         self.pass_channels = network.config.latents // 2
 
     def start(self, z: Tensor, even: Tensor, means_offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,7 +10,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["DepthConvBlock", "Downshuffle", "LevelTable", "Pointwise", "Upshuffle", "ste_floor", "ste_round"]
+__all__ = [
+    "DepthConvBlock",
+    "Downshuffle",
+    "LevelTable",
+    "Pointwise",
+    "Upshuffle",
+    "gated_width",
+    "ste_floor",
+    "ste_round",
+]
+
+_GATE_SLOPE = 0.1
 
 
 def ste_round(x: Tensor) -> Tensor:
@@ -50,21 +61,32 @@ class Pointwise(nn.Conv2d):
         return out
 
 
+def gated_width(channels: int, ratio: int) -> int:
+    """Channels that a gated feed-forward pair hands on, at about the multiply-adds of a plain one of ``ratio``.
+
+    The gated pair takes 3·h·C of them, the plain one 2·ratio·C²; h is rounded to a multiple of 16, for the engines.
+    """
+    return max(16, 16 * round(2 * ratio * channels / (3 * 16)))
+
+
 class DepthConvBlock(nn.Module):
     """Depth-conv block: a depthwise mixer, then a pointwise feed-forward pair, both residual.
 
     Source: EVC (arXiv 2302.05071), ``DepthConvBlock``; here with ReLU, which engines fuse, and a
     feed-forward ratio of 2 instead of 4. ``scale`` shrinks the initial weights of both residual
-    branches' last layers, so that a stack of blocks starts as almost the identity.
+    branches' last layers, so that a stack of blocks starts as almost the identity. ``gated`` multiplies the halves of
+    the widened features, one of them through a leaky ReLU, as DCVC-DC does (arXiv 2302.14402, ``ConvFFN2``).
     """
 
-    def __init__(self, channels: int, ratio: int = 2, scale: float = 0.0) -> None:
+    def __init__(self, channels: int, ratio: int = 2, scale: float = 0.0, *, gated: bool = False) -> None:
         super().__init__()
+        self.gated = gated
+        hidden = gated_width(channels, ratio) if gated else ratio * channels
         self.enter = Pointwise(channels, channels)
         self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
         self.leave = Pointwise(channels, channels)
-        self.widen = Pointwise(channels, ratio * channels)
-        self.narrow = Pointwise(ratio * channels, channels)
+        self.widen = Pointwise(channels, 2 * hidden if gated else hidden)
+        self.narrow = Pointwise(hidden, channels)
         for last in (self.leave, self.narrow):
             with torch.no_grad():
                 last.weight.mul_(scale)
@@ -73,7 +95,13 @@ class DepthConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.leave(self.depthwise(F.relu(self.enter(x))))
-        out: Tensor = x + self.narrow(F.relu(self.widen(x)))
+        wide = self.widen(x)
+        if self.gated:
+            value, gate = wide.chunk(2, 1)
+            wide = value * F.leaky_relu(gate, _GATE_SLOPE)
+        else:
+            wide = F.relu(wide)
+        out: Tensor = x + self.narrow(wide)
         return out
 
 

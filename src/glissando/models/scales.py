@@ -6,7 +6,8 @@ of 2^−5, sums are rounded half up after each layer, activations are clipped. T
 the rounding. With ``exact = False`` the same layers run without rounding, to measure what it costs.
 
 Design: the residual's scale is log2 σ in octaves. The first pass's scales come from the hyper-latents'
-symbols alone; the second pass adds a correction seen in the magnitudes of the first pass's symbols.
+symbols alone; the second pass adds a correction seen in the magnitudes of the first pass's symbols. What else is
+there (more steps than two, signs, a third layer) is for experiments: the file format does not know it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class IntegerConv(nn.Conv2d):
     """
 
     exact = True
+    mask: Tensor | None
 
     def __init__(
         self,
@@ -41,9 +43,11 @@ class IntegerConv(nn.Conv2d):
         relu: bool = True,
         input_bits: int = ACTIVATION_BITS,
         unsigned: int | None = None,
+        mask: Tensor | None = None,
     ) -> None:
         super().__init__(inputs, outputs, kernel, padding=kernel // 2, groups=groups)
         self.relu = relu
+        self.register_buffer("mask", mask, persistent=False)  # of the network's shape, not of its weights
         self.unsigned = inputs if unsigned is None else unsigned
         # Plain integers, the magnitudes of symbols, are summed in 16 bits, all else in float32's 24.
         self.largest, self.limit = (MAGNITUDE_MAX, 2**15) if input_bits == 0 else (ACTIVATION_MAX, 2**24)
@@ -51,11 +55,13 @@ class IntegerConv(nn.Conv2d):
 
     @torch.no_grad()
     def keep_exact(self) -> None:
-        """Scale down, in place, the weights of outputs whose sums could grow too large to be exact.
+        """Scale down, in place, the weights of outputs whose sums could grow too large to be exact; zero masked ones.
 
         The bound is that of ``glissando.entropy.ScaleNetwork.check_bounds``.
         """
         assert self.bias is not None
+        if self.mask is not None:
+            self.weight.mul_(self.mask)
         weight = self.weight * (1 << WEIGHT_BITS)
         either = weight[:, self.unsigned :].abs().sum((1, 2, 3))
         own = weight[:, : self.unsigned]
@@ -75,43 +81,107 @@ class IntegerConv(nn.Conv2d):
     def _forward(self, input: Tensor) -> Tensor:
         assert self.bias is not None
         one = 1 << ACTIVATION_BITS
+        real = self.weight if self.mask is None else self.weight * self.mask
         if not self.exact:
-            x: Tensor = self._conv_forward(input, self.weight, self.bias)
+            x: Tensor = self._conv_forward(input, real, self.bias)
         else:
-            weight = ste_round(self.weight * (1 << WEIGHT_BITS)) / (1 << WEIGHT_BITS)
+            weight = ste_round(real * (1 << WEIGHT_BITS)) / (1 << WEIGHT_BITS)
             bias = ste_round(self.bias * self.bias_one) / self.bias_one
             x = ste_floor(self._conv_forward(input, weight, bias) * one + 0.5) / one
         return x.clamp(0.0, ACTIVATION_MAX / one) if self.relu else x
+
+
+def _halves(outputs: int, inputs: int, free: int = 0) -> Tensor:
+    """A mask (outputs, inputs + free, 1, 1): half of the outputs sees half of the inputs, and all that are free."""
+    mask = torch.zeros(outputs, inputs + free, 1, 1)
+    mask[: outputs // 2, : inputs // 2] = 1
+    mask[outputs // 2 :, inputs // 2 : inputs] = 1
+    mask[:, inputs:] = 1
+    return mask
 
 
 class ScaleNetwork(nn.Module):
     """log2-scales of the residual symbols, from symbols alone.
 
     ``first(z)``: hyper-latents (B, hyper, h/4, w/4) → (B, latents, h, w), in octaves, not yet gained.
-    ``second(magnitudes, scales)``: clipped magnitudes of the first pass's symbols (zero where the second
-    pass codes) and the gained scales, both (B, latents, h, w) → a correction in octaves.
+    ``second(symbols, scales, step)``: the symbols of all earlier steps (zero where none of them codes) and the
+    gained scales, both (B, latents, h, w) → a correction in octaves for one of the steps 1 … ``steps`` − 1, each of
+    which has layers of its own.
+
+    ``width`` behind the hyper-latents; ``second_width``, ``kernel`` and ``layers`` of the corrections, which see
+    clipped magnitudes; with ``sees`` = "signed" what a filter over the clipped symbols themselves amounts to as well;
+    with "own-half" each half of the channels sees no magnitudes but its own.
     """
 
-    def __init__(self, latents: int, hyper: int, width: int = 64, second_width: int = 96) -> None:
+    def __init__(
+        self,
+        latents: int,
+        hyper: int,
+        width: int = 64,
+        second_width: int = 96,
+        *,
+        kernel: int = 5,
+        layers: int = 2,
+        sees: str = "magnitudes",
+        steps: int = 2,
+    ) -> None:
         super().__init__()
+        self.sees, self.layers = sees, layers
         self.z_mix = IntegerConv(hyper, 96, 3, unsigned=0)
         self.z_up = IntegerConv(96, 4 * width)
         self.mid_mix = IntegerConv(width, width, 3)
         self.mid_up = IntegerConv(width, 4 * width)
         self.first_out = IntegerConv(width, latents, relu=False)
-        self.near = IntegerConv(latents, latents, 5, groups=latents, input_bits=0)
-        self.second_mix = IntegerConv(2 * latents, second_width, unsigned=latents)
-        self.second_out = IntegerConv(second_width, latents, relu=False)
+        for step in range(1, steps):
+            self._add_step(step, latents, second_width, kernel)
         with torch.no_grad():
             # Signals must survive four rectified layers and their rounding; the correction starts at zero.
             for layer in (self.z_mix, self.z_up, self.mid_mix, self.mid_up):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.normal_(self.first_out.weight, std=0.02)
-            self.near.weight.fill_(2 / 25)
-            self.second_out.weight.zero_()
+            for step in range(1, steps):
+                self._layer("near", step).weight.fill_(2 / kernel**2)
+                self._layer("second_out", step).weight.zero_()
+                if layers > 2:
+                    nn.init.kaiming_normal_(self._layer("second_hidden", step).weight, nonlinearity="relu")
             for module in self.modules():
-                if isinstance(module, IntegerConv) and module.bias is not None:
+                if isinstance(module, IntegerConv):
+                    assert module.bias is not None
                     module.bias.zero_()
+                    if module.mask is not None:
+                        module.weight.mul_(module.mask)
+
+    def _add_step(self, step: int, latents: int, width: int, kernel: int) -> None:
+        """The layers of one correction. Those of step 1 have the names that the file format knows."""
+        signed, apart = self.sees == "signed", self.sees == "own-half"
+
+        def add(name: str, layer: IntegerConv) -> None:
+            self.add_module(self._name(name, step), layer)
+
+        def halves(outputs: int, inputs: int, free: int = 0) -> Tensor | None:
+            return _halves(outputs, inputs, free) if apart else None
+
+        add("near", IntegerConv(latents, latents, kernel, groups=latents, input_bits=0))
+        if signed:
+            add(
+                "near_signed",
+                IntegerConv(latents, latents, kernel, groups=latents, input_bits=0, unsigned=0, relu=False),
+            )
+        seen = 2 * latents if signed else latents
+        mask = halves(width, latents, latents)
+        add("second_mix", IntegerConv(seen + latents, width, unsigned=seen, mask=mask))
+        if self.layers > 2:
+            add("second_hidden", IntegerConv(width, width, mask=halves(width, width)))
+        add("second_out", IntegerConv(width, latents, relu=False, mask=halves(latents, width)))
+
+    @staticmethod
+    def _name(name: str, step: int) -> str:
+        return name if step == 1 else f"{name}_{step}"
+
+    def _layer(self, name: str, step: int) -> IntegerConv:
+        layer = getattr(self, self._name(name, step))
+        assert isinstance(layer, IntegerConv)
+        return layer
 
     def keep_exact(self) -> None:
         """Scale down weights, in place, until every sum is exact whatever its order; to be called after each step."""
@@ -136,7 +206,14 @@ class ScaleNetwork(nn.Module):
         out: Tensor = self.first_out(x)
         return out
 
-    def second(self, magnitudes: Tensor, scales: Tensor) -> Tensor:
-        near = self.near(magnitudes.clamp(max=MAGNITUDE_MAX))
-        out: Tensor = self.second_out(self.second_mix(torch.cat([near, self.fixed(scales)], 1)))
+    def second(self, symbols: Tensor, scales: Tensor, step: int = 1) -> Tensor:
+        seen = [self._layer("near", step)(symbols.abs().clamp(max=MAGNITUDE_MAX))]
+        if self.sees == "signed":
+            # How far signs agree is seen in what a filter over them amounts to, whatever its sign.
+            sums = self._layer("near_signed", step)(symbols.clamp(-MAGNITUDE_MAX, MAGNITUDE_MAX))
+            seen.append(sums.abs().clamp(max=ACTIVATION_MAX / (1 << ACTIVATION_BITS)))
+        x = self._layer("second_mix", step)(torch.cat([*seen, self.fixed(scales)], 1))
+        if self.layers > 2:
+            x = self._layer("second_hidden", step)(x)
+        out: Tensor = self._layer("second_out", step)(x)
         return out

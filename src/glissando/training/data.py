@@ -1,7 +1,7 @@
-"""Training tiles: tar shards of pictures → uint8 tensors in memory → random crops.
+"""Training tiles: tar shards of pictures → uint8 tensors in memory.
 
 All tiles are decoded once, at the start, and kept as bytes in the memory of the machine or of the GPU;
-crops are cut there. A pipeline that reads nothing while it trains cannot be what the training waits for.
+crops are cut there (``crops``). A pipeline that reads nothing while it trains cannot be what the training waits for.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from glissando.errors import TrainingError
+
+from .crops import Crops
 
 __all__ = ["Crops", "Tiles", "load_tiles", "training_folder"]
 
@@ -111,47 +112,3 @@ def load_tiles(folder: Path, *, size: int = 512, limit_gb: float = 8.0, threads:
     if not len(tiles.training):
         raise TrainingError(f"{folder} holds {len(members)} tiles, none of them of a picture to train on")
     return tiles
-
-
-class Crops:
-    """Random crops, mirrored and turned, cut where the tiles lie (CPU or GPU)."""
-
-    def __init__(
-        self,
-        tiles: Tensor,
-        crop: int,
-        batch: int,
-        generator: torch.Generator,
-        *,
-        halved: float = 0.0,
-        choices: int = 1,
-    ) -> None:
-        largest = 2 * crop if halved else crop
-        if largest > tiles.shape[-1] or crop % 64:
-            raise TrainingError(f"crop {crop} must be a multiple of 64; it needs tiles of {largest} pixels")
-        self.tiles, self.crop, self.batch, self.generator = tiles, crop, batch, generator
-        self.halved, self.choices = halved, choices
-
-    def _cut(self) -> Tensor:
-        """One crop (3, crop, crop), float in [0, 255]."""
-        tile, top, left, half = torch.randint(0, 2**31, (4,), generator=self.generator).tolist()
-        scale = 2 if half < self.halved * 2**31 else 1
-        side = scale * self.crop
-        room = self.tiles.shape[-1] - side + 1
-        top, left = top % room, left % room
-        cut = self.tiles[tile % len(self.tiles), :, top : top + side, left : left + side].float()
-        return F.avg_pool2d(cut, 2) if scale == 2 else cut
-
-    def next(self) -> Tensor:
-        """One batch (batch, 3, crop, crop), float in [0, 1]. Nothing here waits for the GPU."""
-        cuts = torch.stack([self._cut() for _ in range(self.batch * self.choices)])
-        if self.choices > 1:  # keep the most detailed of each few: photographs hold a lot of empty sky
-            green = cuts[:, 1, ::2]
-            detail = (green[..., 1:] - green[..., :-1]).abs().mean((1, 2)).view(self.batch, self.choices)
-            first = torch.arange(0, len(cuts), self.choices, device=cuts.device)
-            cuts = cuts[first + detail.argmax(1)]
-        draw = torch.randint(0, 4, (2, self.batch, 1, 1, 1), generator=self.generator).to(cuts.device)
-        cuts = torch.where(draw[0] % 2 == 0, cuts, cuts.flip(3))
-        # Pictures are mostly upright; a quarter turn now and then costs nothing.
-        cuts = torch.where(draw[1] == 0, cuts.transpose(2, 3), cuts)
-        return cuts.div_(255).contiguous(memory_format=torch.channels_last)

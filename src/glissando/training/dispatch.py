@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glissando.errors import RecipeError
+from glissando.errors import RecipeError, TrainingError
 
+from .distributed import started
 from .loop import run as run_pictures
 from .recipe import FAMILIES, read_toml
 from .words import FAMILY as WORDS
@@ -29,4 +30,6 @@ def run(
     trainer = _TRAINERS.get(family) if isinstance(family, str) else None
     if trainer is None:
         raise RecipeError(f"{recipe_path}: 'family' must be one of {', '.join(_TRAINERS)}, not {family!r}")
+    if trainer is run_words and started() > 1:
+        raise TrainingError(f"{recipe_path}: word embeddings are trained in one process, without torchrun")
     return trainer(recipe_path, data=data, out=out, resume=resume, minutes=minutes, threads=threads)

@@ -118,6 +118,7 @@ def export(checkpoint: Path, out_dir: Path, scores: dict[str, Any] | None = None
                 "steps": progress["step"],
                 "samples": progress["samples"],
                 "hours": round(progress["seconds"] / 3600, 2),
+                "pieces": [{**p, "seconds": round(p["seconds"])} for p in progress["pieces"] if p["samples"]],
                 "data": state.get("data", ""),
                 "validation": progress["history"][-1] if progress["history"] else None,
                 "differences_from_torch": differences,

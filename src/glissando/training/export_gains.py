@@ -21,7 +21,7 @@ from glissando.entropy.fixed_point import (
     WEIGHT_BITS,
 )
 from glissando.errors import TrainingError
-from glissando.models import CodecNetwork
+from glissando.models import CodecNetwork, NetworkConfig
 from glissando.models.graphs import GRAPHS, ExportedGraph
 from glissando.models.likelihood import Likelihood
 from glissando.models.scales import IntegerConv
@@ -98,6 +98,18 @@ def integer_arrays(network: CodecNetwork) -> dict[str, NDArray[Any]]:
     }
 
 
+def _check_format(network: NetworkConfig) -> None:
+    """Raises TrainingError where files could not say what the network does: recipes for experiments."""
+    known = {"context_steps": (2, "codes two passes"), "scale_layers": (2, "has two layers for the second scales")}
+    for key, (value, says) in known.items():
+        if (found := getattr(network, key)) != value:
+            raise TrainingError(f"network.{key} = {found}: the file format {says}; a recipe for experiments")
+    if network.scale_sees == "signed":
+        raise TrainingError(
+            "network.scale_sees = 'signed': the file format's scales see magnitudes alone; a recipe for experiments"
+        )
+
+
 class GainsExport:
     """A model of the main family on its way into a folder; see ``export.Exported``."""
 
@@ -105,6 +117,7 @@ class GainsExport:
     integer_parts: tuple[str, ...] = ()
 
     def __init__(self, recipe: Recipe, weights: dict[str, Tensor]) -> None:
+        _check_format(recipe.network)
         self.network = CodecNetwork(recipe.network)
         self.network.load_state_dict(weights)
         self.network.eval().requires_grad_(False)

@@ -1,8 +1,9 @@
 """Start from the best linear codec: PCA of patches, optimal steps, Gaussian scales.
 
-The analysis becomes two orthonormal PCA steps (8×8×3 patches, then 2×2 groups of them), the synthesis
-their transpose, all residual branches near zero, the scales those of the components, and the gains the
-high-rate optimal steps. Before any training the network is a working transform codec.
+The analysis becomes two orthonormal PCA steps (8×8×3 patches, then 2×2 groups of them), or the fixed bases of older
+codecs in their place (``dct_bases``), the synthesis their transpose, all residual branches near zero, the scales those
+of the components, and the gains the high-rate optimal steps. Before any training the network is a working transform
+codec.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from glissando.models import CodecNetwork, VaeNetwork
 from glissando.models.codec import Analysis, Synthesis, TransformConfig
 from glissando.models.layers import DepthConvBlock, Pointwise
 
-__all__ = ["balance", "fill_transforms", "initialise_pca", "initialise_vae", "step_of"]
+__all__ = ["balance", "dct_bases", "fill_transforms", "initialise_pca", "initialise_vae", "step_of"]
 
 
 def step_of(lambdas: Tensor) -> Tensor:
@@ -39,6 +40,30 @@ def _components(vectors: Tensor, keep: int) -> tuple[Tensor, Tensor]:
     return directions[:, order].T.float(), values[order].clamp_min(1e-9).sqrt().float()
 
 
+def dct_bases() -> tuple[Tensor, Tensor]:
+    """Fixed orthonormal bases for both steps: colours and 8×8 DCT (192, 192), then 2×2 Hadamard (768, 768).
+
+    Columns of the first are the unshuffled samples of a patch, those of the second its results at 2×2 places. Colours
+    are Ohta's I1 I2 I3 (Computer Graphics and Image Processing 13, 1980), orthonormal: nearly YCbCr's axes.
+    """
+    k = torch.arange(8, dtype=torch.float64)
+    dct = torch.cos(math.pi / 8 * (k + 0.5) * k[:, None]) / 2
+    dct[0] /= math.sqrt(2)
+    colours = torch.tensor([[1, 1, 1], [1, 0, -1], [-1, 2, -1]], dtype=torch.float64)
+    colours /= colours.norm(dim=1, keepdim=True)
+    haar = torch.tensor([[1, 1], [1, -1]], dtype=torch.float64) / math.sqrt(2)
+    first = torch.kron(colours, torch.kron(dct, dct))
+    second = torch.kron(torch.eye(192, dtype=torch.float64), torch.kron(haar, haar))
+    return first.float(), second.float()
+
+
+def _largest(vectors: Tensor, basis: Tensor, keep: int) -> tuple[Tensor, Tensor]:
+    """As ``_components``, of the directions in ``basis`` (K, D) those along which ``vectors`` vary most."""
+    deviation = (vectors @ basis.T).std(0, correction=0)
+    order = torch.argsort(deviation, descending=True)[:keep]
+    return basis[order], deviation[order].clamp_min(math.sqrt(1e-9))
+
+
 def _fill(layer: nn.Module, matrix: Tensor) -> None:
     """Set a pointwise layer's first rows and columns, and everything else in it to zero."""
     assert isinstance(layer, Pointwise)
@@ -54,17 +79,23 @@ def fill_transforms(
     synthesis: Synthesis,
     pictures: Tensor,
     order: Callable[[Tensor], Tensor] = lambda x: x,
+    bases: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """Analysis and synthesis become PCA and its transpose; returns the latents' deviations (latents,).
 
-    ``order`` rearranges the components (K, …), which come with the largest first.
+    ``order`` rearranges the components (K, …), which come with the largest first. ``bases`` (see ``dct_bases``) take
+    the place of the principal directions; of the second one those that vary most are kept.
     """
     c = config
     patches = F.pixel_unshuffle(pictures - 0.5, 8)
-    first, _ = _components(patches.permute(0, 2, 3, 1).reshape(-1, 192), min(192, c.width))
+    if bases is None:
+        first, _ = _components(patches.permute(0, 2, 3, 1).reshape(-1, 192), min(192, c.width))
+    else:
+        first = bases[0]
     trunk = torch.einsum("oc,nchw->nohw", first, patches)
     groups = F.pixel_unshuffle(trunk, 2)
-    second, deviation = _components(groups.permute(0, 2, 3, 1).reshape(-1, groups.shape[1]), c.latents)
+    vectors = groups.permute(0, 2, 3, 1).reshape(-1, groups.shape[1])
+    second, deviation = _components(vectors, c.latents) if bases is None else _largest(vectors, bases[1], c.latents)
     second, deviation = order(second), order(deviation)
 
     # Columns of 4·192 unshuffled trunk channels, placed among 4·width.
@@ -80,14 +111,19 @@ def fill_transforms(
 
 
 @torch.no_grad()
-def initialise_pca(network: CodecNetwork, pictures: Tensor, lambdas: Tensor) -> None:
-    """Initialise in place from ``pictures`` (N, 3, S, S) in [0, 1] and the λ of each level (levels,)."""
+def initialise_pca(network: CodecNetwork, pictures: Tensor, lambdas: Tensor, kind: str = "pca") -> None:
+    """Initialise in place from ``pictures`` (N, 3, S, S) in [0, 1] and the λ of each level (levels,).
+
+    ``kind`` "dct" has fixed bases in place of principal components.
+    """
 
     def deal(components: Tensor) -> Tensor:
-        """Over the two halves of the channels in turn, so that both passes carry the same share of the energy."""
-        return torch.cat([components[0::2], components[1::2]])
+        """Over the parts of the channels in turn, so that what each step codes at a place carries the same energy."""
+        parts = network.config.context_steps
+        return torch.cat([components[part::parts] for part in range(parts)])
 
-    deviation = fill_transforms(network.config, network.analysis, network.synthesis, pictures, deal)
+    bases = dct_bases() if kind == "dct" else None
+    deviation = fill_transforms(network.config, network.analysis, network.synthesis, pictures, deal, bases)
     hyper = network.hyper_analysis
     hyper.enter.weight.div_(deviation[None, :, None, None])
     # Hyper-latents start with a deviation of 2 steps, lest they round to nothing before they are of use.
@@ -149,10 +185,11 @@ def balance(network: CodecNetwork, pictures: Tensor, trunk: float, latents: floa
     n.gain.table.add_(y.log2())
     n.inverse_gain.table.sub_(y.log2())
     _writes(n.first_means, y)
-    _writes(n.context.out, y)
-    assert n.context.near.bias is not None
-    n.context.near.bias.div_(y)
-    _reads(n.context.mix, y)
+    for context in n.contexts:
+        _writes(context.out, y)
+        assert context.near.bias is not None
+        context.near.bias.div_(y)
+        _reads(context.mix, y)
     _rescale(n.synthesis.latent_blocks, y)
     _reads(n.synthesis.up[0], y)
 

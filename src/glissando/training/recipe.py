@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from glissando.errors import RecipeError
@@ -17,6 +18,9 @@ from glissando.models import ContentConfig, NetworkConfig, VaeConfig
 
 FAMILIES = ("gains", "vae", "content")
 """Families of picture models; a recipe that names none is of the first."""
+QUANTISATIONS = ("mixed", "noise", "straight-through", "soft-then-hard")
+MS_SSIM_CROP = 192
+"""Smallest side, pixels, that a multiple of 64 can have for five scales of a window of 11."""
 
 __all__ = [
     "ContentOptimisation",
@@ -26,6 +30,7 @@ __all__ = [
     "Integers",
     "Optimisation",
     "PictureRecipe",
+    "Quantisation",
     "Rate",
     "Recipe",
     "Run",
@@ -51,8 +56,11 @@ class Data:
 
 @dataclass(frozen=True)
 class Rate:
-    """λ grows exponentially from quality 0 to 100; the loss is bpp + λ·255²·MSE, MSE of pixels in [0, 1]."""
+    """λ grows exponentially from quality 0 to 100; the loss is bpp + λ·255²·MSE, MSE of pixels in [0, 1], or
+    bpp + λ·(1 − MS-SSIM), whose λ for the same rates are some 2000 times as large.
+    """
 
+    distortion: str = "mse"  # or "ms-ssim", for the main family
     lambda_low: float = 0.0003
     lambda_high: float = 0.2
     # Each picture's loss is divided by λ^balance. The loss itself grows about as λ^0.5, so that 0.5 gives
@@ -61,11 +69,22 @@ class Rate:
     # The hyper-latents' bits weigh little at first, and their full weight after so many steps: at full weight
     # from the start they die out before anything has learnt to read them.
     hyper_warmup: int = 600
+    single: bool = False  # train for one quality alone
+    quality: float = 50.0  # ... for this one
 
     def lambda_of(self, quality: Quality) -> Quality:
         """λ at a quality in [0, 100]."""
         value: Quality = self.lambda_low * (self.lambda_high / self.lambda_low) ** (quality / 100)
         return value
+
+    def weight_of(self, quality: Quality) -> Quality:
+        """What a picture's loss at this quality is multiplied by."""
+        weight: Quality = (self.lambda_of(quality) / math.sqrt(self.lambda_low * self.lambda_high)) ** -self.balance
+        return weight
+
+    def trained(self, drawn: Tensor) -> Tensor:
+        """The qualities to train for where these (B,) were drawn."""
+        return torch.full_like(drawn, self.quality) if self.single else drawn
 
 
 @dataclass(frozen=True)
@@ -79,8 +98,17 @@ class ContentRate(Rate):
     # what the bits cost. A budget is that of one quality.
     hinge: float = 0.0
     budget: float = 0.33
-    single: bool = False  # train for one quality alone
-    quality: float = 50.0  # ... for this one
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """What stands in for rounding in training (glissando.models.quantisation)."""
+
+    # "mixed": noise in what bits are computed of, rounded values for all that reads them; "noise": noise in both;
+    # "straight-through": both rounded; "soft-then-hard": "noise" at first, then the encoder stays as it is, and the
+    # rest learns on rounded symbols.
+    mode: str = "mixed"
+    hard_from: float = 0.75  # share of the schedule after which soft-then-hard is hard
 
 
 @dataclass(frozen=True)
@@ -116,10 +144,10 @@ class ContentOptimisation(Optimisation):
 
 @dataclass(frozen=True)
 class Schedule:
-    """Learning rate: linear warm-up, constant, then linear decay to zero over the last ``decay`` share."""
+    """How long, and the learning rate: linear warm-up, constant, linear decay to zero over the last ``decay`` share."""
 
-    steps: int = 20_000
-    warmup: int = 200
+    samples: int = 160_000  # pictures since the model's start, whatever the batches and however many trainings
+    warmup: int = 200  # steps, also when a resumed training has no state of the optimisers
     decay: float = 0.3
 
 
@@ -133,7 +161,7 @@ class Integers:
 @dataclass(frozen=True)
 class Run:
     seed: int = 1
-    initial: str = "pca"  # or "random"
+    initial: str = "pca"  # or "random"; in the main family also "dct"
     balance_trunk: float = 0.5  # after PCA, channels are divided by their deviation to this power
     balance_latents: float = 0.25  # ... and latents to this one
     log_every: int = 50  # steps
@@ -162,6 +190,7 @@ class Recipe(_Described):
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: Data = field(default_factory=Data)
     rate: Rate = field(default_factory=Rate)
+    quantisation: Quantisation = field(default_factory=Quantisation)
     optimiser: Optimisation = field(default_factory=Optimisation)
     schedule: Schedule = field(default_factory=Schedule)
     integers: Integers = field(default_factory=Integers)
@@ -247,14 +276,49 @@ def _own_checks(recipe: PictureRecipe) -> dict[str, bool]:
     return _content_checks(recipe) if isinstance(recipe, ContentRecipe) else _gains_checks(recipe)
 
 
-def _gains_checks(recipe: Recipe) -> dict[str, bool]:
-    network, rate = recipe.network, recipe.rate
+def _rate_checks(rate: Rate) -> dict[str, bool]:
+    return {
+        "rate.lambda_low must be positive and below rate.lambda_high": 0 < rate.lambda_low < rate.lambda_high,
+        "rate.quality must be in [0, 100]": 0 <= rate.quality <= 100,
+    }
+
+
+def _network_checks(network: NetworkConfig) -> dict[str, bool]:
     sizes = (network.hyper, network.means_width, network.context_width)
     return {
         "network.latents must be even": network.latents % 2 == 0,
         "network.hyper, means_width and context_width must be positive": min(sizes) > 0,
         "network.levels must be at least 2": network.levels >= 2,
-        "rate.lambda_low must be positive and below rate.lambda_high": 0 < rate.lambda_low < rate.lambda_high,
+        "network.block must be 'depthconv' or 'gated'": network.block in ("depthconv", "gated"),
+        "network.context_steps must be 1, 2 or 4": network.context_steps in (1, 2, 4),
+        "network.latents must be a multiple of 4 for four context_steps": (
+            network.context_steps != 4 or network.latents % 4 == 0
+        ),
+        "network.scale_kernel must be 3, 5 or 7": network.scale_kernel in (3, 5, 7),
+        "network.scale_width and scale_hyper_width must be positive": (
+            min(network.scale_width, network.scale_hyper_width) > 0
+        ),
+        "network.scale_layers must be 2 or 3": network.scale_layers in (2, 3),
+        "network.scale_sees must be 'magnitudes', 'signed' or 'own-half'": (
+            network.scale_sees in ("magnitudes", "signed", "own-half")
+        ),
+        "network.scale_width must be even for scale_sees 'own-half'": (
+            network.scale_sees != "own-half" or network.scale_width % 2 == 0
+        ),
+    }
+
+
+def _gains_checks(recipe: Recipe) -> dict[str, bool]:
+    rate, quantisation = recipe.rate, recipe.quantisation
+    return {
+        **_network_checks(recipe.network),
+        **_rate_checks(rate),
+        "rate.distortion must be 'mse' or 'ms-ssim'": rate.distortion in ("mse", "ms-ssim"),
+        f"rate.distortion 'ms-ssim' halves pictures four times: data.crop must be {MS_SSIM_CROP} at least": (
+            rate.distortion != "ms-ssim" or recipe.data.crop >= MS_SSIM_CROP
+        ),
+        f"quantisation.mode must be one of {', '.join(QUANTISATIONS)}": quantisation.mode in QUANTISATIONS,
+        "quantisation.hard_from must be a share, 1 at most": quantisation.hard_from <= 1,
     }
 
 
@@ -275,8 +339,8 @@ def _content_checks(recipe: ContentRecipe) -> dict[str, bool]:
         "network.shape 'source' has no principal components to begin with: run.initial must be 'random'": (
             network.shape != "source" or recipe.run.initial == "random"
         ),
-        "rate.lambda_low must be positive and below rate.lambda_high": 0 < rate.lambda_low < rate.lambda_high,
-        "rate.quality must be in [0, 100]": 0 <= rate.quality <= 100,
+        **_rate_checks(rate),
+        "rate.distortion of this family is 'mse'": rate.distortion == "mse",
         "rate.budget must be in (0, 1]": 0 < rate.budget <= 1,
         "rate.hinge needs rate.single: a budget is that of one quality": rate.single or not rate.hinge,
         "stages.without_map and with_map must be shares, 1 at most together": stages.without_map + stages.with_map <= 1,
@@ -294,9 +358,11 @@ def _common_checks(recipe: PictureRecipe) -> dict[str, bool]:
         "optimiser.kind must be 'muon' or 'adamw'": recipe.optimiser.kind in ("muon", "adamw"),
         "optimiser.clip must be positive": recipe.optimiser.clip > 0,
         "optimiser.ema must be in [0, 1)": 0 <= recipe.optimiser.ema < 1,
-        "schedule.steps must be positive": recipe.schedule.steps > 0,
+        "schedule.samples must be positive": recipe.schedule.samples > 0,
         "schedule.decay must be in [0, 1]": 0 <= recipe.schedule.decay <= 1,
-        "run.initial must be 'pca' or 'random'": run.initial in ("pca", "random"),
+        "run.initial must be 'pca' or 'random', or 'dct' in the main family": (
+            run.initial in ("pca", "random") or (run.initial == "dct" and isinstance(recipe, Recipe))
+        ),
         "run.log_every, validate_every and save_every must be positive": min(
             run.log_every, run.validate_every, run.save_every
         )

@@ -21,7 +21,7 @@ from torch import Tensor
 from glissando.errors import TrainingError
 from glissando.files import atomic_write
 
-from ..loop import Log, clock
+from ..logs import Log, clock
 from .corpus import Text, count_pairs, read_text
 from .initial import random_start, svd_start
 from .model import Side, Update, both_sides, evidence, update_side

@@ -1,0 +1,119 @@
+"""What one model for all rates loses to models that were trained for one rate each, on Kodak with real files.
+
+    python -m benchmarks.single_rate MODEL_ALL MODEL_AT_Q [MODEL_AT_Q …] [--data DIR] [--json OUT]
+
+Each MODEL_AT_Q was trained with ``rate.single``, and is measured at the quality that its card names. The one model is
+measured at qualities around the one that gives the same bpp, and read there on a straight line over log-rate. Both
+are means over the pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from glissando.errors import BenchmarkError
+
+from .api import Codec
+from .data import Picture, data_folder, load_pictures
+from .metrics import psnr
+from .points import Point, about, kodak_options, mean_point, open_models, run_and_print
+from .rd import scores_at
+
+__all__ = ["main", "markdown", "quality_at", "trained_quality"]
+
+STEP = 1.0  # qualities between the points that the one model is read from
+PROBES = 8  # halvings of the range of qualities: to 0.4
+SCORES = {"psnr": psnr}
+
+
+def trained_quality(codec: Any) -> float:
+    """The one quality that a model was trained for. Raises BenchmarkError where it was trained for all."""
+    rate = codec.card.training.get("recipe", {}).get("rate", {})
+    if not rate.get("single"):
+        raise BenchmarkError(f"{codec.card.name} ({codec.card.hash}) was not trained for one quality alone")
+    return float(rate["quality"])
+
+
+def quality_at(codec: Codec, pictures: Sequence[Picture], bpp: float) -> float:
+    """About the quality at which the pictures' files have this mean bpp.
+
+    Raises BenchmarkError where the model has no such files.
+    """
+    low, high = 0.0, 100.0
+    ends = [mean_point(codec, pictures, quality, {})["bpp"] for quality in (low, high)]
+    if not ends[0] <= bpp <= ends[1]:
+        raise BenchmarkError(f"{codec.card.name} has files of {ends[0]:.3f} … {ends[1]:.3f} bpp, not of {bpp:.3f}")
+    for _ in range(PROBES):
+        middle = (low + high) / 2
+        if mean_point(codec, pictures, middle, {})["bpp"] < bpp:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def compare(one: Codec, single: Any, pictures: Sequence[Picture]) -> dict[str, Any]:
+    """A single-rate model's point, the one model's points around it, and what the latter lacks there, dB."""
+    theirs = mean_point(single, pictures, trained_quality(single), SCORES)
+    about_there = quality_at(one, pictures, theirs["bpp"])
+    around: list[Point] = []
+    for offset in (-STEP, 0.0, STEP):
+        quality = min(100.0, max(0.0, about_there + offset))
+        if all(point["quality"] != quality for point in around):
+            around.append(mean_point(one, pictures, quality, SCORES))
+    ours = float(scores_at(around, "psnr", np.array([theirs["bpp"]]))[0])
+    return {"single": theirs, "one": around, "one_psnr": ours, "loss": theirs["psnr"] - ours}
+
+
+def measure(given: argparse.Namespace) -> dict[str, Any]:
+    """Everything that the table shows. Raises GlissandoError."""
+    one, *singles = open_models([given.one, *given.singles], given.threads)
+    for single in singles:
+        trained_quality(single)  # before anything takes time
+    pictures = load_pictures(data_folder(given.data), given.pictures)
+    rows = [compare(one, single, pictures) for single in singles]
+    return {
+        **about(pictures, [one, *singles]),
+        "rows": sorted(rows, key=lambda row: float(row["single"]["bpp"])),
+        "largest_loss": max(row["loss"] for row in rows),
+    }
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """A row for each rate, and the largest loss below."""
+    lines = [
+        "| bpp | trained for quality | PSNR of the model for this rate, dB | of the one model | loss, dB |",
+        "|---:|---:|---:|---:|---:|",
+    ]
+    for row in results["rows"]:
+        point = row["single"]
+        lines.append(
+            f"| {point['bpp']:.3f} | {point['quality']:g} | {point['psnr']:.3f} | {row['one_psnr']:.3f} | "
+            f"{row['loss']:+.3f} |"
+        )
+    note = f" ({results['note']})" if results["note"] else ""
+    lines += ["", f"Largest loss of the one model: {results['largest_loss']:+.3f} dB; "
+        f"{results['pictures']} Kodak pictures{note}."]  # fmt: skip
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; 0 where everything could be measured, whatever the figures say."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.single_rate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("one", metavar="MODEL_ALL", help="name or folder of the model for all rates")
+    parser.add_argument("singles", nargs="+", metavar="MODEL_AT_Q", help="models that were trained for one quality")
+    kodak_options(parser)
+    return run_and_print(parser, arguments, measure, markdown)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

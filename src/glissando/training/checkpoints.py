@@ -1,0 +1,123 @@
+"""Checkpoints: what a training has counted, reading its files and those of shipped models, of every age."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from glissando.errors import TrainingError
+from glissando.models.bits import BitContext
+
+__all__ = ["Progress", "load_checkpoint"]
+
+NOT_RECORDED = "not recorded"
+
+
+@dataclass
+class Progress:
+    """What a checkpoint counts, since the model's start."""
+
+    step: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+    skipped: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    # A training in pieces, and for each: samples, seconds, device, and the recipe's hash.
+    pieces: list[dict[str, Any]] = field(default_factory=list)
+
+    def begin_piece(self, device: str, recipe: str) -> None:
+        """From here on, pictures and time are this device's."""
+        self.pieces.append({"samples": 0, "seconds": 0.0, "device": device, "recipe": recipe})
+
+    def count(self, samples: int) -> None:
+        """One step of so many pictures."""
+        self.step += 1
+        self.samples += samples
+        if self.pieces:
+            self.pieces[-1]["samples"] += samples
+
+    def spend(self, seconds: float) -> None:
+        self.seconds += seconds
+        if self.pieces:
+            self.pieces[-1]["seconds"] += seconds
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint, or a shipped model's folder (weights and counts, no optimiser).
+
+    Raises TrainingError where it is neither.
+    """
+    if path.is_dir():
+        return _load_shipped(path)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise TrainingError(f"cannot read checkpoint {path}: {error}") from error
+    if not isinstance(state, dict) or "ema" not in state:
+        raise TrainingError(f"{path} is not a checkpoint of this trainer")
+    try:
+        # As the recipe was written then; its name for people is of that, not of what it is translated to.
+        text = repr(state["recipe"])
+        return _translated(state, hashlib.sha256(text.encode()).hexdigest()[:12])
+    except (KeyError, TypeError) as error:
+        raise TrainingError(f"{path} is not a checkpoint of this trainer: {error!r}") from error
+
+
+def _translated(state: dict[str, Any], recipe_hash: str) -> dict[str, Any]:
+    """What older trainers wrote, in today's words: a schedule of steps, counts without pieces."""
+    recipe, progress = state["recipe"], state["progress"]
+    schedule = recipe.get("schedule", {})
+    if "steps" in schedule:
+        rest = {key: value for key, value in schedule.items() if key != "steps"}
+        samples = schedule["steps"] * recipe["data"]["batch"]
+        recipe = {**recipe, "schedule": {"samples": samples, **rest}}
+    if "pieces" not in progress:
+        counted = {"samples": progress["samples"], "seconds": progress["seconds"]}
+        pieces = [{**counted, "device": NOT_RECORDED, "recipe": recipe_hash}] if progress["samples"] else []
+        progress = {**progress, "pieces": pieces}
+    return {**state, "recipe": recipe, "progress": progress}
+
+
+def _load_shipped(folder: Path) -> dict[str, Any]:
+    """The weights that a model folder holds, as a checkpoint without the optimisers' state."""
+    try:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        weights: dict[str, Tensor] = {}
+        for name in ("decoder.npz", "encoder.npz"):
+            with np.load(folder / name, allow_pickle=False) as arrays:
+                # Parameters are shipped in float16; what else lies there belongs to the codec.
+                halves = {key: array for key, array in arrays.items() if array.dtype == np.float16}
+                weights |= {key: torch.from_numpy(array.astype(np.float32)) for key, array in halves.items()}
+        training = card["training"]
+        weights |= _context_weights(folder, training["recipe"])
+        progress = {
+            "step": training["steps"],
+            "samples": training["samples"],
+            "seconds": 3600.0 * training["hours"],
+            "history": [training["validation"]] if training["validation"] else [],
+        }
+        if "pieces" in training:
+            progress["pieces"] = training["pieces"]
+        state = {"recipe": training["recipe"], "ema": weights, "progress": progress}
+        return _translated(state, training["recipe_hash"])
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise TrainingError(f"{folder} is not a shipped model: {error}") from error
+
+
+def _context_weights(folder: Path, recipe: dict[str, Any]) -> dict[str, Tensor]:
+    """A content-weighted model's context model, which is shipped in integers alone."""
+    if recipe["family"] != "content":
+        return {}
+    shape = recipe["network"]
+    context = BitContext(shape["bits"], shape["importance_levels"], shape["hidden"])
+    with np.load(folder / "integers.npz", allow_pickle=False) as arrays:
+        own = {key.removeprefix("bits."): array for key, array in arrays.items() if key.startswith("bits.")}
+    context.take_integers({key: torch.from_numpy(array) for key, array in own.items()})
+    return {f"bits.{key}": value for key, value in context.state_dict().items()}

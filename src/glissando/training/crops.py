@@ -1,0 +1,101 @@
+"""Random crops, mirrored and turned, cut where the tiles lie.
+
+On a CPU by slicing: rows are copied four times as fast as a gather collects single bytes. On a GPU, where each slice
+would be a kernel of its own, by one gather for each scale. Both cut the same crops from the same random numbers.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from glissando.errors import TrainingError
+
+__all__ = ["Crops", "send"]
+
+_DRAWN = 2**31  # integers below are drawn
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """``tensor`` on ``device``; a GPU's copy is queued, and nothing waits for it."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+class Crops:
+    """Batches of random crops.
+
+    ``tiles`` (N, 3, S, S) uint8. ``halved``: share of crops cut twice as large and halved. ``choices``: each crop is
+    the most detailed of so many. ``share``: which pictures of each batch to cut, where several processes share one;
+    all draw the random numbers of the whole batch. Raises TrainingError where the tiles are too small for ``crop``.
+    """
+
+    def __init__(
+        self,
+        tiles: Tensor,
+        crop: int,
+        batch: int,
+        generator: torch.Generator,
+        *,
+        halved: float = 0.0,
+        choices: int = 1,
+        share: slice = slice(None),
+    ) -> None:
+        largest = 2 * crop if halved else crop
+        if largest > tiles.shape[-1] or crop % 64:
+            raise TrainingError(f"crop {crop} must be a multiple of 64; it needs tiles of {largest} pixels")
+        self.tiles, self.crop, self.batch, self.generator = tiles, crop, batch, generator
+        self.halved, self.choices, self.share = halved, choices, share
+
+    def places(self) -> Tensor:
+        """Where to cut, for each choice of each picture of the share: (tile, top, left, scale), int64 on the CPU."""
+        drawn = torch.randint(0, _DRAWN, (self.batch, self.choices, 4), generator=self.generator)
+        tile, top, left, half = drawn[self.share].flatten(0, 1).unbind(1)
+        scale = 1 + (half < math.ceil(self.halved * _DRAWN)).long()
+        room = self.tiles.shape[-1] - scale * self.crop + 1
+        return torch.stack([tile % len(self.tiles), top % room, left % room, scale], 1)
+
+    def slice(self, places: Tensor) -> Tensor:
+        """Crops (len(places), 3, crop, crop), float in [0, 255], one after the other."""
+        cuts = []
+        for tile, top, left, scale in places.tolist():
+            side = scale * self.crop
+            cut = self.tiles[tile, :, top : top + side, left : left + side].float()
+            cuts.append(F.avg_pool2d(cut, 2) if scale == 2 else cut)
+        return torch.stack(cuts)
+
+    def gather(self, places: Tensor) -> Tensor:
+        """The same crops at once. The places stay on the CPU until all sizes are known: nothing waits for the GPU."""
+        order = places[:, 3].argsort(stable=True)
+        doubled = int((places[:, 3] == 2).sum())
+        device = self.tiles.device
+        channels = torch.arange(3, device=device)[:, None, None]
+        parts = []
+        sorted_places = send(places[order], device)
+        for scale, part in ((1, sorted_places[: len(places) - doubled]), (2, sorted_places[len(places) - doubled :])):
+            if not len(part):
+                continue
+            reach = torch.arange(scale * self.crop, device=device)
+            tile, top, left = (part[:, i, None, None, None] for i in range(3))
+            cut = self.tiles[tile, channels, top + reach[:, None], left + reach].float()
+            parts.append(F.avg_pool2d(cut, 2) if scale == 2 else cut)
+        return torch.cat(parts)[send(order.argsort(), device)]
+
+    def next(self) -> Tensor:
+        """The share of one batch (pictures, 3, crop, crop), float in [0, 1]. Nothing here waits for the GPU."""
+        device = self.tiles.device
+        places = self.places()
+        cuts = self.slice(places) if device.type == "cpu" else self.gather(places)
+        if self.choices > 1:  # keep the most detailed of each few: photographs hold a lot of empty sky
+            green = cuts[:, 1, ::2]
+            detail = (green[..., 1:] - green[..., :-1]).abs().mean((1, 2)).view(-1, self.choices)
+            first = torch.arange(0, len(cuts), self.choices, device=device)
+            cuts = cuts[first + detail.argmax(1)]
+        drawn = torch.randint(0, 4, (2, self.batch, 1, 1, 1), generator=self.generator)[:, self.share]
+        mirror, turn = send(drawn, device)
+        cuts = torch.where(mirror % 2 == 0, cuts, cuts.flip(3))
+        # Pictures are mostly upright; a quarter turn now and then costs nothing.
+        cuts = torch.where(turn == 0, cuts.transpose(2, 3), cuts)
+        return cuts.div_(255).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,41 @@
+"""What a training runs on, and how much arithmetic it does there."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from glissando.bench.machine import Machine
+
+from .objective import Objective
+
+__all__ = ["describe_device", "operations_per_picture"]
+
+# Of what a processor calls its extensions, those that decide how fast it trains; the best one is named.
+_VECTORS = ("AMX bf16", "AVX-512 bf16", "AVX-512", "AVX2", "NEON")
+
+
+def describe_device(device: torch.device, processes: int = 1) -> str:
+    """For a model's card: "1 x NVIDIA H200", or "AMD EPYC (AVX-512 bf16), 1 thread"."""
+    if device.type == "cuda":
+        return f"{processes} x {torch.cuda.get_device_name(device)}"
+    machine = Machine.this()
+    best = next((name for name in _VECTORS if name in machine.extensions), "")
+    threads = processes * torch.get_num_threads()
+    return f"{machine.processor}{f' ({best})' * bool(best)}, {threads} thread{'s' * (threads > 1)}"
+
+
+@torch.no_grad()
+def operations_per_picture(objective: Objective, network: nn.Module, crop: int) -> float:
+    """Floating-point operations (two for a multiply-add) of convolutions and matrix products in one crop's loss.
+
+    Counted in a forward pass, which draws nothing from the training's random numbers, and three times that: the way
+    back needs each product twice, for inputs and weights. The optimisers' are not among them.
+    """
+    device = next(network.parameters()).device
+    picture, quality = torch.full((1, 3, crop, crop), 0.5, device=device), torch.full((1,), 50.0, device=device)
+    states = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=states), FlopCounterMode(display=False) as counter:
+        objective.loss(network, picture, quality)
+    return 3.0 * float(counter.get_total_flops())

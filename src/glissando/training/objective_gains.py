@@ -1,0 +1,76 @@
+"""The main family's part in a training."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from glissando.models import CodecNetwork
+from glissando.models.quantisation import HARD, MIXED, NOISE, STRAIGHT_THROUGH, Rounding
+from glissando.models.scales import IntegerConv
+
+from .distortion import ms_ssim
+from .distortion import mse as mse_of
+from .initial import balance, initialise_pca
+from .recipe import Quantisation, Rate, Recipe
+
+__all__ = ["GainsObjective"]
+
+
+class GainsObjective:
+    """The main family: bpp + λ·255²·MSE, or bpp + λ·(1 − MS-SSIM), at every quality or at one."""
+
+    qualities: tuple[float, ...] = (0.0, 20.0, 40.0, 60.0, 80.0, 100.0)
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.step = 0
+        self.rounding = _rounding(recipe.quantisation, 0.0)
+        if recipe.rate.single:
+            self.qualities = (recipe.rate.quality,)
+
+    def build(self, sample: Tensor | None) -> nn.Module:
+        network, levels = CodecNetwork(self.recipe.network), self.recipe.network.levels
+        if sample is not None:
+            run = self.recipe.run
+            # The first steps are those that are best for MSE; a λ of MS-SSIM says nothing of it.
+            rate = self.recipe.rate if self.recipe.rate.distortion == "mse" else Rate()
+            lambdas = torch.tensor([rate.lambda_of(100 * i / (levels - 1)) for i in range(levels)])
+            initialise_pca(network, sample, lambdas, run.initial)
+            balance(network, sample[:32], run.balance_trunk, run.balance_latents)
+        return network
+
+    def begin(self, step: int, share: float) -> float:
+        self.step = step
+        self.rounding = _rounding(self.recipe.quantisation, share)
+        IntegerConv.exact = step >= self.recipe.integers.from_step
+        return 1.0
+
+    def loss(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        rate = self.recipe.rate
+        quality = rate.trained(quality)
+        out = network(picture, quality, rounding=self.rounding)
+        hyper_weight = min(1.0, 0.05 + self.step / max(1, rate.hyper_warmup))
+        bpp = (out.latent_bits + hyper_weight * out.hyper_bits) / (picture.shape[2] * picture.shape[3])
+        mse = mse_of(out.reconstruction, picture)
+        distortion = 255**2 * mse if rate.distortion == "mse" else 1 - ms_ssim(out.reconstruction, picture)
+        return rate.weight_of(quality) * (bpp + rate.lambda_of(quality) * distortion), bpp, mse
+
+    def constrain(self, network: nn.Module) -> None:
+        assert isinstance(network, CodecNetwork)
+        network.scales.keep_exact()
+
+    def measure(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """Rounded symbols; bits by cross-entropy."""
+        out = network(picture, quality, noise=False)
+        return out.latent_bits + out.hyper_bits, out.reconstruction
+
+    def scores(self, levels: Tensor, picture: Tensor) -> dict[str, Tensor]:
+        return {} if self.recipe.rate.distortion == "mse" else {"ms-ssim": ms_ssim(levels, picture)}
+
+
+def _rounding(quantisation: Quantisation, share: float) -> Rounding:
+    """What stands in for rounding when this share of the schedule is done."""
+    if quantisation.mode == "soft-then-hard":
+        return HARD if share >= quantisation.hard_from else NOISE
+    return {"mixed": MIXED, "noise": NOISE, "straight-through": STRAIGHT_THROUGH}[quantisation.mode]

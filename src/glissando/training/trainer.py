@@ -1,0 +1,285 @@
+"""One training's network, optimisers and state, and what a step does. CPU or CUDA, one process or one of several."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import Optimizer
+
+from glissando.errors import TrainingError
+
+from .checkpoints import Progress, load_checkpoint
+from .crops import Crops, send
+from .data import Tiles
+from .distributed import ALONE, Processes
+from .objective import objective_for
+from .optimiser import Muon, build_optimisers
+from .recipe import PictureRecipe
+
+__all__ = ["FIGURES", "Trainer"]
+
+VALIDATION_TILES = 48
+FIGURES = ("loss", "bpp", "psnr", "norm")
+"""What each step measures, in this order."""
+
+
+class Trainer:
+    """Network, optimisers and state of one training.
+
+    Parameters: ``recipe``; ``tiles`` decoded; ``device``; ``out``, the folder for ``last.pt`` and logs; ``processes``
+    that share each batch. Raises RecipeError where they cannot.
+    """
+
+    def __init__(
+        self, recipe: PictureRecipe, tiles: Tiles, device: torch.device, out: Path, processes: Processes = ALONE
+    ) -> None:
+        self.recipe, self.device, self.out, self.processes = recipe, device, out, processes
+        self.objective = objective_for(recipe)
+        torch.manual_seed(recipe.run.seed)
+        self.generator = torch.Generator().manual_seed(recipe.run.seed)
+        self.pictures = processes.share(recipe.data.batch)  # of each batch, that are this process's
+        fitted = recipe.run.initial != "random"
+        sample = Crops(tiles.training, 256, 256, torch.Generator().manual_seed(0)).next() if fitted else None
+        self.network = self.objective.build(sample)
+        self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.ema = copy.deepcopy(self.network).requires_grad_(False)
+        processes.share_weights(self.network, self.ema)
+        self.crops = Crops(
+            tiles.training.to(device),
+            recipe.data.crop,
+            recipe.data.batch,
+            self.generator,
+            halved=recipe.data.halved,
+            choices=recipe.data.choices,
+            share=self.pictures,
+        )
+        size = min(256, tiles.validation.shape[-1])
+        self.validation = tiles.validation[:VALIDATION_TILES, :, :size, :size].to(device)
+        self.optimisers = build_optimisers(self.network, recipe.optimiser)
+        self.progress = Progress()
+        self.data = tiles.describe()
+        self.autocast = False
+        self.share = 0.0  # of the schedule, by pictures or by minutes, that is done
+        self.warm_from = 0  # the step that the warm-up of the learning rates counts from
+        self.waits = device.type == "cpu"  # whether a step may look at what it computes; a GPU would stand still
+        self.watch: Callable[[str], None] = lambda part: None  # called after each part of a step, by its name
+        self.cutting = 0.0  # seconds that the steps spent asking for crops
+        self._skipped = torch.zeros((), device=device)  # not yet in progress.skipped
+        processes.seed_noise(recipe.run.seed, 0)
+
+    # One step ---------------------------------------------------------------------------------------
+
+    def loss(self, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss (scalar), bpp (B,) and MSE of pixels in [0, 1] (B,)."""
+        context = torch.autocast(self.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()
+        with context:
+            each, bpp, mse = self.objective.loss(self.network, picture, quality)
+        return each.mean(), bpp.detach(), mse.detach()
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """This process's crops and a quality for each; a batch's are spread evenly over [0, 100], randomly offset."""
+        batch = self.recipe.data.batch
+        offset = torch.rand((), generator=self.generator)
+        quality = 100 * ((torch.arange(batch) + offset) / batch)
+        return self.crops.next(), send(quality[self.pictures], self.device)
+
+    def step(self, factor: float) -> dict[str, float]:
+        """``advance``, its figures, and "data", the share of the time that was spent cutting crops."""
+        started, cutting = time.perf_counter(), self.cutting
+        figures = dict(zip(FIGURES, self.advance(factor).tolist(), strict=True))
+        self.settle()
+        return {**figures, "data": (self.cutting - cutting) / (time.perf_counter() - started)}
+
+    def advance(self, factor: float) -> Tensor:
+        """One optimiser step at ``factor`` times the recipe's learning rates; its FIGURES, left on the device.
+
+        Nothing here waits for a GPU. A step whose loss or gradient is not finite is skipped, and counted by
+        ``settle``. On a CPU it changes nothing. On a GPU the optimisers see it there and leave weights and momenta as
+        they are, while the averaged weights still move towards the current ones.
+        """
+        factor *= self.objective.begin(self.progress.step, self.share)
+        started = time.perf_counter()
+        picture, quality = self.draw()
+        self.cutting += time.perf_counter() - started
+        self.watch("crops")
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        loss, bpp, mse = self.loss(picture, quality)
+        self.watch("forward")
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.watch("backward")
+        figures = torch.stack([loss.detach(), bpp.mean(), (-10 * torch.log10(mse)).mean()]).float()
+        parameters = list(self.network.parameters())
+        self.processes.average([figures, *(p.grad for p in parameters if p.grad is not None)])
+        norm = nn.utils.clip_grad_norm_(parameters, self.recipe.optimiser.clip)
+        self.watch("gradients")
+        self._update(factor, torch.isfinite(figures[0]) & torch.isfinite(norm))
+        self.progress.count(self.recipe.data.batch)
+        return torch.cat([figures, norm[None]])
+
+    def _update(self, factor: float, finite: Tensor) -> None:
+        """Optimisers, constraints and averages; ``finite``: whether the step counts, a scalar on the device."""
+        skip = None
+        if not self.waits:
+            skip = (~finite).float()
+            self._skipped += skip
+        elif not finite:
+            self._skipped += 1
+            return
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = group["peak"] * factor
+            optimiser.found_inf = skip  # type: ignore[attr-defined]  # as GradScaler tells a fused optimiser
+            optimiser.step()
+            self.watch(type(optimiser).__name__)
+        self.objective.constrain(self.network)
+        self.watch("constraints")
+        self._average()
+        self.watch("averaging")
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the averaged weights towards the current ones; early on the average is short."""
+        decay = min(self.recipe.optimiser.ema, (1 + self.progress.step) / (10 + self.progress.step))
+        average: list[Tensor] = list(self.ema.parameters())
+        current: list[Tensor] = list(self.network.parameters())
+        torch._foreach_lerp_(average, current, 1 - decay)
+
+    def settle(self) -> None:
+        """Bring ``progress.skipped`` up to date; this waits for a GPU."""
+        self.progress.skipped += int(self._skipped)
+        self._skipped.zero_()
+
+    def compile(self, backend: str = "inductor") -> None:
+        """Have PyTorch fuse the network's passes: a minute or more at the first step, and again for another shape.
+
+        What changes from step to step, such as weights of the loss, stays outside, or it would be compiled again.
+        """
+        self.network.compile(backend=backend)
+
+    # Measuring --------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def validate(self) -> list[dict[str, float]]:
+        """Averaged weights on held-out pictures, 8-bit pixels; bits are the model's own estimate."""
+        rows: list[dict[str, float]] = []
+        if not len(self.validation):
+            return rows  # a small data set may hold out no picture
+        for q in self.objective.qualities:
+            bpp, psnr = 0.0, 0.0
+            others: dict[str, float] = {}
+            for tile in self.validation.split(8):  # type: ignore[no-untyped-call]
+                picture = tile.float().div(255).contiguous(memory_format=torch.channels_last)
+                quality = torch.full((len(tile),), q, device=self.device)
+                bits, reconstruction = self.objective.measure(self.ema, picture, quality)
+                levels = (reconstruction.clamp(0, 1) * 255).round() / 255
+                mse = (levels - picture).square().mean((1, 2, 3)).clamp_min(1e-10)
+                bpp += float(bits.sum()) / picture[0, 0].numel()
+                psnr += float((-10 * torch.log10(mse)).sum())
+                for name, values in self.objective.scores(levels, picture).items():
+                    others[name] = others.get(name, 0.0) + float(values.sum())
+            count = len(self.validation)
+            rows.append({"quality": q, "bpp": bpp / count, "psnr": psnr / count})
+            rows[-1] |= {name: total / count for name, total in others.items()}
+        return rows
+
+    def choose_precision(self) -> float:
+        """Time two steps' work in float32 and in bfloat16 autocast, keep the faster; returns its seconds.
+
+        Many processors only emulate bfloat16, thirty times slower than float32. Draws nothing from the
+        training's random numbers. The first process chooses for all.
+        """
+        before = self.generator.get_state(), self._noise_state()
+        times = {}
+        for autocast in (False, True):
+            self.autocast = autocast
+            for turn in range(2):
+                started = time.perf_counter()
+                picture, quality = self.draw()
+                self.loss(picture, quality)[0].backward()  # type: ignore[no-untyped-call]
+                if self.device.type == "cuda":
+                    torch.cuda.synchronize()
+                if turn:
+                    times[autocast] = time.perf_counter() - started
+            if autocast is False and times[False] > 20:
+                break  # a machine this slow is not asked twice
+        self.network.zero_grad(set_to_none=True)
+        self.generator.set_state(before[0])
+        self._set_noise_state(before[1])
+        fastest = min(times, key=lambda key: times[key])
+        self.use_bfloat16(bool(self.processes.agree(fastest)))
+        return self.processes.agree(times[fastest])
+
+    def use_bfloat16(self, wanted: bool) -> None:
+        """Matrix products of the networks and of Muon in bfloat16 or in float32; weights stay float32."""
+        self.autocast = wanted
+        for optimiser in self.optimisers:
+            if isinstance(optimiser, Muon):
+                optimiser.precision = torch.bfloat16 if wanted else torch.float32
+
+    # Checkpoints ------------------------------------------------------------------------------------
+
+    def save(self, path: Path) -> None:
+        """Write everything that a resumed training needs; the file appears whole or not at all."""
+        self.settle()
+        state = {
+            "recipe": self.recipe.to_dict(),
+            "network": self.network.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimisers": [o.state_dict() for o in self.optimisers],
+            "generator": self.generator.get_state(),
+            "noise": {self.device.type: self._noise_state()},
+            "progress": self.progress.__dict__,
+            "data": self.data,
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".part")
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+
+    def _noise_state(self) -> Tensor:
+        """State of the generator that the additive noise is drawn from."""
+        return torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else torch.get_rng_state()
+
+    def _set_noise_state(self, state: Tensor) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(state, self.device)
+        else:
+            torch.set_rng_state(state)
+
+    def resume(self, path: Path) -> None:
+        """Continue from a checkpoint, or from a shipped model's weights (a short warm-up rebuilds the rest)."""
+        state = load_checkpoint(path)
+        try:
+            self.network.load_state_dict(state["network"] if "network" in state else state["ema"])
+            self.ema.load_state_dict(state["ema"])
+        except RuntimeError as error:
+            raise TrainingError(f"{path} does not fit this recipe's network: {error}") from error
+        self.progress = Progress(**state["progress"])
+        try:
+            for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+                _take_state(optimiser, saved)
+            self.generator.set_state(state["generator"])
+            if self.device.type in state.get("noise", {}):
+                self._set_noise_state(state["noise"][self.device.type])
+        except (KeyError, ValueError):
+            # Shipped weights carry no optimiser state, another recipe's does not fit: the warm-up rebuilds it.
+            self.optimisers = build_optimisers(self.network, self.recipe.optimiser)
+            self.warm_from = self.progress.step
+        self.processes.share_weights(self.network, self.ema)
+        self.processes.seed_noise(self.recipe.run.seed, self.progress.step)
+
+
+def _take_state(optimiser: Optimizer, saved: dict[str, Any]) -> None:
+    """Momenta from a checkpoint; rates and all other settings stay this recipe's. Raises ValueError, KeyError."""
+    own = optimiser.state_dict()["param_groups"]
+    groups = [{**ours, "params": theirs["params"]} for ours, theirs in zip(own, saved["param_groups"], strict=True)]
+    optimiser.load_state_dict({"state": saved["state"], "param_groups": groups})
