@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -149,10 +150,14 @@ def test_a_checkpoint_of_an_older_trainer(trained: Path, tiles: Tiles, tmp_path:
     assert trainer.progress.samples == 8
 
 
-def test_minutes_end_a_run(shards: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("own", [True, False])
+def test_minutes_end_a_run(own: bool, shards: Path, tmp_path: Path) -> None:
+    """Those of the recipe, or those that are given, which count more."""
     recipe = tmp_path / "long.toml"
-    recipe.write_text(RECIPE.format(initial="random").replace("samples = 6", "samples = 2000000"))
-    checkpoint = run(recipe, shards, tmp_path / "out", minutes=1 / 60)
+    minutes = 1 / 60 if own else 1000.0
+    schedule = f"samples = 2000000\nminutes = {minutes}"
+    recipe.write_text(RECIPE.format(initial="random").replace("samples = 6", schedule))
+    checkpoint = run(recipe, shards, tmp_path / "out", minutes=None if own else 1 / 60)
     assert 1 <= load_checkpoint(checkpoint)["progress"]["step"] < 1000
 
 
@@ -380,3 +385,22 @@ def test_exporting_again_is_the_same_and_replaces_the_folder(exported: Path, tra
     assert {path.name: path.read_bytes() for path in exported.iterdir() if path.suffix == ".onnx"} == before
     assert glissando.open_model(exported).card.hash == hash_before
     assert not (exported / "left over").exists()
+
+
+def test_a_card_keeps_a_line_of_each_version_that_was_scored(exported: Path, trained: Path, tmp_path: Path) -> None:
+    from glissando.training.export import export
+
+    checkpoint, folder = trained / "out" / "last.pt", tmp_path / "model"
+    for scores in ({"kodak": 1}, {}, {"kodak": 2}):  # the second was never landed
+        export(checkpoint, folder, scores=scores)
+    card = glissando.open_model(folder).card
+    assert card.scores == {"kodak": 2}
+    (line,) = card.versions
+    assert line["scores"] == {"kodak": 1}
+    assert (line["hash"], line["samples"], line["recipe_hash"]) == (card.hash, 6, card.training["recipe_hash"])
+    assert line["devices"] == [card.training["pieces"][0]["device"]]
+    shutil.copytree(folder, tmp_path / "other")
+    card_file = tmp_path / "other" / "card.json"
+    card_file.write_text(card_file.read_text().replace('"name": "tiny"', '"name": "large"', 1))
+    export(checkpoint, tmp_path / "other")
+    assert glissando.open_model(tmp_path / "other").card.versions == []

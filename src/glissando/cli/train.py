@@ -42,7 +42,8 @@ def train(
         typer.Option(metavar="CKPT", exists=True, help="Go on from this checkpoint, or from a model's folder."),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(min=0, metavar="M", help="Plan the training to end after M minutes.")
+        float | None,
+        typer.Option(min=0, metavar="M", help="Plan the training to end after M minutes; the recipe's unless given."),
     ] = None,
     threads: Threads = None,
     debug: Debug = False,

@@ -76,12 +76,29 @@ def _of_family(recipe: PictureRecipe, weights: dict[str, Tensor], data: Path | N
     return GainsExport(recipe, weights)
 
 
+def earlier_versions(folder: Path, name: str) -> list[dict[str, Any]]:
+    """A line for each version of this model that was landed (exported and scored) in ``folder`` before, oldest first."""
+    try:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        if card["name"] != name:
+            return []
+        training, before = card["training"], list(card.get("versions", []))
+        if not card["scores"]:
+            return before
+        counted = {key: training[key] for key in ("samples", "hours", "recipe_hash")}
+        devices = list(dict.fromkeys(piece["device"] for piece in training.get("pieces", [])))
+        return [*before, {"hash": card["hash"], **counted, "devices": devices, "scores": card["scores"]}]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # no folder yet, or none of ours
+
+
 def export(checkpoint: Path, out_dir: Path, scores: dict[str, Any] | None = None, data: Path | None = None) -> Path:
     """Turn a checkpoint into a model folder that ``glissando.open_model`` opens; returns ``out_dir``.
 
     ``data``: the training's shards, for families whose tables are fitted to pictures (default:
-    ``$GLISSANDO_DATA/train``). The folder appears whole: it is built beside its place and moved there. Raises
-    TrainingError where the checkpoint is none, or the exported files do not compute what torch computes.
+    ``$GLISSANDO_DATA/train``). The folder appears whole: it is built beside its place and moved there; of a scored
+    version of the model that it takes the place of, the new card keeps a line. Raises TrainingError where the checkpoint
+    is none, or the exported files do not compute what torch computes.
     """
     state = load_checkpoint(checkpoint)
     recipe = from_dict(state["recipe"])
@@ -124,6 +141,7 @@ def export(checkpoint: Path, out_dir: Path, scores: dict[str, Any] | None = None
                 "differences_from_torch": differences,
             },
             "scores": scores or {},
+            "versions": earlier_versions(out_dir, recipe.name),
         }
         (work / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
         os.chmod(work, 0o755)

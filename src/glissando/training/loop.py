@@ -55,8 +55,8 @@ def run(
 ) -> Path:
     """Train ``recipe_path`` and return the last checkpoint's path. Under torchrun, each process calls this.
 
-    ``data``: folder of the tar shards (default: ``$GLISSANDO_DATA/train``). ``minutes`` ends the training
-    sooner than the recipe's pictures would; the learning rate then decays towards that end instead.
+    ``data``: folder of the tar shards (default: ``$GLISSANDO_DATA/train``). ``minutes`` (default: the recipe's) ends
+    the training sooner than the recipe's pictures would; the learning rate then decays towards that end instead.
     """
     recipe = read_recipe(recipe_path)
     if threads:
@@ -66,7 +66,7 @@ def run(
     with join() as processes:
         log = Log(out) if processes.first else no_log
         trainer = _prepare(recipe, data, out, resume, processes, log)
-        _train(trainer, recipe.schedule, minutes, log)
+        _train(trainer, recipe.schedule, minutes or recipe.schedule.minutes, log)
         if processes.first:
             report(trainer, log)
             trainer.save(out / "last.pt")
@@ -103,8 +103,8 @@ def _prepare(
     return trainer
 
 
-def _train(trainer: Trainer, plan: Schedule, minutes: float | None, log: Logging) -> None:
-    """Steps until the schedule or the time is used up; every so often a line, a checkpoint, a validation."""
+def _train(trainer: Trainer, plan: Schedule, minutes: float, log: Logging) -> None:
+    """Steps until the schedule's pictures or ``minutes`` (0: no limit) are used up; every so often a line, a checkpoint, a validation."""
     run_, progress = trainer.recipe.run, trainer.progress
     meter = Meter(trainer)
     began = latest = time.monotonic()

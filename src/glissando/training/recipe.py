@@ -147,6 +147,9 @@ class Schedule:
     """How long, and the learning rate: linear warm-up, constant, linear decay to zero over the last ``decay`` share."""
 
     samples: int = 160_000  # pictures since the model's start, whatever the batches and however many trainings
+    minutes: float = (
+        0.0  # of one training, which ends by this clock or by its pictures, whichever is first; 0: no clock
+    )
     warmup: int = 200  # steps, also when a resumed training has no state of the optimisers
     decay: float = 0.3
 

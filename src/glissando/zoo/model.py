@@ -50,6 +50,7 @@ class Card:
     bf16_encode_quality: float = -1.0
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
+    versions: list[dict[str, Any]] = field(default_factory=list)  # that this one took the place of, oldest first
     bytes: int = 0  # of all the model's files
 
 
