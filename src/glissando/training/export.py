@@ -77,7 +77,7 @@ def _of_family(recipe: PictureRecipe, weights: dict[str, Tensor], data: Path | N
 
 
 def earlier_versions(folder: Path, name: str) -> list[dict[str, Any]]:
-    """A line for each version of this model that was landed (exported and scored) in ``folder`` before, oldest first."""
+    """A line for each version of this model that ``folder`` held and that was scored there, oldest first."""
     try:
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         if card["name"] != name:
@@ -96,9 +96,9 @@ def export(checkpoint: Path, out_dir: Path, scores: dict[str, Any] | None = None
     """Turn a checkpoint into a model folder that ``glissando.open_model`` opens; returns ``out_dir``.
 
     ``data``: the training's shards, for families whose tables are fitted to pictures (default:
-    ``$GLISSANDO_DATA/train``). The folder appears whole: it is built beside its place and moved there; of a scored
-    version of the model that it takes the place of, the new card keeps a line. Raises TrainingError where the checkpoint
-    is none, or the exported files do not compute what torch computes.
+    ``$GLISSANDO_DATA/train``). The folder appears whole: it is built beside its place and moved there. Of a scored
+    version of the model that was there before, the new card keeps a line. Raises TrainingError where the checkpoint is
+    none, or the exported files do not compute what torch computes.
     """
     state = load_checkpoint(checkpoint)
     recipe = from_dict(state["recipe"])
