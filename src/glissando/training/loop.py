@@ -104,7 +104,7 @@ def _prepare(
 
 
 def _train(trainer: Trainer, plan: Schedule, minutes: float, log: Logging) -> None:
-    """Steps until pictures or ``minutes`` (0: no limit) are used up; now and then a line, a checkpoint, a validation."""
+    """Steps until pictures or ``minutes`` (0: no limit) are used up; now and then a line, a checkpoint, a curve."""
     run_, progress = trainer.recipe.run, trainer.progress
     meter = Meter(trainer)
     began = latest = time.monotonic()
