@@ -37,7 +37,8 @@ from glissando.models import CodecNetwork
 from glissando.models.cost import kmac_per_pixel
 from glissando.training.data import Tiles, load_tiles, training_folder
 from glissando.training.loop import Trainer, flushed_denormals, learning_factor
-from glissando.training.recipe import Recipe, from_dict, read_toml
+from glissando.training.recipe import Recipe, from_dict
+from glissando.training.tables import merged, read_tables
 
 from .readme import update
 
@@ -70,26 +71,17 @@ class Plan:
     rows: list[Row] = field(default_factory=list)
 
     def recipe_of(self, row: Row, seed: int) -> Recipe:
-        recipe = from_dict(_merged(_merged(self.recipe, row.changes), {"run": {"seed": seed}}))
+        recipe = from_dict(merged(merged(self.recipe, row.changes), {"run": {"seed": seed}}))
         if not isinstance(recipe, Recipe):
             raise RecipeError(f"{row.name}: experiments are about the main family, not {recipe.family}")
         return recipe
 
 
-def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Nested dictionaries, of which the second wins."""
-    result = dict(base)
-    for key, value in changes.items():
-        both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        result[key] = _merged(base[key], value) if both else value
-    return result
-
-
 def read_plan(path: Path) -> Plan:
     """Read and check an experiments file. Raises RecipeError that names the row."""
-    values = read_toml(path)
+    values = read_tables(path)
     try:
-        recipe = _merged(read_toml(path.parent / values["recipe"]), values.get("all", {}))
+        recipe = merged(read_tables(path.parent / values["recipe"]), values.get("all", {}))
         rows = [
             Row(
                 row.pop("group"),

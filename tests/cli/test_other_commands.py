@@ -80,7 +80,8 @@ def test_train_and_export(invoke, monkeypatch):
     Path("r.toml").write_text("")
     Path("last.pt").write_text("")
     Path("tiles").mkdir()
-    result = invoke("train", "r.toml", "--data", "tiles", "--out", "o", "--resume", "last.pt", "--minutes", "1.5")
+    places = ("--data", "tiles", "--out", "o", "--resume", "last.pt")
+    result = invoke("train", "r.toml", *places, "--minutes", "1.5", "--set", "data.batch=4", "--set", "name=x")
     assert result.exit_code == 0, result.output
     options = {
         "data": Path("tiles"),
@@ -88,6 +89,7 @@ def test_train_and_export(invoke, monkeypatch):
         "resume": Path("last.pt"),
         "minutes": 1.5,
         "threads": None,
+        "settings": ("data.batch=4", "name=x"),
     }
     assert calls.pop() == (Path("r.toml"), options)
     assert invoke("export", "last.pt", "model").exit_code == 0

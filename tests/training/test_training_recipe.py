@@ -129,3 +129,54 @@ def test_warm_up_and_decay_can_be_left_out() -> None:
     assert set(factors(50, 0, 0.0)) == {1.0}
     assert factors(10, 0, 1.0) == pytest.approx([1 - i / 10 for i in range(11)])
     assert learning_factor(5, 1.7, 0, 0.3) == 0.0  # past the end
+
+
+# --- Bases and settings --------------------------------------------------------------------------------------
+
+
+def test_a_recipe_changes_its_base_and_settings_change_both(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text('name = "base"\n[data]\ncrop = 128\nbatch = 2\n[rate]\nbalance = 0.3\n')
+    path = tmp_path / "own.toml"
+    path.write_text('base = "base.toml"\nname = "own"\n[data]\nbatch = 4\n')
+    recipe = read_recipe(path)
+    assert isinstance(recipe, Recipe)
+    assert (recipe.name, recipe.data.crop, recipe.data.batch, recipe.rate.balance) == ("own", 128, 4, 0.3)
+    whole = {"name": "own", "data": {"crop": 128, "batch": 4}, "rate": {"balance": 0.3}}
+    assert recipe.hash() == from_dict(whole).hash()
+    changed = read_recipe(path, ["data.batch=6", "rate.single = true", "rate.distortion=ms-ssim", "data.crop=192"])
+    assert isinstance(changed, Recipe)
+    assert (changed.data.batch, changed.data.crop) == (6, 192)
+    assert changed.rate.single
+    assert changed.rate.distortion == "ms-ssim"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("base = 3", "'base' is the name of a recipe, not 3"),
+        ('base = "none.toml"', "cannot read recipe .*none.toml"),
+        ('base = "own.toml"', "must not have a base itself"),
+    ],
+)
+def test_wrong_bases_are_named(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=message):
+        read_recipe(path)
+
+
+@pytest.mark.parametrize(
+    "setting", ["", "=", "data.batch", "data.batch=", "=3", "a b=3", "data.batch=1\nname=2", "a..b=1"]
+)
+def test_wrong_settings_are_named(setting: str, tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text("")
+    with pytest.raises(RecipeError, match=r"table\.key=value|must be int"):
+        read_recipe(path, [setting])
+
+
+def test_unknown_settings_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text("")
+    with pytest.raises(RecipeError, match=r"unknown key 'data\.bach'"):
+        read_recipe(path, ["data.bach=4"])

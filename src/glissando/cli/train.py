@@ -15,6 +15,7 @@ EXAMPLES = examples(
     ("glissando train recipes/words.toml --data text/", "word embeddings, into runs/words"),
     ("glissando train recipes/medium.toml --minutes 30", "a short training; data from $GLISSANDO_DATA/train"),
     ("glissando train recipes/medium.toml --resume runs/medium/last.pt", "go on where one stopped"),
+    ("glissando train recipes/medium.toml --set network.latents=320", "the recipe with another key"),
     ("torchrun --nproc-per-node 4 -m glissando train recipes/medium.toml", "four processes, or GPUs"),
 )
 
@@ -45,6 +46,10 @@ def train(
         float | None,
         typer.Option(min=0, metavar="M", help="Plan the training to end after M minutes; the recipe's unless given."),
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe, as in data.batch=4; repeatable."),
+    ] = None,
     threads: Threads = None,
     debug: Debug = False,
 ) -> int:
@@ -56,7 +61,9 @@ def train(
     need_training()
     from glissando import training
 
-    last = training.run(recipe, data=data, out=out, resume=resume, minutes=minutes, threads=threads)
+    last = training.run(
+        recipe, data=data, out=out, resume=resume, minutes=minutes, threads=threads, settings=tuple(settings or ())
+    )
     if os.environ.get("RANK", "0") != "0":
         return 0  # the first of torchrun's processes saves, and says so
     say(f"{last}: trained" + (f"; `glissando export {last} OUT_DIR` makes a model of it" * (last.suffix == ".pt")))

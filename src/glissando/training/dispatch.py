@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from glissando.errors import RecipeError, TrainingError
 
 from .distributed import started
 from .loop import run as run_pictures
-from .recipe import FAMILIES, read_toml
+from .recipe import FAMILIES
+from .tables import read_tables
 from .words import FAMILY as WORDS
 from .words import run_words
 
@@ -24,12 +26,16 @@ def run(
     resume: Path | None = None,
     minutes: float | None = None,
     threads: int | None = None,
+    settings: Sequence[str] = (),
 ) -> Path:
-    """Train ``recipe_path`` and return what to use next: a picture model's checkpoint, or the words' posterior."""
-    family = read_toml(recipe_path).get("family", FAMILIES[0])
+    """Train ``recipe_path`` and return what to use next: a picture model's checkpoint, or the words' posterior.
+
+    ``settings``: keys of the recipe that this training changes, as "table.key=value".
+    """
+    family = read_tables(recipe_path, settings).get("family", FAMILIES[0])
     trainer = _TRAINERS.get(family) if isinstance(family, str) else None
     if trainer is None:
         raise RecipeError(f"{recipe_path}: 'family' must be one of {', '.join(_TRAINERS)}, not {family!r}")
     if trainer is run_words and started() > 1:
         raise TrainingError(f"{recipe_path}: word embeddings are trained in one process, without torchrun")
-    return trainer(recipe_path, data=data, out=out, resume=resume, minutes=minutes, threads=threads)
+    return trainer(recipe_path, data=data, out=out, resume=resume, minutes=minutes, threads=threads, settings=settings)

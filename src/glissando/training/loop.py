@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -52,13 +52,15 @@ def run(
     resume: Path | None = None,
     minutes: float | None = None,
     threads: int | None = None,
+    settings: Sequence[str] = (),
 ) -> Path:
     """Train ``recipe_path`` and return the last checkpoint's path. Under torchrun, each process calls this.
 
     ``data``: folder of the tar shards (default: ``$GLISSANDO_DATA/train``). ``minutes`` (default: the recipe's) ends
     the training sooner than the recipe's pictures would; the learning rate then decays towards that end instead.
+    ``settings`` change the recipe, see ``read_tables``.
     """
-    recipe = read_recipe(recipe_path)
+    recipe = read_recipe(recipe_path, settings)
     if threads:
         torch.set_num_threads(threads)
     data = training_folder(data)

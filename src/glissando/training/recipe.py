@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,8 @@ from torch import Tensor
 
 from glissando.errors import RecipeError
 from glissando.models import ContentConfig, NetworkConfig, VaeConfig
+
+from .tables import build_tables, read_tables
 
 FAMILIES = ("gains", "vae", "content")
 """Families of picture models; a recipe that names none is of the first."""
@@ -233,32 +235,6 @@ class ContentRecipe(_Described):
 PictureRecipe = Recipe | VaeRecipe | ContentRecipe
 
 
-def build_tables(kind: type[Any], values: dict[str, Any], where: str) -> Any:
-    """A frozen dataclass from a TOML table, each key checked by name and type."""
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    arguments: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{where}{key}"
-        if key not in fields:
-            raise RecipeError(f"unknown key {name!r}; known here: {', '.join(fields)}")
-        made = fields[key].default_factory
-        default = made() if made is not dataclasses.MISSING else fields[key].default
-        if dataclasses.is_dataclass(default):
-            if not isinstance(value, dict):
-                raise RecipeError(f"{name!r} is a table, not {value!r}")
-            arguments[key] = build_tables(type(default), value, f"{name}.")
-            continue
-        expected = type(default)
-        if expected is float and type(value) is int:
-            value = float(value)
-        if type(value) is not expected:
-            raise RecipeError(f"{name!r} must be {expected.__name__}, not {value!r}")
-        if isinstance(value, int | float) and not 0 <= value < math.inf:
-            raise RecipeError(f"{name!r} must be a finite number, zero or more, not {value!r}")
-        arguments[key] = value
-    return kind(**arguments)
-
-
 def from_dict(values: dict[str, Any]) -> PictureRecipe:
     """Check and build a recipe from nested dictionaries. Raises RecipeError that names the key."""
     family = values.get("family", "gains")
@@ -373,20 +349,9 @@ def _common_checks(recipe: PictureRecipe) -> dict[str, bool]:
     }
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file. Raises RecipeError where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except OSError as error:
-        raise RecipeError(f"cannot read recipe {path}: {error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not TOML: {error}") from error
-
-
-def read_recipe(path: Path) -> PictureRecipe:
-    """Read a TOML recipe. Raises RecipeError where it cannot be read or a key is wrong."""
-    values = read_toml(path)
+def read_recipe(path: Path, settings: Sequence[str] = ()) -> PictureRecipe:
+    """Read a TOML recipe, see ``read_tables``. Raises RecipeError where it cannot be read or a key is wrong."""
+    values = read_tables(path, settings)
     try:
         return from_dict(values)
     except RecipeError as error:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from glissando.errors import RecipeError
 
-from ..recipe import build_tables, read_toml
+from ..tables import build_tables, read_tables
 
 __all__ = ["FAMILY", "Corpus", "Model", "Run", "Schedule", "WordsRecipe", "read_words_recipe", "words_from_dict"]
 
@@ -107,9 +108,9 @@ def words_from_dict(values: dict[str, Any]) -> WordsRecipe:
     return recipe
 
 
-def read_words_recipe(path: Path) -> WordsRecipe:
-    """Read a TOML recipe. Raises RecipeError where it cannot be read or a key is wrong."""
+def read_words_recipe(path: Path, settings: Sequence[str] = ()) -> WordsRecipe:
+    """Read a TOML recipe, see ``recipe.read_tables``. Raises RecipeError where it cannot be read or a key is wrong."""
     try:
-        return words_from_dict(read_toml(path))
+        return words_from_dict(read_tables(path, settings))
     except RecipeError as error:
         raise error if str(path) in str(error) else RecipeError(f"{path}: {error}") from error

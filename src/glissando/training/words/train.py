@@ -9,6 +9,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -174,13 +175,14 @@ def run_words(
     resume: Path | None = None,
     minutes: float | None = None,
     threads: int | None = None,
+    settings: Sequence[str] = (),
 ) -> Path:
     """Train ``recipe_path`` and return the path of the posterior.
 
     ``data``: folder of the text (default: ``$GLISSANDO_DATA/text``). ``minutes`` plans the training to end
     sooner than the recipe's sweeps would.
     """
-    recipe = read_words_recipe(recipe_path)
+    recipe = read_words_recipe(recipe_path, settings)
     if threads:
         torch.set_num_threads(threads)
     if data is None:

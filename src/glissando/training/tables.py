@@ -1,0 +1,91 @@
+"""Recipes as TOML tables: a file, the file that it changes, settings on top; and what they fill, frozen dataclasses."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from glissando.errors import RecipeError
+
+__all__ = ["build_tables", "merged", "read_tables"]
+
+
+def read_tables(path: Path, settings: Sequence[str] = ()) -> dict[str, Any]:
+    """A recipe's tables: those of the file that its key ``base`` names, changed by its own, changed by ``settings``.
+
+    A base lies beside the recipe and has none itself. A setting is "table.key=value", as TOML has it; a value that is
+    no TOML is a string. Raises RecipeError.
+    """
+    values = _read_toml(path)
+    if "base" in values:
+        name = values.pop("base")
+        if not isinstance(name, str):
+            raise RecipeError(f"{path}: 'base' is the name of a recipe, not {name!r}")
+        base = _read_toml(path.parent / name)
+        if "base" in base:
+            raise RecipeError(f"{path}: its base {name} must not have a base itself")
+        values = merged(base, values)
+    for setting in settings:
+        values = merged(values, _setting(setting))
+    return values
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises RecipeError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise RecipeError(f"cannot read recipe {path}: {error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not TOML: {error}") from error
+
+
+def _setting(text: str) -> dict[str, Any]:
+    key, equals, value = (part.strip() for part in text.partition("="))
+    for candidate in (value, json.dumps(value)):
+        if key and equals and "\n" not in text:
+            with contextlib.suppress(tomllib.TOMLDecodeError):
+                return tomllib.loads(f"{key} = {candidate}")
+    raise RecipeError(f"a setting is table.key=value, not {text!r}")
+
+
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Nested tables, of which the second's keys win."""
+    result = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        result[key] = merged(base[key], value) if both else value
+    return result
+
+
+def build_tables(kind: type[Any], values: dict[str, Any], where: str) -> Any:
+    """A frozen dataclass from a TOML table, each key checked by name and type."""
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    arguments: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{where}{key}"
+        if key not in fields:
+            raise RecipeError(f"unknown key {name!r}; known here: {', '.join(fields)}")
+        made = fields[key].default_factory
+        default = made() if made is not dataclasses.MISSING else fields[key].default
+        if dataclasses.is_dataclass(default):
+            if not isinstance(value, dict):
+                raise RecipeError(f"{name!r} is a table, not {value!r}")
+            arguments[key] = build_tables(type(default), value, f"{name}.")
+            continue
+        expected = type(default)
+        if expected is float and type(value) is int:
+            value = float(value)
+        if type(value) is not expected:
+            raise RecipeError(f"{name!r} must be {expected.__name__}, not {value!r}")
+        if isinstance(value, int | float) and not 0 <= value < math.inf:
+            raise RecipeError(f"{name!r} must be a finite number, zero or more, not {value!r}")
+        arguments[key] = value
+    return kind(**arguments)
