@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import hashlib
 import io
@@ -26,8 +27,9 @@ from glissando.models.likelihood import Likelihood  # noqa: E402
 from glissando.training.data import Crops, load_tiles  # noqa: E402
 from glissando.training.export_gains import TABLES, integer_arrays, probability_tables  # noqa: E402
 from glissando.training.initial import balance, dct_bases, initialise_pca, step_of  # noqa: E402
+from glissando.training.initial_entropy import fit_entropy  # noqa: E402
 from glissando.training.optimiser import Muon, build_optimisers, orthogonalise  # noqa: E402
-from glissando.training.recipe import Optimisation  # noqa: E402
+from glissando.training.recipe import Optimisation, Rate  # noqa: E402
 
 Pixels = NDArray[np.uint8]
 Write = Callable[..., Path]
@@ -192,6 +194,32 @@ def initialised(pictures: Any) -> Any:
     network = CodecNetwork(NetworkConfig(levels=3, synthesis_blocks=1, analysis_blocks=1)).eval().requires_grad_(False)
     initialise_pca(network, pictures[:16], torch.tensor([0.0003, 0.008, 0.2]))
     return network
+
+
+def test_the_entropy_model_is_fitted_and_the_transforms_rest(initialised: Any, pictures: Any) -> None:
+    network = copy.deepcopy(initialised).requires_grad_(True)
+    quality = torch.full((8,), 60.0)
+    contrast = torch.ones(128)
+    contrast[:64] = 0.1
+    pictures = 0.5 + (pictures - 0.5) * contrast  # half of each is calm, which a single scale does not know
+
+    def held() -> tuple[float, float, float]:
+        with torch.no_grad():
+            out = network(pictures[16:], quality, noise=False)
+        error = float((out.reconstruction - pictures[16:]).square().mean())
+        return float(out.latent_bits.mean()), float(out.hyper_bits.mean()), error
+
+    before = held()
+    torch.manual_seed(1)
+    fit_entropy(network, pictures[:16], Rate(), 1.0, 40)
+    after = held()
+    assert after[0] < 0.9 * before[0]
+    assert after[1] < before[1]
+    assert after[2] < 1.05 * before[2]  # steps of the quantiser stay
+    moved = {name for name, p in network.named_parameters() if not torch.equal(p, initialised.get_parameter(name))}
+    assert all(p.requires_grad for p in network.parameters())
+    assert not any(name.startswith(("analysis.", "synthesis", "gain.", "inverse_gain.")) for name in moved)
+    assert {"scales.first_out.weight", "hyper_gain.table", "context.out.weight"} <= moved
 
 
 def test_analysis_and_synthesis_are_orthonormal(initialised: Any) -> None:

@@ -88,6 +88,15 @@ class Forward:
     hyper_bits: Tensor
 
 
+@dataclass
+class Coded:
+    """Latents as a decoder has them, (B, latents, h, w); bits per picture, shape (B,)."""
+
+    values: Tensor
+    latent_bits: Tensor
+    hyper_bits: Tensor
+
+
 def first_pass_mask(channels: int, height: int, width: int, device: torch.device | None = None) -> Tensor:
     """Which elements the first pass codes: (1, channels, height, width) bool.
 
@@ -277,13 +286,23 @@ class CodecNetwork(nn.Module):
         """
         if not noise:
             rounding = STRAIGHT_THROUGH
-        position = quality * ((self.config.levels - 1) / 100)
+        position = self.position(quality)
+        # Under autocast the networks answer in bfloat16; symbols and what they become are computed in float32.
+        y = rounding.encoder(self.analysis(picture).float())
+        coded = self.code(y, position, rounding)
+        picture_out = self.synthesis(coded.values, self.synthesis_factor(position), self.synthesis_offset(position))
+        return Forward(picture_out, coded.latent_bits, coded.hyper_bits)
+
+    def position(self, quality: Tensor) -> Tensor:
+        """Qualities in [0, 100] as places among the levels of the tables."""
+        return quality * ((self.config.levels - 1) / 100)
+
+    def code(self, y: Tensor, position: Tensor, rounding: Rounding) -> Coded:
+        """All between analysis and synthesis: latents (B, latents, h, w), float32, at ``position`` (B,)."""
 
         def bits(coded: Tensor, scale: Tensor, late: Tensor | None = None) -> Tensor:
             return self.likelihood.bits(coded.float(), scale.float(), late).sum((1, 2, 3))
 
-        # Under autocast the networks answer in bfloat16; symbols and what they become are computed in float32.
-        y = rounding.encoder(self.analysis(picture).float())
         hyper_gain = self.hyper_gain(position)
         z_residual = rounding.encoder(self.hyper_analysis(y).float()) * torch.exp2(hyper_gain)
         z_noise = rounding.draw(z_residual)
@@ -314,6 +333,4 @@ class CodecNetwork(nn.Module):
 
         late = ~masks[0] if len(masks) > 1 else None
         latent_bits = bits(rounding.coded(_chosen(residuals, masks), y_noise), _chosen(scales, masks), late)
-        decoded = _chosen(values, masks)
-        picture_out = self.synthesis(decoded, self.synthesis_factor(position), self.synthesis_offset(position))
-        return Forward(picture_out, latent_bits, hyper_bits)
+        return Coded(_chosen(values, masks), latent_bits, hyper_bits)

@@ -87,7 +87,7 @@ def _prepare(
     threads = max(1, (os.cpu_count() or 1) // processes.size)
     tiles = load_tiles(data, limit_gb=recipe.data.limit_gb, threads=threads)
     loaded = clock(time.monotonic() - started)
-    trainer = Trainer(recipe, tiles, device, out, processes)
+    trainer = Trainer(recipe, tiles, device, out, processes, fresh=resume is None)
     if resume is not None:
         trainer.resume(resume)
     seconds = trainer.choose_precision()

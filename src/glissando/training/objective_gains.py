@@ -12,6 +12,7 @@ from glissando.models.scales import IntegerConv
 from .distortion import ms_ssim
 from .distortion import mse as mse_of
 from .initial import balance, initialise_pca
+from .initial_entropy import fit_entropy
 from .recipe import Quantisation, Rate, Recipe
 
 __all__ = ["GainsObjective"]
@@ -38,6 +39,7 @@ class GainsObjective:
             lambdas = torch.tensor([rate.lambda_of(100 * i / (levels - 1)) for i in range(levels)])
             initialise_pca(network, sample, lambdas, run.initial)
             balance(network, sample[:32], run.balance_trunk, run.balance_latents)
+            fit_entropy(network, sample, self.recipe.rate, self.recipe.optimiser.clip, run.fit_entropy)
         return network
 
     def begin(self, step: int, share: float) -> float:

@@ -167,6 +167,7 @@ class Integers:
 class Run:
     seed: int = 1
     initial: str = "pca"  # or "random"; in the main family also "dct"
+    fit_entropy: int = 0  # steps in which the entropy model alone learns, before the first of all
     balance_trunk: float = 0.5  # after PCA, channels are divided by their deviation to this power
     balance_latents: float = 0.25  # ... and latents to this one
     log_every: int = 50  # steps

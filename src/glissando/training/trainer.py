@@ -35,18 +35,26 @@ class Trainer:
     """Network, optimisers and state of one training.
 
     Parameters: ``recipe``; ``tiles`` decoded; ``device``; ``out``, the folder for ``last.pt`` and logs; ``processes``
-    that share each batch. Raises RecipeError where they cannot.
+    that share each batch, RecipeError where they cannot; ``fresh``, false where ``resume`` follows and the network may
+    begin as anything.
     """
 
     def __init__(
-        self, recipe: PictureRecipe, tiles: Tiles, device: torch.device, out: Path, processes: Processes = ALONE
+        self,
+        recipe: PictureRecipe,
+        tiles: Tiles,
+        device: torch.device,
+        out: Path,
+        processes: Processes = ALONE,
+        *,
+        fresh: bool = True,
     ) -> None:
         self.recipe, self.device, self.out, self.processes = recipe, device, out, processes
         self.objective = objective_for(recipe)
         torch.manual_seed(recipe.run.seed)
         self.generator = torch.Generator().manual_seed(recipe.run.seed)
         self.pictures = processes.share(recipe.data.batch)  # of each batch, that are this process's
-        fitted = recipe.run.initial != "random"
+        fitted = fresh and recipe.run.initial != "random"
         sample = Crops(tiles.training, 256, 256, torch.Generator().manual_seed(0)).next() if fitted else None
         self.network = self.objective.build(sample)
         self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
