@@ -130,12 +130,12 @@ def rate_measures(
     """BD-rates of our curve, the range of rates, and real bytes beside the cross-entropy."""
     note = _subset_note(pictures)
     bars: dict[str, tuple[float | None, float | None]] = {
-        "JPEG": (-45.0, -60.0),
+        "JPEG": (-52.0, -64.0),
         "JPEG2000": (-12.0, -30.0),
-        "BPG-444-x265-ycbcr": (35.0, 0.0),
+        "BPG-444-x265-ycbcr": (12.0, -10.0),
         "WebP": (None, None),
         "AV1": (None, None),
-        "VTM": (None, None),
+        "VTM": (None, 0.0),
     }
     result = []
     for name, (bar, aim) in bars.items():

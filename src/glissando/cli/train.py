@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -64,7 +65,11 @@ def train(
     last = training.run(
         recipe, data=data, out=out, resume=resume, minutes=minutes, threads=threads, settings=tuple(settings or ())
     )
-    if os.environ.get("RANK", "0") != "0":
-        return 0  # the first of torchrun's processes saves, and says so
-    say(f"{last}: trained" + (f"; `glissando export {last} OUT_DIR` makes a model of it" * (last.suffix == ".pt")))
+    if os.environ.get("RANK", "0") == "0":  # the first of torchrun's processes saves, and says so
+        say(f"{last}: trained" + (f"; `glissando export {last} OUT_DIR` makes a model of it" * (last.suffix == ".pt")))
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        # All is written and the others are done. Threads of the exchange that end with the interpreter have once ended
+        # it instead ("terminate called without an active exception"), which torchrun takes for a failed training.
+        sys.stderr.flush()
+        os._exit(0)
     return 0
