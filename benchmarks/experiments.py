@@ -1,7 +1,7 @@
 """Short, controlled trainings: what does each key of a recipe decide?
 
     python -m benchmarks.experiments run benchmarks/experiments.toml OUT [--only TEXT] [--threads N]
-    python -m benchmarks.experiments report benchmarks/experiments.toml OUT [docs/experiments.md]
+    python -m benchmarks.experiments report benchmarks/experiments.toml OUT [docs/training.md]
 
 The TOML file names a recipe, keys that all runs change, and rows; a row changes some keys more. Every row is trained
 from the start with the same seeds, the same pictures in the same order and for the same number of pictures, with
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import sys
 import time
@@ -36,6 +35,7 @@ from glissando.files import atomic_write
 from glissando.models import CodecNetwork
 from glissando.models.cost import kmac_per_pixel
 from glissando.training.data import Tiles, load_tiles, training_folder
+from glissando.training.hardware import choose_device
 from glissando.training.loop import Trainer, flushed_denormals, learning_factor
 from glissando.training.recipe import Recipe, from_dict
 from glissando.training.tables import merged, read_tables
@@ -102,13 +102,9 @@ def read_plan(path: Path) -> Plan:
     return plan
 
 
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def faster_precision(recipe: Recipe, tiles: Tiles) -> bool:
     """Whether training steps are faster in bfloat16 here; all runs then are as the first."""
-    trainer = Trainer(recipe, tiles, _device(), Path())
+    trainer = Trainer(recipe, tiles, choose_device(), Path())
     trainer.choose_precision()
     return trainer.autocast
 
@@ -117,7 +113,7 @@ def faster_precision(recipe: Recipe, tiles: Tiles) -> bool:
 def train(plan: Plan, row: Row, seed: int, tiles: Tiles, bfloat16: bool) -> dict[str, Any]:
     """Train one row and measure it."""
     recipe = plan.recipe_of(row, seed)
-    trainer = Trainer(recipe, tiles, _device(), Path())
+    trainer = Trainer(recipe, tiles, choose_device(), Path())
     trainer.use_bfloat16(bfloat16)
     trainer.objective.qualities = QUALITIES
     steps = plan.pictures // recipe.data.batch
@@ -129,9 +125,10 @@ def train(plan: Plan, row: Row, seed: int, tiles: Tiles, bfloat16: bool) -> dict
         seconds.append(time.process_time() - before)  # of this process alone: others may share the core
         if (step + 1) % 200 == 0:
             print(f"  step {step + 1} of {steps}, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
-    assert isinstance(trainer.network, CodecNetwork)
+    curve = [[r["quality"], r["bpp"], r["psnr"]] for r in trainer.validate()]
     network = trainer.ema
     assert isinstance(network, CodecNetwork)
+    network.cpu()  # where multiply-adds are counted, after the curve was measured
     return {
         "group": row.group,
         "name": row.name,
@@ -142,8 +139,8 @@ def train(plan: Plan, row: Row, seed: int, tiles: Tiles, bfloat16: bool) -> dict
         "skipped": int(trainer.progress.skipped),
         "processor_ms_per_picture": 1000 * median(seconds) / recipe.data.batch,
         "bfloat16": bfloat16,
-        "kmac": {path: kmac_per_pixel(network.cpu(), path)["total"] for path in ("encode", "decode")},
-        "curve": [[r["quality"], r["bpp"], r["psnr"]] for r in trainer.validate()],
+        "kmac": {path: kmac_per_pixel(network, path)["total"] for path in ("encode", "decode")},
+        "curve": curve,
         "machine": _machine(),
     }
 
@@ -297,5 +294,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     sys.exit(main())

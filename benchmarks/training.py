@@ -31,7 +31,7 @@ from glissando.bench.machine import Machine
 from glissando.errors import GlissandoError
 from glissando.files import atomic_write
 from glissando.training.data import Tiles, load_tiles
-from glissando.training.hardware import describe_device, operations_per_picture
+from glissando.training.hardware import choose_device, describe_device, operations_per_picture
 from glissando.training.loop import flushed_denormals
 from glissando.training.recipe import PictureRecipe, read_recipe
 from glissando.training.trainer import Trainer
@@ -282,10 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--steps, --batch, --crop and --threads must be positive")
     if given.threads:
         torch.set_num_threads(given.threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.type == "cuda":
-        torch.set_float32_matmul_precision("high")
-        torch.backends.cudnn.benchmark = True
+    device = choose_device()
     try:
         recipe = read_recipe(given.recipe)
         changes = {key: value for key in ("batch", "crop") if (value := getattr(given, key)) is not None}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 HERE = Path(__file__).parent
-for folder in ("bitstream", "entropy", "golden"):  # where the slow reference implementations lie
+for folder in ("bitstream", "entropy", "golden", "training"):  # where slow reference implementations and helpers lie
     sys.path.append(str(HERE / folder))
 
 Pixels = NDArray[np.uint8]

@@ -7,24 +7,15 @@ import json
 from pathlib import Path
 
 import pytest
+from tiny_recipe import NETWORK
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install glissando[train]")
 
 from benchmarks.training import Part, TrainingSpeed, main  # noqa: E402
 
-RECIPE = """
+RECIPE = f"""
 name = "tiny"
-[network]
-latents = 32
-hyper = 8
-levels = 3
-analysis_blocks = 1
-analysis_latent_blocks = 0
-synthesis_blocks = 1
-synthesis_latent_blocks = 0
-means_width = 8
-context_width = 8
-[run]
+{NETWORK}[run]
 initial = "random"
 """
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_recipe import NETWORK
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install glissando[train]")
 
@@ -26,19 +27,9 @@ from glissando.training.trainer import Trainer  # noqa: E402
 if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
     pytest.skip("this PyTorch has no gloo", allow_module_level=True)
 
-RECIPE = """
+RECIPE = f"""
 name = "tiny"
-[network]
-latents = 32
-hyper = 8
-levels = 3
-analysis_blocks = 1
-analysis_latent_blocks = 0
-synthesis_blocks = 1
-synthesis_latent_blocks = 0
-means_width = 8
-context_width = 8
-[data]
+{NETWORK}[data]
 crop = 64
 batch = 4
 halved = 0.5

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_recipe import NETWORK
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install glissando[train]")
 
@@ -20,18 +21,8 @@ from glissando.training.optimiser import Muon, orthogonalise  # noqa: E402
 from glissando.training.recipe import from_dict  # noqa: E402
 from glissando.training.trainer import Trainer  # noqa: E402
 
-RECIPE = """
-[network]
-latents = 32
-hyper = 8
-levels = 3
-analysis_blocks = 1
-analysis_latent_blocks = 0
-synthesis_blocks = 1
-synthesis_latent_blocks = 0
-means_width = 8
-context_width = 8
-[data]
+RECIPE = f"""
+{NETWORK}[data]
 crop = 64
 batch = 2
 [run]

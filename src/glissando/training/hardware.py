@@ -10,10 +10,19 @@ from glissando.bench.machine import Machine
 
 from .objective import Objective
 
-__all__ = ["describe_device", "operations_per_picture"]
+__all__ = ["choose_device", "describe_device", "operations_per_picture"]
 
 # Of what a processor calls its extensions, those that decide how fast it trains; the best one is named.
 _VECTORS = ("AMX bf16", "AVX-512 bf16", "AVX-512", "AVX2", "NEON")
+
+
+def choose_device(number: int = 0) -> torch.device:
+    """The CUDA GPU of this number, set up for fast products, or the processor where there is none."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True
+    return torch.device("cuda", number)
 
 
 def describe_device(device: torch.device, processes: int = 1) -> str:

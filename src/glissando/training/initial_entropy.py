@@ -2,7 +2,7 @@
 
 The linear codec that a network begins as codes every coefficient with one scale for all places. A scale network that
 begins at random has to be unlearnt first, and while that lasts nothing speaks for the hyper-latents' bits, which fade.
-With analysis and synthesis at rest, three hundred steps halve the bits of the highest rates in less than a minute.
+With analysis and synthesis at rest, a step costs a fraction of one of training. What it is worth: docs/training.md.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 from glissando.models import CodecNetwork
 from glissando.models.quantisation import MIXED
 
-from .optimiser import build_optimisers
+from .optimiser import build_optimisers, learning_factor, set_rates
 from .recipe import Optimisation, Rate
 
 __all__ = ["fit_entropy"]
@@ -40,12 +40,10 @@ def fit_entropy(network: CodecNetwork, pictures: Tensor, rate: Rate, clip: float
         quality = 100 * ((torch.arange(BATCH) + torch.rand(())) / BATCH)
         coded = network.code(latents[torch.randint(len(latents), (BATCH,))], network.position(quality), MIXED)
         loss = (rate.weight_of(quality) * (coded.latent_bits + coded.hyper_bits)).mean() / pixels
-        factor = min(1.0, (step + 1) / WARMUP) * (1 - step / steps)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
-        for group in optimiser.param_groups:
-            group["lr"] = group["peak"] * factor
+        set_rates(optimiser, learning_factor(step, step / steps, WARMUP, decay=1.0))
         optimiser.step()
         network.scales.keep_exact()
     for parameter in resting:

@@ -14,8 +14,9 @@ from torch import Tensor
 from .checkpoints import load_checkpoint
 from .data import load_tiles, training_folder
 from .distributed import Processes, join
-from .hardware import describe_device, operations_per_picture
+from .hardware import choose_device, describe_device, operations_per_picture
 from .logs import Log, Logging, clock, no_log
+from .optimiser import learning_factor
 from .recipe import PictureRecipe, Schedule, read_recipe
 from .trainer import FIGURES, Trainer
 
@@ -23,13 +24,6 @@ __all__ = ["Trainer", "learning_factor", "load_checkpoint", "run"]
 
 # What a line shows, and with how many digits.
 SHOWN = {"loss": 4, "bpp": 4, "psnr": 2, "norm": 2, "data": 3, "pictures_per_second": 1, "tflops": 3}
-
-
-def learning_factor(step: int, progress: float, warmup: int, decay: float) -> float:
-    """Warm-up by steps, decay by progress (the larger share of pictures or minutes used up), in [0, 1]."""
-    rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
-    fall = min(1.0, (1 - progress) / decay) if decay else 1.0
-    return max(0.0, rise * fall)
 
 
 @contextlib.contextmanager
@@ -79,10 +73,7 @@ def _prepare(
     recipe: PictureRecipe, data: Path, out: Path, resume: Path | None, processes: Processes, log: Logging
 ) -> Trainer:
     """Data, network and state; the first line of the log."""
-    device = torch.device("cuda", processes.local) if torch.cuda.is_available() else torch.device("cpu")
-    if device.type == "cuda":
-        torch.set_float32_matmul_precision("high")
-        torch.backends.cudnn.benchmark = True
+    device = choose_device(processes.local)
     started = time.monotonic()
     threads = max(1, (os.cpu_count() or 1) // processes.size)
     tiles = load_tiles(data, limit_gb=recipe.data.limit_gb, threads=threads)

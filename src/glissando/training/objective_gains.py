@@ -39,7 +39,8 @@ class GainsObjective:
             lambdas = torch.tensor([rate.lambda_of(100 * i / (levels - 1)) for i in range(levels)])
             initialise_pca(network, sample, lambdas, run.initial)
             balance(network, sample[:32], run.balance_trunk, run.balance_latents)
-            fit_entropy(network, sample, self.recipe.rate, self.recipe.optimiser.clip, run.fit_entropy)
+            if run.fit_entropy:
+                fit_entropy(network, sample, self.recipe.rate, self.recipe.optimiser.clip, run.fit_entropy)
         return network
 
     def begin(self, step: int, share: float) -> float:

@@ -20,7 +20,20 @@ from glissando.models.likelihood import Likelihood
 
 from .recipe import ContentOptimisation, Optimisation
 
-__all__ = ["Muon", "build_optimisers"]
+__all__ = ["Muon", "build_optimisers", "learning_factor", "set_rates"]
+
+
+def learning_factor(step: int, progress: float, warmup: int, decay: float) -> float:
+    """Warm-up by steps, decay by progress (the larger share of pictures or minutes used up), in [0, 1]."""
+    rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
+    fall = min(1.0, (1 - progress) / decay) if decay else 1.0
+    return max(0.0, rise * fall)
+
+
+def set_rates(optimiser: Optimizer, factor: float) -> None:
+    """Every group learns at ``factor`` times its peak."""
+    for group in optimiser.param_groups:
+        group["lr"] = group["peak"] * factor
 
 
 def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:

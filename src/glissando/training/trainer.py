@@ -21,7 +21,7 @@ from .crops import Crops, send
 from .data import Tiles
 from .distributed import ALONE, Processes
 from .objective import objective_for
-from .optimiser import Muon, build_optimisers
+from .optimiser import Muon, build_optimisers, set_rates
 from .recipe import PictureRecipe
 
 __all__ = ["FIGURES", "Trainer"]
@@ -143,8 +143,7 @@ class Trainer:
             self._skipped += 1
             return
         for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = group["peak"] * factor
+            set_rates(optimiser, factor)
             optimiser.found_inf = skip  # type: ignore[attr-defined]  # as GradScaler tells a fused optimiser
             optimiser.step()
             self.watch(type(optimiser).__name__)
