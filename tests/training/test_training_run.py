@@ -363,6 +363,26 @@ def test_an_exported_model_can_be_trained_on(exported: Path, tiles: Tiles, tmp_p
     assert np.isfinite(trainer.step(1.0)["loss"])
 
 
+def test_scale_networks_are_shipped_in_integers_alone(exported: Path, trained: Path, tmp_path: Path) -> None:
+    from glissando.training.export import export
+
+    with np.load(exported / "decoder.npz") as arrays:
+        assert not [name for name in arrays if name.startswith("scales.")]
+    found, trained_weights = (load_checkpoint(path)["ema"] for path in (exported, trained / "out" / "last.pt"))
+    assert found.keys() == trained_weights.keys()
+    for name in ("scales.z_mix.weight", "scales.near.weight"):
+        assert torch.equal(found[name], torch.round(trained_weights[name] * 128) / 128)
+    # Exported again, they are what they were.
+    state = torch.load(trained / "out" / "last.pt", weights_only=True)
+    torch.save({**state, "ema": found}, tmp_path / "again.pt")
+    export(tmp_path / "again.pt", tmp_path / "again")
+    with np.load(exported / "integers.npz") as first, np.load(tmp_path / "again" / "integers.npz") as second:
+        scales = [name for name in first if name.startswith("scales.")]
+        assert scales
+        for name in scales:
+            assert np.array_equal(first[name], second[name])
+
+
 def test_a_damaged_export_is_noticed(exported: Path, trained: Path, tmp_path: Path) -> None:
     from glissando.training.export import export
 

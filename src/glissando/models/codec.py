@@ -24,7 +24,7 @@ from .likelihood import Likelihood
 from .quantisation import MIXED, STRAIGHT_THROUGH, Rounding
 from .scales import ScaleNetwork
 
-__all__ = ["CodecNetwork", "Forward", "NetworkConfig", "first_pass_mask", "step_masks"]
+__all__ = ["CodecNetwork", "Forward", "NetworkConfig", "first_pass_mask", "scale_network", "step_masks"]
 
 
 @dataclass(frozen=True)
@@ -230,6 +230,20 @@ class SpatialContext(nn.Module):
         return out
 
 
+def scale_network(c: NetworkConfig) -> ScaleNetwork:
+    """The scale network of a model of this shape."""
+    return ScaleNetwork(
+        c.latents,
+        c.hyper,
+        c.scale_hyper_width,
+        c.scale_width,
+        kernel=c.scale_kernel,
+        layers=c.scale_layers,
+        sees=c.scale_sees,
+        steps=c.context_steps,
+    )
+
+
 class CodecNetwork(nn.Module):
     """All networks and tables of one model of the main family."""
 
@@ -243,16 +257,7 @@ class CodecNetwork(nn.Module):
         self.first_means = Pointwise(c.means_width, c.latents, exact=True)
         two = c.context_steps == 2
         self.context = SpatialContext(c) if two else nn.ModuleList(SpatialContext(c) for _ in range(1, c.context_steps))
-        self.scales = ScaleNetwork(
-            c.latents,
-            c.hyper,
-            c.scale_hyper_width,
-            c.scale_width,
-            kernel=c.scale_kernel,
-            layers=c.scale_layers,
-            sees=c.scale_sees,
-            steps=c.context_steps,
-        )
+        self.scales = scale_network(c)
         self.likelihood = Likelihood()
         # Rate: tables over quality levels. Gains and scales in octaves, the rest plain vectors.
         self.gain = LevelTable(c.levels, c.latents)

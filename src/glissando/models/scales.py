@@ -12,6 +12,8 @@ there (more steps than two, signs, a third layer) is for experiments: the file f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -188,6 +190,15 @@ class ScaleNetwork(nn.Module):
         for layer in self.children():
             assert isinstance(layer, IntegerConv)
             layer.keep_exact()
+
+    @torch.no_grad()
+    def take_integers(self, integers: Mapping[str, Tensor]) -> None:
+        """Become the network that ``integers`` describe. Raises KeyError or RuntimeError where they do not fit."""
+        for name, layer in self.named_children():
+            assert isinstance(layer, IntegerConv)
+            assert layer.bias is not None
+            layer.weight.copy_(integers[f"{name}.weight"].float().view_as(layer.weight) / (1 << WEIGHT_BITS))
+            layer.bias.copy_(integers[f"{name}.bias"].float().view_as(layer.bias) / layer.bias_one)
 
     @staticmethod
     def fixed(x: Tensor) -> Tensor:

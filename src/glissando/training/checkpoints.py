@@ -13,7 +13,10 @@ import torch
 from torch import Tensor
 
 from glissando.errors import TrainingError
+from glissando.models import NetworkConfig
 from glissando.models.bits import BitContext
+from glissando.models.codec import scale_network
+from glissando.models.scales import ScaleNetwork
 
 __all__ = ["Progress", "load_checkpoint"]
 
@@ -96,7 +99,7 @@ def _load_shipped(folder: Path) -> dict[str, Any]:
                 halves = {key: array for key, array in arrays.items() if array.dtype == np.float16}
                 weights |= {key: torch.from_numpy(array.astype(np.float32)) for key, array in halves.items()}
         training = card["training"]
-        weights |= _context_weights(folder, training["recipe"])
+        weights |= _whole_weights(folder, training["recipe"])
         progress = {
             "step": training["steps"],
             "samples": training["samples"],
@@ -111,13 +114,18 @@ def _load_shipped(folder: Path) -> dict[str, Any]:
         raise TrainingError(f"{folder} is not a shipped model: {error}") from error
 
 
-def _context_weights(folder: Path, recipe: dict[str, Any]) -> dict[str, Tensor]:
-    """A content-weighted model's context model, which is shipped in integers alone."""
-    if recipe["family"] != "content":
-        return {}
+def _whole_weights(folder: Path, recipe: dict[str, Any]) -> dict[str, Tensor]:
+    """Parameters that are shipped in integers alone: what a file's symbols and their scales depend on."""
     shape = recipe["network"]
-    context = BitContext(shape["bits"], shape["importance_levels"], shape["hidden"])
+    part: BitContext | ScaleNetwork
+    match recipe["family"]:
+        case "content":
+            prefix, part = "bits.", BitContext(shape["bits"], shape["importance_levels"], shape["hidden"])
+        case "gains":
+            prefix, part = "scales.", scale_network(NetworkConfig(**shape))
+        case _:
+            return {}
     with np.load(folder / "integers.npz", allow_pickle=False) as arrays:
-        own = {key.removeprefix("bits."): array for key, array in arrays.items() if key.startswith("bits.")}
-    context.take_integers({key: torch.from_numpy(array) for key, array in own.items()})
-    return {f"bits.{key}": value for key, value in context.state_dict().items()}
+        own = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+    part.take_integers({key: torch.from_numpy(array) for key, array in own.items()})
+    return {f"{prefix}{key}": value for key, value in part.state_dict().items()}

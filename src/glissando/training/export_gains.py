@@ -114,7 +114,7 @@ class GainsExport:
     """A model of the main family on its way into a folder; see ``export.Exported``."""
 
     encoder_parts: tuple[str, ...] = ("analysis.", "hyper_analysis.")
-    integer_parts: tuple[str, ...] = ()
+    integer_parts: tuple[str, ...] = ("scales.",)
 
     def __init__(self, recipe: Recipe, weights: dict[str, Tensor]) -> None:
         _check_format(recipe.network)
