@@ -4,10 +4,11 @@
     python -m benchmarks.experiments report benchmarks/experiments.toml OUT [docs/training.md]
 
 The TOML file names a recipe, keys that all runs change, and rows; a row changes some keys more. Every row is trained
-from the start with the same seeds, the same pictures in the same order and for the same number of pictures, with
-learning rates that decay to zero. Its averaged weights then code the held-out pictures (held out by picture, see
-docs/training.md). Rates there are the cross-entropy of the rounded symbols under the integer scale network, which
-files exceed by 0.2 %; distortion is that of 8-bit pixels. BD-rates are against the first row at the same seed.
+from the start, or from the checkpoint or model folder that ``resume`` names, with the same seeds, the same pictures in
+the same order and for the same number of pictures, with learning rates that decay to zero. Its averaged weights then
+code the held-out pictures (held out by picture, see docs/training.md). Rates there are the cross-entropy of the rounded
+symbols under the integer scale network, which files exceed by 0.2 %; distortion is that of 8-bit pixels. BD-rates are
+against the first row at the same seed.
 
 ``run`` writes one JSON file for each row and seed into OUT and leaves alone what is there already, so that it can be
 stopped and started again, or run on several cores beside each other. Needs ``glissando[train]``.
@@ -42,7 +43,6 @@ from glissando.training.tables import merged, read_tables
 
 from .readme import update
 
-BEGIN, END = "<!-- experiments:begin -->", "<!-- experiments:end -->"
 QUALITIES = (0.0, 10.0, 20.0, 35.0, 50.0, 65.0, 80.0, 90.0, 100.0)
 LOW = 5  # so many of them are the low rates, whose BD-rate is a column of its own
 
@@ -68,6 +68,8 @@ class Plan:
     recipe: dict[str, Any]
     pictures: int
     warmup: int
+    resume: Path | None = None  # what every run goes on from; None: the recipe's start
+    section: str = "experiments"  # of the document, between the comments NAME:begin and NAME:end
     rows: list[Row] = field(default_factory=list)
 
     def recipe_of(self, row: Row, seed: int) -> Recipe:
@@ -91,7 +93,14 @@ def read_plan(path: Path) -> Plan:
             )
             for row in values["row"]
         ]
-        plan = Plan(recipe, int(values["pictures"]), int(values["warmup"]), rows)
+        plan = Plan(
+            recipe,
+            int(values["pictures"]),
+            int(values["warmup"]),
+            path.parent / values["resume"] if "resume" in values else None,
+            str(values.get("section", Plan.section)),
+            rows,
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise RecipeError(f"{path} is not an experiments file: {error!r}") from error
     for row in rows:
@@ -113,7 +122,9 @@ def faster_precision(recipe: Recipe, tiles: Tiles) -> bool:
 def train(plan: Plan, row: Row, seed: int, tiles: Tiles, bfloat16: bool) -> dict[str, Any]:
     """Train one row and measure it."""
     recipe = plan.recipe_of(row, seed)
-    trainer = Trainer(recipe, tiles, choose_device(), Path())
+    trainer = Trainer(recipe, tiles, choose_device(), Path(), fresh=plan.resume is None)
+    if plan.resume is not None:
+        trainer.resume(plan.resume)
     trainer.use_bfloat16(bfloat16)
     trainer.objective.qualities = QUALITIES
     steps = plan.pictures // recipe.data.batch
@@ -135,6 +146,7 @@ def train(plan: Plan, row: Row, seed: int, tiles: Tiles, bfloat16: bool) -> dict
         "seed": seed,
         "recipe": recipe.to_dict(),
         "hash": recipe.hash(),
+        "resumed": trainer.progress.samples - steps * recipe.data.batch,
         "steps": steps,
         "skipped": int(trainer.progress.skipped),
         "processor_ms_per_picture": 1000 * median(seconds) / recipe.data.batch,
@@ -221,8 +233,9 @@ def markdown(plan: Plan, out: Path) -> str:
             lines += [*head, *body, ""]
     one = next(iter(reference.values()))
     kind = "bfloat16" if one["bfloat16"] else "float32"
+    start = f"from a model that has seen {one['resumed']:,}, " if one.get("resumed") else ""
     method = (
-        f"Each run: {plan.pictures:,} crops, {one['steps']:,} steps of the reference, {kind}; {one['machine']}. "
+        f"Each run: {start}{plan.pictures:,} crops, {one['steps']:,} steps of the reference, {kind}; {one['machine']}. "
         f"BD-rate (PSNR) over the qualities {', '.join(f'{q:g}' for q in QUALITIES)}, “lower rates” over the first "
         f"{LOW}, against the first row with the same seed; ± is half the range over seeds. Processor time of a "
         f"training step for each picture, against the reference's."
@@ -284,7 +297,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.action == "run":
             run(plan, given.out, training_folder(given.data), given.only, given.threads)
         elif given.document:
-            update(given.document, BEGIN, END, markdown(plan, given.out))
+            begin, end = (f"<!-- {plan.section}:{word} -->" for word in ("begin", "end"))
+            update(given.document, begin, end, markdown(plan, given.out))
         else:
             print(markdown(plan, given.out))
     except (OSError, ValueError, GlissandoError) as error:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import experiments
-from benchmarks.experiments import BEGIN, END, Row, main, markdown, read_plan
-from glissando.errors import BenchmarkError, RecipeError
+from benchmarks.experiments import Row, main, markdown, read_plan
+from glissando.errors import BenchmarkError, RecipeError, TrainingError
 from glissando.training.data import load_tiles
 
 RECIPE = """
@@ -118,6 +119,25 @@ def test_a_run_trains_and_measures(plan: Path, shards: Path) -> None:
     assert 0 < found["kmac"]["decode"] < 12
 
 
+def test_a_run_goes_on_from_a_checkpoint(plan: Path, shards: Path, tmp_path: Path) -> None:
+    tiles = load_tiles(shards)
+    read = read_plan(plan)
+    trainer = experiments.Trainer(read.recipe_of(read.rows[0], 1), tiles, torch.device("cpu"), tmp_path)
+    trainer.step(1.0)
+    trainer.save(tmp_path / "seen.pt")
+    plan.write_text('resume = "seen.pt"\nsection = "further"\n' + PLAN.replace("0.004", "0.0"))
+    read = read_plan(plan)
+    (row,) = (row for row in read.rows if row.name == "tiny")
+    found = experiments.train(read, row, 2, tiles, bfloat16=False)
+    assert (found["resumed"], found["steps"]) == (2, 2)
+    row.path(tmp_path, 1).write_text(json.dumps(found | {"seed": 1}))
+    assert "from a model that has seen 2, 4 crops" in markdown(read, tmp_path)
+    plan.write_text('resume = "seen.pt"\n' + PLAN)
+    (tmp_path / "seen.pt").unlink()
+    with pytest.raises(TrainingError, match=r"seen\.pt"):
+        experiments.train(read_plan(plan), row, 1, tiles, bfloat16=False)
+
+
 def test_runs_are_kept_and_reported(
     plan: Path, tmp_path: Path, shards: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,7 +150,7 @@ def test_runs_are_kept_and_reported(
     monkeypatch.setattr(experiments, "train", train)
     monkeypatch.setattr(experiments, "faster_precision", lambda recipe, tiles: False)
     out, document = tmp_path / "out", tmp_path / "page.md"
-    document.write_text(f"before\n{BEGIN}\n{END}\nafter\n")
+    document.write_text("before\n<!-- experiments:begin -->\n<!-- experiments:end -->\nafter\n")
     arguments = ["run", str(plan), str(out), "--data", str(shards)]
     assert main([*arguments, "--only", "Reference"]) == 0
     assert main(arguments) == 0
