@@ -248,6 +248,22 @@ def test_a_checkpoint_of_another_network_is_refused(tiles: Tiles, tmp_path: Path
         make(tiles, tmp_path, network={"latents": 32}).resume(tmp_path / "a.pt")
 
 
+def test_a_network_may_grow_in_depth(tiles: Tiles, tmp_path: Path) -> None:
+    first = make(tiles, tmp_path)
+    first.step(1.0)
+    first.save(tmp_path / "a.pt")
+    deeper = {"analysis_blocks": 4, "synthesis_latent_blocks": 2}
+    second = make(tiles, tmp_path, network=deeper)
+    second.resume(tmp_path / "a.pt")
+    # It codes as before, until the new blocks have learnt something.
+    assert second.validate() == first.validate()
+    assert second.progress.samples == first.progress.samples
+    second.step(1.0)
+    assert second.network.analysis.blocks[3].narrow.weight.any()
+    with pytest.raises(TrainingError, match="does not fit"):
+        make(tiles, tmp_path, network={"synthesis_blocks": 0}).resume(tmp_path / "a.pt")
+
+
 @pytest.mark.parametrize("content", [None, b"", b"rubbish", b"PK\3\4"])
 def test_a_checkpoint_that_is_none(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "last.pt"

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from glissando.errors import TrainingError
+from glissando.models.layers import DepthConvBlock
 
 from .checkpoints import Progress, load_checkpoint
 from .crops import Crops, send
@@ -263,11 +264,15 @@ class Trainer:
             torch.set_rng_state(state)
 
     def resume(self, path: Path) -> None:
-        """Continue from a checkpoint, or from a shipped model's weights (a short warm-up rebuilds the rest)."""
+        """Continue from a checkpoint, or from a shipped model's weights (a short warm-up rebuilds the rest).
+
+        Blocks that the checkpoint's network has not begin as the identity: a network may grow in depth.
+        """
         state = load_checkpoint(path)
+        blocks = _new_blocks(self.network, state["ema"])
         try:
-            self.network.load_state_dict(state["network"] if "network" in state else state["ema"])
-            self.ema.load_state_dict(state["ema"])
+            self.network.load_state_dict({**blocks, **state.get("network", state["ema"])})
+            self.ema.load_state_dict({**blocks, **state["ema"]})
         except RuntimeError as error:
             raise TrainingError(f"{path} does not fit this recipe's network: {error}") from error
         self.progress = Progress(**state["progress"])
@@ -283,6 +288,15 @@ class Trainer:
             self.warm_from = self.progress.step
         self.processes.share_weights(self.network, self.ema)
         self.processes.seed_noise(self.recipe.run.seed, self.progress.step)
+
+
+def _new_blocks(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The network's own weights of those blocks, still the identity, of which ``weights`` holds nothing."""
+    own, found = network.state_dict(), {}
+    for name, module in network.named_modules():
+        if isinstance(module, DepthConvBlock) and not any(key.startswith(f"{name}.") for key in weights):
+            found |= {key: value.clone() for key, value in own.items() if key.startswith(f"{name}.")}
+    return found
 
 
 def _take_state(optimiser: Optimizer, saved: dict[str, Any]) -> None:
