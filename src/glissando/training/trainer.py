@@ -292,7 +292,8 @@ class Trainer:
 
 def _new_blocks(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The network's own weights of those blocks, still the identity, of which ``weights`` holds nothing."""
-    own, found = network.state_dict(), {}
+    own = network.state_dict()
+    found: dict[str, Tensor] = {}
     for name, module in network.named_modules():
         if isinstance(module, DepthConvBlock) and not any(key.startswith(f"{name}.") for key in weights):
             found |= {key: value.clone() for key, value in own.items() if key.startswith(f"{name}.")}
