@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import glissando
+import glissando.entropy.scales
 from glissando import zoo
 from glissando.errors import InputError, ModelMismatchError, UnknownModelError
 from glissando.zoo import model as model_module
