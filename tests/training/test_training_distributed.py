@@ -77,6 +77,11 @@ def half_noise(like: torch.Tensor, **_: Any) -> torch.Tensor:
     return torch.full_like(like, 0.5)
 
 
+def threads() -> list[str]:
+    """Names of this process's threads, those of libraries among them; none where the system does not tell."""
+    return sorted(path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm"))
+
+
 def work(rank: int, port: int, folder: str) -> None:
     """One of two processes."""
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
@@ -94,7 +99,8 @@ def work(rank: int, port: int, folder: str) -> None:
         after = [p.detach() for network in (trainer.network, trainer.ema) for p in network.parameters()]
         found["unmoved"] = all(torch.equal(a, b) for a, b in zip(found["weights"], after, strict=True))
         found["progress"] = dict(trainer.progress.__dict__)
-        torch.save(found, Path(folder) / f"{rank}.pt")
+    found["threads"] = threads()
+    torch.save(found, Path(folder) / f"{rank}.pt")
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +139,12 @@ def test_what_is_not_finite_in_one_process_is_skipped_by_all(pair: list[dict[str
     for found in pair:
         assert found["unmoved"]
         assert (found["progress"]["skipped"], found["progress"]["step"], found["progress"]["samples"]) == (1, 3, 12)
+
+
+def test_nothing_outlives_the_group(pair: list[dict[str, Any]]) -> None:
+    """A thread of the group's that is still at work while the interpreter closes aborts it."""
+    for found in pair:
+        assert not [name for name in found["threads"] if "gloo" in name]
 
 
 def test_one_command_under_torchrun(shards: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ process's.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -110,6 +111,9 @@ def join() -> Iterator[Processes]:
             raise TrainingError(f"process {processes.local} has no GPU: there are {torch.cuda.device_count()}")
         torch.cuda.set_device(processes.local)
         backend = "cpu:gloo,cuda:nccl"
+    # Some of its functions take the present group as a default: imported later, by the first optimiser, it would keep
+    # the group's threads alive beyond its end, and one that is late then aborts the interpreter as it closes.
+    importlib.import_module("torch._dynamo")
     try:
         dist.init_process_group(backend, timeout=TIMEOUT)
     except (RuntimeError, ValueError) as error:
