@@ -215,7 +215,7 @@ def test_the_entropy_model_is_fitted_and_the_transforms_rest(initialised: Any, p
     after = held()
     assert after[0] < 0.9 * before[0]
     assert after[1] < before[1]
-    assert after[2] < 1.05 * before[2]  # steps of the quantiser stay
+    assert after[2] < 1.2 * before[2]  # steps of the quantiser stay; means of so few pictures do not hold for others
     moved = {name for name, p in network.named_parameters() if not torch.equal(p, initialised.get_parameter(name))}
     assert all(p.requires_grad for p in network.parameters())
     assert not any(name.startswith(("analysis.", "synthesis", "gain.", "inverse_gain.")) for name in moved)
@@ -451,7 +451,7 @@ def test_integers_that_overflow_are_named() -> None:
 
 
 def test_balance_changes_no_result(pictures: torch.Tensor) -> None:
-    """Channels get more equal deviations; rates and reconstruction stay what they were."""
+    """Channels get more equal deviations, none a smaller one; rates and reconstruction stay what they were."""
     torch.manual_seed(0)
     network = CodecNetwork(NetworkConfig(latents=64, hyper=16, levels=3, analysis_blocks=1, synthesis_blocks=1))
     initialise_pca(network, pictures[:16], torch.tensor([0.0003, 0.008, 0.2]))
@@ -468,3 +468,6 @@ def test_balance_changes_no_result(pictures: torch.Tensor) -> None:
     torch.testing.assert_close(after.reconstruction, before.reconstruction, rtol=0, atol=2e-2)
     assert float((after.reconstruction - before.reconstruction).abs().mean()) < 1e-3
     assert balanced.log().std() < 0.8 * spread.log().std()
+    # No channel is made smaller: whatever a step does to the weights that write it would count for more.
+    assert (balanced > 0.99 * spread).all()
+    torch.testing.assert_close(balanced.max(), spread.max(), rtol=0.01, atol=0)

@@ -209,9 +209,13 @@ def _features(watched: dict[str, nn.Module], run: Callable[[Tensor], object], pi
 
 
 def _factors(features: Tensor, power: float) -> Tensor:
-    """What to divide each channel by: its deviation, relative to the others', to a power."""
+    """What to divide each channel by: its deviation, relative to the largest, to a power.
+
+    None is made smaller: Muon moves all weights that write by the same amount, which then counts times the factor.
+    Relative to the mean deviation it would count 25 times in the channels that hold a patch's mean.
+    """
     deviation = features.float().std((0, 2, 3)).clamp_min(1e-4).log()
-    return torch.exp(power * (deviation - deviation.mean()))
+    return torch.exp(power * (deviation - deviation.max()))
 
 
 def _writes(layer: nn.Module, factor: Tensor) -> None:
