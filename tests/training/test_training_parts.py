@@ -211,11 +211,13 @@ def test_the_entropy_model_is_fitted_and_the_transforms_rest(initialised: Any, p
 
     before = held()
     torch.manual_seed(1)
-    fit_entropy(network, pictures[:16], Rate(), 1.0, 40)
+    some = pictures[:16]
+    turned = [view for x in (some, some.transpose(2, 3)) for view in (x, x.flip(2), x.flip(3), x.flip(2, 3))]
+    fit_entropy(network, torch.cat(turned), Rate(), 1.0, 100)
     after = held()
     assert after[0] < 0.9 * before[0]
     assert after[1] < before[1]
-    assert after[2] < 1.2 * before[2]  # steps of the quantiser stay; means of so few pictures do not hold for others
+    assert after[2] < 1.05 * before[2]  # steps of the quantiser stay
     moved = {name for name, p in network.named_parameters() if not torch.equal(p, initialised.get_parameter(name))}
     assert all(p.requires_grad for p in network.parameters())
     assert not any(name.startswith(("analysis.", "synthesis", "gain.", "inverse_gain.")) for name in moved)
