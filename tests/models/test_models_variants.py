@@ -46,6 +46,7 @@ SMALL = NetworkConfig(
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "gated": {"block": "gated"},
+    "leaky": {"leak": 0.1},
     "one step": {"context_steps": 1},
     "four steps": {"context_steps": 4},
     "kernel 3": {"scale_kernel": 3},
@@ -59,7 +60,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "own halves, four steps": {"context_steps": 4, "scale_layers": 3, "scale_sees": "own-half"},
 }
 every_variant = pytest.mark.parametrize("keys", VARIANTS.values(), ids=VARIANTS.keys())
-SHIPPED = ("default", "gated", "kernel 3", "kernel 7", "widths", "own half", "larger analysis")
+SHIPPED = ("default", "gated", "leaky", "kernel 3", "kernel 7", "widths", "own half", "larger analysis")
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +96,8 @@ def test_a_recipe_can_ask_for_it(keys: dict[str, Any]) -> None:
     ("keys", "message"),
     [
         ({"block": "dense"}, r"network\.block must be 'depthconv' or 'gated'"),
+        ({"leak": 1.0}, r"network\.leak must be below 1"),
+        ({"leak": -0.1}, r"'network\.leak' must be a finite number, zero or more"),
         ({"context_steps": 3}, r"network\.context_steps must be 1, 2 or 4"),
         ({"context_steps": 4, "latents": 254}, r"network\.latents must be a multiple of 4"),
         ({"scale_kernel": 4}, r"network\.scale_kernel must be 3, 5 or 7"),
@@ -163,6 +166,21 @@ def test_it_starts_as_the_linear_codec_that_it_will_be(keys: dict[str, Any]) -> 
 
 
 # --- Blocks ------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_leaky_activations_let_through_what_is_below_zero() -> None:
+    """Every activation of the block, and none where the slope is 0."""
+    plain, leaky = DepthConvBlock(8, scale=1.0), DepthConvBlock(8, scale=1.0, leak=0.25)
+    for block in (plain, leaky):
+        for name, parameter in block.named_parameters():
+            # Positive weights, and biases so far below zero that nothing that enters an activation is positive.
+            parameter.fill_(-100.0 if name in ("enter.bias", "widen.bias") else 0.01)
+    x = torch.rand(1, 8, 4, 4)
+    constant = plain(x) - x
+    assert torch.allclose(constant, constant[:, :1, 1:2, 1:2].expand_as(constant), atol=1e-5)
+    first = x + leaky.leave(leaky.depthwise(0.25 * leaky.enter(x)))
+    torch.testing.assert_close(leaky(x), first + leaky.narrow(0.25 * leaky.widen(first)))
 
 
 @pytest.mark.parametrize(("channels", "ratio", "width"), [(192, 2, 256), (256, 2, 336), (192, 4, 512), (4, 1, 16)])
@@ -404,8 +422,9 @@ def test_the_runtimes_integers_are_the_trained_ones(name: str) -> None:
     assert second.std() > 0
 
 
-def test_a_gated_models_graph_computes_what_torch_does(tmp_path: Path) -> None:
-    network = small(block="gated").eval().requires_grad_(False)
+@pytest.mark.parametrize("keys", [{"block": "gated"}, {"leak": 0.1}], ids=["gated", "leaky"])
+def test_a_variants_graph_computes_what_torch_does(keys: dict[str, Any], tmp_path: Path) -> None:
+    network = small(**keys).eval().requires_grad_(False)
     export = GainsExport(dataclasses.replace(Recipe(), network=network.config), network.state_dict())
     files = half_weights(export.network, export.encoder_parts)
     export.round_weights({key: torch.from_numpy(a.astype(np.float32)) for f in files.values() for key, a in f.items()})

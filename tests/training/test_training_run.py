@@ -248,6 +248,12 @@ def test_a_checkpoint_of_another_network_is_refused(tiles: Tiles, tmp_path: Path
         make(tiles, tmp_path, network={"latents": 32}).resume(tmp_path / "a.pt")
 
 
+def test_a_checkpoint_of_other_activations_is_refused(tiles: Tiles, tmp_path: Path) -> None:
+    make(tiles, tmp_path).save(tmp_path / "a.pt")
+    with pytest.raises(TrainingError, match=r"a\.pt was trained with network\.leak = 0\.0, this recipe says 0\.1"):
+        make(tiles, tmp_path, network={"leak": 0.1}).resume(tmp_path / "a.pt")
+
+
 def test_a_network_may_grow_in_depth(tiles: Tiles, tmp_path: Path) -> None:
     first = make(tiles, tmp_path)
     first.step(1.0)

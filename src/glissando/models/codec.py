@@ -16,10 +16,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import DepthConvBlock, Downshuffle, LevelTable, Pointwise, Upshuffle
+from .layers import DepthConvBlock, Downshuffle, LevelTable, Pointwise, Upshuffle, rectified
 from .likelihood import Likelihood
 from .quantisation import MIXED, STRAIGHT_THROUGH, Rounding
 from .scales import ScaleNetwork
@@ -43,6 +42,7 @@ class NetworkConfig:
     means_width: int = 192
     context_width: int = 288
     block: str = "depthconv"  # or "gated": its feed-forward pair multiplies two halves, at the same multiply-adds
+    leak: float = 0.0  # slope below zero of the transforms' and the means' activations; 0: ReLU, whose units can die
     analysis_ratio: int = 0  # feed-forward ratio of the analysis' blocks; 0: ``ratio``
     # Of what follows a file can say two steps, two layers and no signs: the rest is for experiments.
     context_steps: int = 2  # passes over the latents: 1, 2 (checkerboard) or 4 (quadtree), see ``step_masks``
@@ -136,8 +136,8 @@ def _chosen(parts: Sequence[Tensor], masks: Sequence[Tensor]) -> Tensor:
     return out
 
 
-def _blocks(number: int, channels: int, ratio: int, gated: bool) -> nn.Sequential:
-    return nn.Sequential(*(DepthConvBlock(channels, ratio, gated=gated) for _ in range(number)))
+def _blocks(number: int, channels: int, ratio: int, gated: bool, leak: float) -> nn.Sequential:
+    return nn.Sequential(*(DepthConvBlock(channels, ratio, gated=gated, leak=leak) for _ in range(number)))
 
 
 class Analysis(nn.Module):
@@ -146,14 +146,14 @@ class Analysis(nn.Module):
     ``ratio`` of its blocks' feed-forward pairs, the configuration's if 0.
     """
 
-    def __init__(self, c: TransformConfig, *, ratio: int = 0, gated: bool = False) -> None:
+    def __init__(self, c: TransformConfig, *, ratio: int = 0, gated: bool = False, leak: float = 0.0) -> None:
         super().__init__()
         ratio = ratio or c.ratio
         self.patch = nn.PixelUnshuffle(8)
         self.enter = Pointwise(192, c.width)
-        self.blocks = _blocks(c.analysis_blocks, c.width, ratio, gated)
+        self.blocks = _blocks(c.analysis_blocks, c.width, ratio, gated, leak)
         self.down = Downshuffle(c.width, c.latents)
-        self.latent_blocks = _blocks(c.analysis_latent_blocks, c.latents, ratio, gated)
+        self.latent_blocks = _blocks(c.analysis_latent_blocks, c.latents, ratio, gated, leak)
 
     def forward(self, x: Tensor) -> Tensor:
         # Under autocast the blocks' products are bfloat16; the sum that they add to stays float32.
@@ -165,11 +165,11 @@ class Analysis(nn.Module):
 class Synthesis(nn.Module):
     """Latents (B, latents, h, w), and two level vectors (B, width, 1, 1) if any → picture (B, 3, 16h, 16w)."""
 
-    def __init__(self, c: TransformConfig, *, gated: bool = False) -> None:
+    def __init__(self, c: TransformConfig, *, gated: bool = False, leak: float = 0.0) -> None:
         super().__init__()
-        self.latent_blocks = _blocks(c.synthesis_latent_blocks, c.latents, c.ratio, gated)
+        self.latent_blocks = _blocks(c.synthesis_latent_blocks, c.latents, c.ratio, gated, leak)
         self.up = Upshuffle(c.latents, c.width)
-        self.blocks = _blocks(c.synthesis_blocks, c.width, c.ratio, gated)
+        self.blocks = _blocks(c.synthesis_blocks, c.width, c.ratio, gated, leak)
         self.leave = Pointwise(c.width, 192, exact=True)
         self.patch = nn.PixelShuffle(8)
 
@@ -186,9 +186,10 @@ class HyperAnalysis(nn.Module):
 
     def __init__(self, c: NetworkConfig) -> None:
         super().__init__()
+        self.leak = c.leak
         self.enter = Pointwise(c.latents, c.latents)
         self.to_32 = Downshuffle(c.latents, c.hyper)
-        self.block = DepthConvBlock(c.hyper, c.ratio, gated=c.gated)
+        self.block = DepthConvBlock(c.hyper, c.ratio, gated=c.gated, leak=c.leak)
         self.to_64 = Downshuffle(c.hyper, c.hyper)
         for module in self.modules():
             # The block's last layers stay zero: it starts as the identity.
@@ -196,7 +197,8 @@ class HyperAnalysis(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def forward(self, y: Tensor) -> Tensor:
-        out: Tensor = self.to_64(self.block(F.relu(self.to_32(F.relu(self.enter(y))))))
+        x = rectified(self.to_32(rectified(self.enter(y), self.leak)), self.leak)
+        out: Tensor = self.to_64(self.block(x))
         return out
 
 
@@ -206,7 +208,7 @@ class HyperSynthesis(nn.Module):
     def __init__(self, c: NetworkConfig) -> None:
         super().__init__()
         self.to_32 = Upshuffle(c.hyper, c.hyper)
-        self.block = DepthConvBlock(c.hyper, c.ratio, gated=c.gated)
+        self.block = DepthConvBlock(c.hyper, c.ratio, gated=c.gated, leak=c.leak)
         self.to_16 = Upshuffle(c.hyper, c.means_width)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -219,14 +221,15 @@ class SpatialContext(nn.Module):
 
     def __init__(self, c: NetworkConfig) -> None:
         super().__init__()
+        self.leak = c.leak
         self.near = nn.Conv2d(c.latents, c.latents, 5, padding=2, groups=c.latents)
         self.mix = Pointwise(c.latents + c.means_width, c.context_width)
         self.depthwise = nn.Conv2d(c.context_width, c.context_width, 3, padding=1, groups=c.context_width)
         self.out = Pointwise(c.context_width, c.latents, exact=True)
 
     def forward(self, features: Tensor, values: Tensor) -> Tensor:
-        x = F.relu(self.mix(torch.cat([self.near(values), features], 1)))
-        out: Tensor = self.out(F.relu(self.depthwise(x)))
+        x = rectified(self.mix(torch.cat([self.near(values), features], 1)), self.leak)
+        out: Tensor = self.out(rectified(self.depthwise(x), self.leak))
         return out
 
 
@@ -250,8 +253,8 @@ class CodecNetwork(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         c = self.config = config
-        self.analysis = Analysis(c, ratio=c.analysis_ratio, gated=c.gated)
-        self.synthesis = Synthesis(c, gated=c.gated)
+        self.analysis = Analysis(c, ratio=c.analysis_ratio, gated=c.gated, leak=c.leak)
+        self.synthesis = Synthesis(c, gated=c.gated, leak=c.leak)
         self.hyper_analysis = HyperAnalysis(c)
         self.hyper_synthesis = HyperSynthesis(c)
         self.first_means = Pointwise(c.means_width, c.latents, exact=True)

@@ -17,6 +17,7 @@ __all__ = [
     "Pointwise",
     "Upshuffle",
     "gated_width",
+    "rectified",
     "ste_floor",
     "ste_round",
 ]
@@ -69,18 +70,26 @@ def gated_width(channels: int, ratio: int) -> int:
     return max(16, 16 * round(2 * ratio * channels / (3 * 16)))
 
 
+def rectified(x: Tensor, leak: float) -> Tensor:
+    """ReLU, or leaky ReLU of slope ``leak`` below zero if that is not 0."""
+    return F.leaky_relu(x, leak) if leak else F.relu(x)
+
+
 class DepthConvBlock(nn.Module):
     """Depth-conv block: a depthwise mixer, then a pointwise feed-forward pair, both residual.
 
-    Source: EVC (arXiv 2302.05071), ``DepthConvBlock``; here with ReLU, which engines fuse, and a
-    feed-forward ratio of 2 instead of 4. ``scale`` shrinks the initial weights of both residual
-    branches' last layers, so that a stack of blocks starts as almost the identity. ``gated`` multiplies the halves of
-    the widened features, one of them through a leaky ReLU, as DCVC-DC does (arXiv 2302.14402, ``ConvFFN2``).
+    Source: EVC (arXiv 2302.05071), ``DepthConvBlock``; here with a feed-forward ratio of 2 instead of 4, and
+    activations that engines fuse: ReLU, leaky with slope ``leak`` below zero if that is not 0. ``scale`` shrinks
+    the initial weights of both residual branches' last layers, so that a stack of blocks starts as almost the
+    identity. ``gated`` multiplies the halves of the widened features, one of them through a leaky ReLU, as DCVC-DC
+    does (arXiv 2302.14402, ``ConvFFN2``).
     """
 
-    def __init__(self, channels: int, ratio: int = 2, scale: float = 0.0, *, gated: bool = False) -> None:
+    def __init__(
+        self, channels: int, ratio: int = 2, scale: float = 0.0, *, gated: bool = False, leak: float = 0.0
+    ) -> None:
         super().__init__()
-        self.gated = gated
+        self.gated, self.leak = gated, leak
         hidden = gated_width(channels, ratio) if gated else ratio * channels
         self.enter = Pointwise(channels, channels)
         self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
@@ -94,13 +103,13 @@ class DepthConvBlock(nn.Module):
                 last.bias.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.leave(self.depthwise(F.relu(self.enter(x))))
+        x = x + self.leave(self.depthwise(rectified(self.enter(x), self.leak)))
         wide = self.widen(x)
         if self.gated:
             value, gate = wide.chunk(2, 1)
             wide = value * F.leaky_relu(gate, _GATE_SLOPE)
         else:
-            wide = F.relu(wide)
+            wide = rectified(wide, self.leak)
         out: Tensor = x + self.narrow(wide)
         return out
 

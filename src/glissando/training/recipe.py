@@ -270,6 +270,7 @@ def _network_checks(network: NetworkConfig) -> dict[str, bool]:
         "network.hyper, means_width and context_width must be positive": min(sizes) > 0,
         "network.levels must be at least 2": network.levels >= 2,
         "network.block must be 'depthconv' or 'gated'": network.block in ("depthconv", "gated"),
+        "network.leak must be below 1": network.leak < 1,
         "network.context_steps must be 1, 2 or 4": network.context_steps in (1, 2, 4),
         "network.latents must be a multiple of 4 for four context_steps": (
             network.context_steps != 4 or network.latents % 4 == 0

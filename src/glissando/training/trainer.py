@@ -269,6 +269,10 @@ class Trainer:
         Blocks that the checkpoint's network has not begin as the identity: a network may grow in depth.
         """
         state = load_checkpoint(path)
+        # Activations have no weights: a network with others would fit, and compute something else.
+        leaks = [shape.get("leak", 0.0) for shape in (state["recipe"]["network"], self.recipe.to_dict()["network"])]
+        if leaks[0] != leaks[1]:
+            raise TrainingError(f"{path} was trained with network.leak = {leaks[0]}, this recipe says {leaks[1]}")
         blocks = _new_blocks(self.network, state["ema"])
         try:
             self.network.load_state_dict({**blocks, **state.get("network", state["ema"])})
