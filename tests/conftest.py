@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import signal
 import sys
 import tarfile
 from collections.abc import Callable
@@ -45,6 +46,13 @@ def decibels(a: NDArray[Any], b: NDArray[Any]) -> float:
     """PSNR of 8-bit pixels."""
     mse = np.square(a.astype(np.float64) - b.astype(np.float64)).mean()
     return float(10 * np.log10(255**2 / max(mse, 1e-9)))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible() -> None:
+    """Shells start background jobs with SIGINT ignored, and programs inherit that; the tests interrupt programs."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
