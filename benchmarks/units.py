@@ -10,7 +10,6 @@ the held-out tiles is coded whole at another quality from 0 to 100. Needs ``glis
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 from glissando.errors import GlissandoError, TrainingError
 from glissando.models.scales import IntegerConv
 from glissando.training.checkpoints import load_checkpoint
-from glissando.training.data import load_tiles
+from glissando.training.data import load_tiles, training_folder
 from glissando.training.objective import objective_for
 from glissando.training.recipe import from_dict
 
@@ -32,7 +31,7 @@ __all__ = ["RARE", "active_shares", "main", "markdown"]
 
 RARE = 0.001  # of all places
 
-_ACTIVATIONS = (nn.functional.relu, nn.functional.leaky_relu, torch.relu)
+_ACTIVATIONS = (nn.functional.relu, nn.functional.leaky_relu)
 
 
 class _Watch(TorchFunctionMode):
@@ -74,14 +73,10 @@ def active_shares(network: nn.Module, run: Callable[[], object]) -> dict[str, Te
     Their names are those of the modules that they are applied in, numbered where there are several; the values are
     shares in [0, 1], (units,).
     """
-    positive: dict[str, tuple[Tensor, int]] = {}
-    turn: dict[str, int] = {}
+    calls: dict[str, list[Tensor]] = {}
 
     def count(name: str, x: Tensor) -> None:
-        turn[name] = turn.get(name, 0) + 1
-        key = f"{name}, {turn[name]}"
-        total, places = positive.get(key, (torch.zeros(x.shape[1], device=x.device), 0))
-        positive[key] = total + (x > 0).float().sum((0, 2, 3)), places + x.shape[0] * x.shape[2] * x.shape[3]
+        calls.setdefault(name, []).append((x > 0).float().mean((0, 2, 3)))
 
     def clipped(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
         return lambda module, inputs, output: count(name, output)
@@ -94,11 +89,11 @@ def active_shares(network: nn.Module, run: Callable[[], object]) -> dict[str, Te
     finally:
         for hook in hooks:
             hook.remove()
-    shares = {}
-    for key, (total, places) in positive.items():
-        name = key.partition(",")[0]
-        shares[name if turn[name] == 1 else key] = total / places
-    return shares
+    return {
+        f"{name}, {number}" if len(shares) > 1 else name: share
+        for name, shares in calls.items()
+        for number, share in enumerate(shares, 1)
+    }
 
 
 def markdown(shares: dict[str, Tensor]) -> str:
@@ -114,7 +109,7 @@ def markdown(shares: dict[str, Tensor]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("GLISSANDO_DATA", ".")))
+    parser.add_argument("--data", type=Path, help="folder of the shards (default: $GLISSANDO_DATA/train)")
     parser.add_argument("--tiles", type=int, default=24)
     options = parser.parse_args(arguments)
     try:
@@ -122,9 +117,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         objective = objective_for(from_dict(state["recipe"]))
         network = objective.build(None)
         network.load_state_dict(state["ema"])
-        tiles = load_tiles(options.data / "train").validation[: options.tiles]
+        folder = training_folder(options.data)
+        tiles = load_tiles(folder).validation[: options.tiles]
         if not len(tiles):
-            raise TrainingError(f"{options.data / 'train'} holds out no picture")
+            raise TrainingError(f"{folder} holds out no picture")
     except GlissandoError as error:
         parser.error(str(error))
     network.eval()
