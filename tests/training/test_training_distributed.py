@@ -34,6 +34,8 @@ crop = 64
 batch = 4
 halved = 0.5
 choices = 2
+[optimiser]
+whiten = 0.5
 [schedule]
 samples = 1000000
 warmup = 1

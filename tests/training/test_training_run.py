@@ -191,17 +191,18 @@ def numbers(trainer: Trainer, factor: float) -> list[float]:
 RATES = {"lr": 1e-3, "table_lr": 1e-2, "matrix_lr": 1e-2}
 
 
-@pytest.mark.parametrize("kind", ["muon", "adamw"])
-def test_a_resumed_training_is_the_uninterrupted_one(tiles: Tiles, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("settings", [{"kind": "muon"}, {"kind": "adamw"}, {"whiten": 0.5}])
+def test_a_resumed_training_is_the_uninterrupted_one(tiles: Tiles, tmp_path: Path, settings: dict[str, Any]) -> None:
     """Bit for bit: weights, averages, optimisers, crops, qualities and noise."""
     factors = [0.5, 1.0, 1.0, 0.7, 0.2]
-    whole = make(tiles, tmp_path, optimiser={"kind": kind, **RATES})
+    settings = {**settings, **RATES}
+    whole = make(tiles, tmp_path, optimiser=settings)
     expected = [numbers(whole, factor) for factor in factors]
 
-    first = make(tiles, tmp_path, optimiser={"kind": kind, **RATES})
+    first = make(tiles, tmp_path, optimiser=settings)
     found = [numbers(first, factor) for factor in factors[:2]]
     first.save(tmp_path / "a.pt")
-    second = make(tiles, tmp_path, optimiser={"kind": kind, **RATES})
+    second = make(tiles, tmp_path, optimiser=settings)
     torch.rand(17)  # whatever else has drawn random numbers since
     second.resume(tmp_path / "a.pt")
     second.choose_precision()
@@ -240,6 +241,23 @@ def test_another_optimiser_starts_afresh_from_the_weights(tiles: Tiles, tmp_path
     assert torch.equal(second.network.analysis.enter.weight, first.network.analysis.enter.weight)
     second.step(1.0)
     assert second.progress.step == 2
+
+
+def test_whitening_may_begin_and_end_with_a_resumed_training(tiles: Tiles, tmp_path: Path) -> None:
+    """Momenta are the same with and without; what the layers read is looked at when it is first asked for."""
+    for before, after in ((0.0, 0.5), (0.5, 0.0)):
+        first = make(tiles, tmp_path, optimiser={"whiten": before})
+        for _ in range(10):
+            first.step(1.0)
+        first.save(tmp_path / "a.pt")
+        second = make(tiles, tmp_path, optimiser={"whiten": after})
+        second.resume(tmp_path / "a.pt")
+        weight = second.network.analysis.enter.weight
+        momentum = second.optimisers[-1].state[weight]["momentum"]
+        assert torch.equal(momentum, first.optimisers[-1].state[first.network.analysis.enter.weight]["momentum"])
+        assert second.step(1.0)["loss"] > 0
+        assert second.progress.skipped == 0
+        assert ("moments" in second.optimisers[-1].state[weight]) == bool(after or before)
 
 
 def test_a_checkpoint_of_another_network_is_refused(tiles: Tiles, tmp_path: Path) -> None:

@@ -78,12 +78,12 @@ def test_shares_make_up_the_batch() -> None:
 # --- Steps -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["muon", "adamw"])
-def test_a_step_that_looks_at_nothing_skips_what_is_not_finite(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("settings", [{"kind": "muon"}, {"kind": "adamw"}, {"whiten": 0.5}])
+def test_a_step_that_looks_at_nothing_skips_what_is_not_finite(tmp_path: Path, settings: dict[str, Any]) -> None:
     """As on a GPU: weights and momenta stay, to the last bit, and the skipped step is counted when asked."""
     weights = []
     for waits in (True, False):
-        trainer = build(tmp_path, kind=kind)
+        trainer = build(tmp_path, **settings)
         trainer.waits = waits
         trainer.step(1.0)
         good = trainer.crops.tiles
@@ -131,7 +131,8 @@ def test_all_matrices_of_a_shape_at_once() -> None:
         torch.testing.assert_close(one, many, rtol=0, atol=0.02)
 
 
-def test_a_compiled_step_is_one_graph_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("whiten", [0.0, 0.5])
+def test_a_compiled_step_is_one_graph_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whiten: float) -> None:
     """Traced, differentiated and run, but not translated, which takes minutes; the step's number changes nothing."""
     from torch._dynamo.utils import counters
 
@@ -139,7 +140,7 @@ def test_a_compiled_step_is_one_graph_made_once(tmp_path: Path, monkeypatch: pyt
         return torch.full_like(like, 0.5)
 
     monkeypatch.setattr(torch, "rand_like", half)
-    plain, compiled = build(tmp_path), build(tmp_path)
+    plain, compiled = build(tmp_path, whiten=whiten), build(tmp_path, whiten=whiten)
     counters.clear()
     compiled.compile("aot_eager")
     for _ in range(3):

@@ -49,12 +49,18 @@ class Processes:
             raise RecipeError(f"data.batch = {batch} is all processes' together: it cannot be split over {self.size}")
         return slice(self.rank, None, self.size)
 
-    def average(self, tensors: Sequence[Tensor]) -> None:
-        """Replace ``tensors``, of one dtype and device, by their means over all processes: one exchange of them all."""
+    def total(self, tensors: Sequence[Tensor]) -> None:
+        """Replace ``tensors``, of one dtype and device, by their sums over all processes: one exchange of them all."""
         if self.size > 1:
             flat = torch.cat([t.reshape(-1) for t in tensors])
             dist.all_reduce(flat)
-            _unpack(flat.div_(self.size), tensors)
+            _unpack(flat, tensors)
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Replace ``tensors``, of one dtype and device, by their means over all processes: one exchange of them all."""
+        if self.size > 1:
+            self.total(tensors)
+            torch._foreach_div_(list(tensors), self.size)
 
     @torch.no_grad()
     def share_weights(self, *networks: nn.Module) -> None:

@@ -7,7 +7,8 @@ steps, what AdamW reaches in more than twice as many (docs/training.md).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +19,13 @@ from glissando.models.content import BitCode, Importance
 from glissando.models.layers import LevelTable, Pointwise
 from glissando.models.likelihood import Likelihood
 
+from .distributed import ALONE, Processes
 from .recipe import ContentOptimisation, Optimisation
+from .whitening import look_due, moments_of, whitener
 
-__all__ = ["Muon", "build_optimisers", "learning_factor", "set_rates"]
+__all__ = ["Muon", "WhitenedMuon", "build_optimisers", "learning_factor", "set_rates"]
+
+REMEMBERED = 0.7  # share of the former moments, when layers are looked at again
 
 
 def learning_factor(step: int, progress: float, warmup: int, decay: float) -> float:
@@ -48,54 +53,116 @@ def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
     return (x.mT if tall else x).reshape(matrices.shape)
 
 
+def dealt(work: Sequence[float], hands: int) -> list[int]:
+    """Whose each piece of work is, of so many hands: the largest first, each to whoever has least."""
+    loads, owners = [0.0] * hands, [0] * len(work)
+    for piece in sorted(range(len(work)), key=lambda i: -work[i]):
+        owners[piece] = loads.index(min(loads))
+        loads[owners[piece]] += work[piece]
+    return owners
+
+
 class Muon(Optimizer):
     """Orthogonalised Nesterov momentum for weights of shape (out, in, 1, 1).
 
     ``precision`` is what the iteration computes in: bfloat16 does where the machine is fast at it, since
     the result only has to be roughly orthogonal. Weights and momenta keep theirs. Where ``found_inf``, a scalar on
     their device, is 1, a step changes neither: as with PyTorch's fused optimisers, so that nothing has to wait for it.
+    Of several ``processes``, which hold the same gradients, each does the iteration for its share of the weights.
     """
 
-    def __init__(self, params: ParamsT, lr: float, momentum: float = 0.95) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum})
+    def __init__(self, params: ParamsT, lr: float, momentum: float = 0.95, processes: Processes = ALONE) -> None:
+        super().__init__(params, {"lr": lr, "peak": lr, "momentum": momentum})
+        self.processes = processes
         self.precision = torch.float32
         self.found_inf: Tensor | None = None
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        keep = torch.ones(()) if self.found_inf is None else 1 - self.found_inf
         for group in self.param_groups:
-            for params in self._together([p for p in group["params"] if p.grad is not None]):
-                self._step(params, group["lr"], group["momentum"])
+            params = [p for p in group["params"] if p.grad is not None]
+            gradients = self._accelerated(params, group["momentum"], keep)
+            updates = [torch.zeros_like(g) for g in gradients]
+            owners = dealt([g.numel() * min(g.shape) for g in gradients], self.processes.size)
+            for places in self._together(gradients, [i for i, o in enumerate(owners) if o == self.processes.rank]):
+                stack = torch.stack([gradients[i] for i in places]).to(self.precision)
+                for i, update in zip(places, self._orthogonal([params[i] for i in places], stack), strict=True):
+                    updates[i].copy_(update)
+            self.processes.total(updates)
+            for p, update in zip(params, updates, strict=True):
+                rows, columns = update.shape
+                p.add_(update.view_as(p) * (-group["lr"] * max(1.0, rows / columns) ** 0.5 * keep))
 
-    def _together(self, params: list[Tensor]) -> list[list[Tensor]]:
-        """Weights whose iterations run as one: all of a shape, but on a CPU in float32, where alone is 10 % faster."""
-        if self.precision == torch.float32 and params and params[0].device.type == "cpu":
-            return [[p] for p in params]
-        shapes: dict[torch.Size, list[Tensor]] = {}
+    def _accelerated(self, params: list[Tensor], momentum: float, keep: Tensor) -> list[Tensor]:
+        """Nesterov's gradients, (out, in) each; their momenta move on."""
+        found = []
         for p in params:
-            shapes.setdefault(p.shape, []).append(p)
+            assert p.grad is not None
+            gradient = p.grad.flatten(1)
+            if self.found_inf is not None:
+                gradient = torch.where(keep == 1, gradient, 0.0)
+            state = self.state[p]
+            if "momentum" not in state:
+                state["momentum"] = torch.zeros_like(gradient)
+            state["momentum"].lerp_(gradient, (1 - momentum) * keep)
+            found.append(gradient.lerp(state["momentum"], momentum))
+        return found
+
+    def _together(self, gradients: list[Tensor], own: list[int]) -> list[list[int]]:
+        """Places whose iterations run as one: all of a shape, but on a CPU in float32, where alone is 10 % faster."""
+        if self.precision == torch.float32 and own and gradients[0].device.type == "cpu":
+            return [[i] for i in own]
+        shapes: dict[torch.Size, list[int]] = {}
+        for i in own:
+            shapes.setdefault(gradients[i].shape, []).append(i)
         return list(shapes.values())
 
-    def _step(self, params: list[Tensor], lr: float, momentum: float) -> None:
-        """One step of weights of one shape."""
-        gradients = torch.stack([p.grad.flatten(1) for p in params if p.grad is not None])
-        for p in params:
-            if "momentum" not in self.state[p]:
-                self.state[p]["momentum"] = torch.zeros_like(p).flatten(1)
-        velocities = [self.state[p]["momentum"] for p in params]
-        keep: Tensor | float = 1.0
-        if self.found_inf is not None:
-            keep = 1 - self.found_inf
-            gradients = torch.where(keep == 1, gradients, 0.0)
-        velocity = torch.stack(velocities).lerp_(gradients, (1 - momentum) * keep)
-        torch._foreach_copy_(velocities, list(velocity))
-        update = orthogonalise(gradients.lerp_(velocity, momentum).to(self.precision))
-        rows, columns = update.shape[1:]
-        change = update.to(params[0].dtype) * (-lr * max(1.0, rows / columns) ** 0.5 * keep)
-        torch._foreach_add_(params, [c.view_as(p) for c, p in zip(change, params, strict=True)])
+    def _orthogonal(self, params: list[Tensor], gradients: Tensor) -> Tensor:
+        """Updates (N, out, in) of as many weights."""
+        return orthogonalise(gradients)
 
 
-def build_optimisers(network: nn.Module, settings: Optimisation) -> list[Optimizer]:
+class WhitenedMuon(Muon):
+    """Muon in coordinates where what the layers read is nearer to white, by ``power`` in [0, 1]: see whitening.py.
+
+    ``look`` has to be called before each step.
+    """
+
+    def __init__(self, layers: Sequence[nn.Conv2d], lr: float, power: float, processes: Processes = ALONE) -> None:
+        super().__init__([layer.weight for layer in layers], lr, processes=processes)
+        self.layers, self.power = list(layers), power
+        self._whiteners: dict[Tensor, Tensor] = {}  # of this process's share, since the last look
+
+    def look(self, run: Callable[[], object], step: int) -> None:
+        """If it is time to, at this step, look at what the layers read while ``run`` works on the step's pictures."""
+        if not look_due(step) and "moments" in self.state[self.layers[0].weight]:
+            return
+        seen = moments_of(self.layers, run)
+        self.processes.average(seen)
+        for layer, moments in zip(self.layers, seen, strict=True):
+            if moments.isfinite().all():  # or the step is to be skipped
+                state = self.state[layer.weight]
+                state["moments"] = moments.lerp(state.get("moments", moments), REMEMBERED)
+        self._whiteners.clear()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self._whiteners.clear()
+
+    def _orthogonal(self, params: list[Tensor], gradients: Tensor) -> Tensor:
+        white = torch.stack([self._whitener(p) for p in params]).to(gradients.dtype)
+        return orthogonalise(gradients @ white) @ white
+
+    def _whitener(self, weight: Tensor) -> Tensor:
+        if weight not in self._whiteners:
+            seen = self.state[weight].get("moments")
+            none = torch.eye(weight.shape[1], device=weight.device)
+            self._whiteners[weight] = none if seen is None else whitener(seen, self.power)
+        return self._whiteners[weight]
+
+
+def build_optimisers(network: nn.Module, settings: Optimisation, processes: Processes = ALONE) -> list[Optimizer]:
     """AdamW alone, or with Muon for the pointwise layers beside it; each group's own rate is its "peak".
 
     Level tables and the likelihood's shape learn at a rate of their own: they are few, in octaves, and may
@@ -115,14 +182,16 @@ def build_optimisers(network: nn.Module, settings: Optimisation) -> list[Optimiz
         ]
     apart = {id(p) for params, _ in own for p in params}
     muon = settings.kind == "muon"
-    pointwise = [m.weight for m in network.modules() if isinstance(m, Pointwise)] if muon else []
-    matrices = [p for p in pointwise if id(p) not in apart]
-    apart |= {id(p) for p in matrices}
+    pointwise = [m for m in network.modules() if isinstance(m, Pointwise)] if muon else []
+    layers = [m for m in pointwise if id(m.weight) not in apart]
+    apart |= {id(m.weight) for m in layers}
     rest = [p for p in network.parameters() if id(p) not in apart]
     groups = [{"params": params, "peak": peak} for params, peak in [(rest, settings.lr), *own]]
     optimisers: list[Optimizer] = [
         torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
     ]
-    if matrices:
-        optimisers.append(Muon([{"params": matrices, "peak": settings.matrix_lr}], lr=settings.matrix_lr))
+    if layers and settings.whiten:
+        optimisers.append(WhitenedMuon(layers, settings.matrix_lr, settings.whiten, processes))
+    elif layers:
+        optimisers.append(Muon([layer.weight for layer in layers], settings.matrix_lr, processes=processes))
     return optimisers

@@ -131,6 +131,7 @@ class Optimisation:
     lr: float = 1e-3  # AdamW's
     table_lr: float = 1e-2  # AdamW's for the level tables, in octaves
     matrix_lr: float = 0.01  # Muon's, for the pointwise matrices
+    whiten: float = 0.0  # how white Muon sees what they read, from 0, as it is, to 1; see whitening.py
     clip: float = 1.0  # largest gradient norm
     ema: float = 0.999
 
@@ -337,6 +338,10 @@ def _common_checks(recipe: PictureRecipe) -> dict[str, bool]:
         "data.batch and data.choices must be positive": min(data.batch, data.choices) > 0,
         "data.halved must be in [0, 1]": 0 <= data.halved <= 1,
         "optimiser.kind must be 'muon' or 'adamw'": recipe.optimiser.kind in ("muon", "adamw"),
+        "optimiser.whiten must be in [0, 1]": 0 <= recipe.optimiser.whiten <= 1,
+        "optimiser.whiten is Muon's: it needs optimiser.kind 'muon'": (
+            recipe.optimiser.kind == "muon" or not recipe.optimiser.whiten
+        ),
         "optimiser.clip must be positive": recipe.optimiser.clip > 0,
         "optimiser.ema must be in [0, 1)": 0 <= recipe.optimiser.ema < 1,
         "schedule.samples must be positive": recipe.schedule.samples > 0,

@@ -22,7 +22,7 @@ from .crops import Crops, send
 from .data import Tiles
 from .distributed import ALONE, Processes
 from .objective import objective_for
-from .optimiser import Muon, build_optimisers, set_rates
+from .optimiser import Muon, WhitenedMuon, build_optimisers, set_rates
 from .recipe import PictureRecipe
 
 __all__ = ["FIGURES", "Trainer"]
@@ -72,7 +72,7 @@ class Trainer:
         )
         size = min(256, tiles.validation.shape[-1])
         self.validation = tiles.validation[:VALIDATION_TILES, :, :size, :size].to(device)
-        self.optimisers = build_optimisers(self.network, recipe.optimiser)
+        self.optimisers = build_optimisers(self.network, recipe.optimiser, processes)
         self.progress = Progress()
         self.data = tiles.describe()
         self.autocast = False
@@ -121,6 +121,9 @@ class Trainer:
         self.watch("crops")
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
+            if isinstance(optimiser, WhitenedMuon):
+                optimiser.look(lambda: self.loss(picture, quality), self.progress.step - self.warm_from)
+        self.watch("looks")
         loss, bpp, mse = self.loss(picture, quality)
         self.watch("forward")
         loss.backward()  # type: ignore[no-untyped-call]
@@ -288,7 +291,7 @@ class Trainer:
                 self._set_noise_state(state["noise"][self.device.type])
         except (KeyError, ValueError):
             # Shipped weights carry no optimiser state, another recipe's does not fit: the warm-up rebuilds it.
-            self.optimisers = build_optimisers(self.network, self.recipe.optimiser)
+            self.optimisers = build_optimisers(self.network, self.recipe.optimiser, self.processes)
             self.warm_from = self.progress.step
         self.processes.share_weights(self.network, self.ema)
         self.processes.seed_noise(self.recipe.run.seed, self.progress.step)
