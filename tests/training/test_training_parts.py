@@ -449,7 +449,7 @@ def test_looks_become_rare() -> None:
     assert looks[:5] == [0, 1, 2, 3, 4]
     gaps = np.diff(looks)
     assert (np.diff(gaps) >= 0).all()
-    assert gaps[-1] == 128
+    assert gaps[-1] == 32
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])

@@ -25,7 +25,7 @@ from .whitening import look_due, moments_of, whitener
 
 __all__ = ["Muon", "WhitenedMuon", "build_optimisers", "learning_factor", "set_rates"]
 
-REMEMBERED = 0.7  # share of the former moments, when layers are looked at again
+REMEMBERED = 0.9  # share of the former moments, when layers are looked at again
 
 
 def learning_factor(step: int, progress: float, warmup: int, decay: float) -> float:

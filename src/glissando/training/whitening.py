@@ -19,7 +19,7 @@ __all__ = ["look_due", "moments_of", "whitener"]
 
 DAMPING = 0.01  # of the mean variance, is added to that of every direction
 PLACES = 4096  # of a batch's features, at most, that moments are taken over
-RAREST = 128  # steps between two looks, at most
+RAREST = 32  # steps between two looks, at most
 
 
 def look_due(step: int) -> bool:
