@@ -123,7 +123,7 @@ class Trainer:
             optimiser.zero_grad(set_to_none=True)
             if isinstance(optimiser, WhitenedMuon):
                 optimiser.look(lambda: self.loss(picture, quality), self.progress.step - self.warm_from)
-        self.watch("looks")
+                self.watch("looks")
         loss, bpp, mse = self.loss(picture, quality)
         self.watch("forward")
         loss.backward()  # type: ignore[no-untyped-call]
