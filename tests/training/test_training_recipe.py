@@ -73,6 +73,8 @@ def test_wrong_keys_and_types_are_named(values: dict[str, Any], message: str) ->
         ("rate", "lambda_low", float("nan")),
         ("optimiser", "kind", "sgd"),
         ("optimiser", "ema", 1.0),
+        ("optimiser", "whiten", -0.1),
+        ("optimiser", "whiten", 1.5),
         ("schedule", "samples", 0),
         ("schedule", "decay", 1.5),
         ("run", "initial", "zeros"),
@@ -84,6 +86,11 @@ def test_wrong_keys_and_types_are_named(values: dict[str, Any], message: str) ->
 def test_impossible_values_are_named(table: str, key: str, value: Any) -> None:
     with pytest.raises(RecipeError, match=key):
         from_dict({table: {key: value}})
+
+
+def test_whitening_without_muon_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"optimiser\.whiten is Muon's"):
+        from_dict({"optimiser": {"kind": "adamw", "whiten": 0.5}})
 
 
 @pytest.mark.parametrize("content", [b"name = ", b"[network\n", b"\xff\xfe\x00", b"name = 'x'\nname = 'y'"])

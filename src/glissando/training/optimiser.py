@@ -156,9 +156,8 @@ class WhitenedMuon(Muon):
 
     def _whitener(self, weight: Tensor) -> Tensor:
         if weight not in self._whiteners:
-            seen = self.state[weight].get("moments")
-            none = torch.eye(weight.shape[1], device=weight.device)
-            self._whiteners[weight] = none if seen is None else whitener(seen, self.power)
+            seen = self.state[weight].get("moments", torch.eye(weight.shape[1], device=weight.device))
+            self._whiteners[weight] = whitener(seen, self.power)
         return self._whiteners[weight]
 
 
