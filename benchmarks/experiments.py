@@ -45,6 +45,7 @@ from .readme import update
 
 QUALITIES = (0.0, 10.0, 20.0, 35.0, 50.0, 65.0, 80.0, 90.0, 100.0)
 LOW = 5  # so many of them are the low rates, whose BD-rate is a column of its own
+TIMED = 16  # steps of the reference before each run: processors differ, so that times are compared on one of them
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,9 @@ def faster_precision(recipe: Recipe, tiles: Tiles) -> bool:
 @flushed_denormals()
 def train(plan: Plan, row: Row, seed: int, tiles: Tiles, bfloat16: bool) -> dict[str, Any]:
     """Train one row and measure it."""
+    reference = Trainer(plan.recipe_of(plan.rows[0], seed), tiles, choose_device(), Path(), fresh=False)
+    reference.use_bfloat16(bfloat16)
+    reference_seconds = [_timed_step(reference, 1.0) for _ in range(TIMED)]
     recipe = plan.recipe_of(row, seed)
     trainer = Trainer(recipe, tiles, choose_device(), Path(), fresh=plan.resume is None)
     if plan.resume is not None:
@@ -131,9 +135,7 @@ def train(plan: Plan, row: Row, seed: int, tiles: Tiles, bfloat16: bool) -> dict
     seconds, started = [], time.monotonic()
     for step in range(steps):
         trainer.share = step / steps
-        before = time.process_time()
-        trainer.step(learning_factor(step, trainer.share, plan.warmup, recipe.schedule.decay))
-        seconds.append(time.process_time() - before)  # of this process alone: others may share the core
+        seconds.append(_timed_step(trainer, learning_factor(step, trainer.share, plan.warmup, recipe.schedule.decay)))
         if (step + 1) % 200 == 0:
             print(f"  step {step + 1} of {steps}, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     curve = [[r["quality"], r["bpp"], r["psnr"]] for r in trainer.validate()]
@@ -150,11 +152,19 @@ def train(plan: Plan, row: Row, seed: int, tiles: Tiles, bfloat16: bool) -> dict
         "steps": steps,
         "skipped": int(trainer.progress.skipped),
         "processor_ms_per_picture": 1000 * median(seconds) / recipe.data.batch,
+        "reference_ms_per_picture": 1000 * median(reference_seconds) / reference.recipe.data.batch,
         "bfloat16": bfloat16,
         "kmac": {path: kmac_per_pixel(network, path)["total"] for path in ("encode", "decode")},
         "curve": curve,
         "machine": _machine(),
     }
+
+
+def _timed_step(trainer: Trainer, factor: float) -> float:
+    """One step's seconds of this process alone: others may share the core."""
+    before = time.process_time()
+    trainer.step(factor)
+    return time.process_time() - before
 
 
 def run(plan: Plan, out: Path, data: Path, only: str, threads: int) -> None:
@@ -201,6 +211,12 @@ def _against(reference: dict[str, Any], result: dict[str, Any], points: int | No
     return bd_rate(_curve(reference, points), _curve(result, points)).percent
 
 
+def _time_ratio(reference: dict[str, Any], result: dict[str, Any]) -> float:
+    """Of a picture's training step. Runs that did not time the reference are from the machine of its own run."""
+    alike: float = result.get("reference_ms_per_picture", reference["processor_ms_per_picture"])
+    return float(result["processor_ms_per_picture"] / alike)
+
+
 def _spread(values: list[float]) -> str:
     """Mean of the seeds, and their distance from it."""
     text = f"{fmean(values):+.1f} %"
@@ -232,13 +248,14 @@ def markdown(plan: Plan, out: Path) -> str:
             ]
             lines += [*head, *body, ""]
     one = next(iter(reference.values()))
+    machines = "; ".join(dict.fromkeys(result["machine"] for result in found.values()))
     kind = "bfloat16" if one["bfloat16"] else "float32"
     start = f"from a model that has seen {one['resumed']:,}, " if one.get("resumed") else ""
     method = (
-        f"Each run: {start}{plan.pictures:,} crops, {one['steps']:,} steps of the reference, {kind}; {one['machine']}. "
+        f"Each run: {start}{plan.pictures:,} crops, {one['steps']:,} steps of the reference, {kind}; {machines}. "
         f"BD-rate (PSNR) over the qualities {', '.join(f'{q:g}' for q in QUALITIES)}, “lower rates” over the first "
         f"{LOW}, against the first row with the same seed; ± is half the range over seeds. Processor time of a "
-        f"training step for each picture, against the reference's."
+        f"training step for each picture, against the reference's on the same machine."
     )
     return "\n".join([*lines, method])
 
@@ -254,7 +271,7 @@ def _line(row: Row, found: dict[Any, dict[str, Any]], reference: dict[int, dict[
     changed = ", ".join(f"`{key} = {value}`" for key, value in _flat(row.changes))
     name = f"{row.name} ({changed})" if changed else row.name
     own = pairs[0][1]
-    time_ratio = fmean(r["processor_ms_per_picture"] / a["processor_ms_per_picture"] for a, r in pairs)
+    time_ratio = fmean(_time_ratio(a, r) for a, r in pairs)
     cells = [
         name,
         _spread([_against(a, r) for a, r in pairs]),

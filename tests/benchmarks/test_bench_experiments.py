@@ -103,6 +103,17 @@ def test_tables_compare_equal_seeds(plan: Path, tmp_path: Path) -> None:
     assert "| +10.0 % | +10.0 % | 1 |" in markdown(read, out)
 
 
+def test_times_are_compared_on_one_machine(plan: Path, tmp_path: Path) -> None:
+    read = read_plan(plan)
+    reference, adamw = read.rows
+    slower = {"reference_ms_per_picture": 40.0, "machine": "a slower one"}
+    reference.path(tmp_path, 1).write_text(json.dumps(result(reference, 1, 1.0, 10)))
+    adamw.path(tmp_path, 1).write_text(json.dumps(result(adamw, 1, 1.0, 30) | slower))
+    text = markdown(read, tmp_path)
+    assert "| 0.75 × |" in text
+    assert "a processor; a slower one" in text
+
+
 def test_without_the_reference_there_is_no_table(plan: Path, tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="reference"):
         markdown(read_plan(plan), tmp_path)
@@ -117,6 +128,7 @@ def test_a_run_trains_and_measures(plan: Path, shards: Path) -> None:
     assert [point[0] for point in found["curve"]] == list(experiments.QUALITIES)
     assert np.isfinite(found["curve"]).all()
     assert 0 < found["kmac"]["decode"] < 12
+    assert min(found["processor_ms_per_picture"], found["reference_ms_per_picture"]) > 0
 
 
 def test_a_run_goes_on_from_a_checkpoint(plan: Path, shards: Path, tmp_path: Path) -> None:
