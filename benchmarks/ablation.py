@@ -1,6 +1,6 @@
 """What may decide the scales? Four answers at equal training, everything else frozen.
 
-    python -m benchmarks.ablation CHECKPOINT [--data DIR] [--steps 600] [--json out.json]
+    python -m benchmarks.ablation CHECKPOINT [--data DIR] [--steps 600] [--pictures N] [--json out.json]
 
 From one trained model, copies of the scale network are trained side by side for the same steps on the
 same crops, to lower the latents' bits alone:
@@ -18,29 +18,33 @@ file or a shipped model's folder. Needs ``glissando[train]``.
 from __future__ import annotations
 
 import argparse
-import copy
+import contextlib
 import json
-import os
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
+from glissando.errors import GlissandoError, TrainingError
+from glissando.files import atomic_write
 from glissando.models import CodecNetwork
-from glissando.models.codec import first_pass_mask
+from glissando.models.codec import first_pass_mask, scale_network
 from glissando.models.layers import Pointwise
 from glissando.models.scales import IntegerConv, ScaleNetwork
 from glissando.training.data import Crops, load_tiles
 from glissando.training.loop import load_checkpoint
+from glissando.training.optimiser import learning_factor, set_rates
 from glissando.training.recipe import Recipe, from_dict
+
+from .data import Picture, data_folder, load_pictures
 
 QUALITIES = (20.0, 50.0, 80.0)
 VARIANTS = ("z", "symbols", "unrounded", "float")
+SECOND = ("near", "second")  # what the names of the second pass's layers begin with
+LEARNING_RATE, WARMUP = 1e-3, 50  # of AdamW, decaying to zero; steps
 
 
 class FloatContext(nn.Module):
@@ -68,30 +72,38 @@ class Heads(nn.Module):
 
     def __init__(self, network: CodecNetwork) -> None:
         super().__init__()
-        self.scales = nn.ModuleDict({f"{name}_scales": self._fresh(network.scales) for name in VARIANTS})
+        self.scales = nn.ModuleDict({f"{name}_scales": self._fresh(network) for name in VARIANTS})
         self.context = FloatContext(network.config.latents)
 
     @staticmethod
-    def _fresh(trained: ScaleNetwork) -> ScaleNetwork:
+    def _fresh(network: CodecNetwork) -> ScaleNetwork:
         """The trained first pass, and a second pass that knows nothing yet: the same start for all."""
-        scales = copy.deepcopy(trained)
-        blank = ScaleNetwork(scales.first_out.out_channels, scales.z_mix.in_channels)
-        for name in ("near", "second_mix", "second_out"):
-            getattr(scales, name).load_state_dict(getattr(blank, name).state_dict())
+        scales = scale_network(network.config)
+        trained = {name: weight for name, weight in network.scales.state_dict().items() if not name.startswith(SECOND)}
+        scales.load_state_dict(trained, strict=False)
         return scales.requires_grad_(True)
 
     def forward(self, name: str, z: Tensor, offset: Tensor, symbols: Tensor, values: Tensor, gain: Tensor) -> Tensor:
         """Scales of both passes; ``symbols`` and ``values`` of the first pass, zero elsewhere."""
         scales = self.scales[f"{name}_scales"]
         assert isinstance(scales, ScaleNetwork)
-        IntegerConv.exact = name in ("z", "symbols")
-        first = scales.first(z) + offset
-        if name == "z":
-            return first
-        known = first.detach()
-        correction = self.context(values * gain, known) if name == "float" else scales.second(symbols.abs(), known)
+        with _exact(name in ("z", "symbols")):
+            first = scales.first(z) + offset
+            if name == "z":
+                return first
+            known = first.detach()
+            correction = self.context(values * gain, known) if name == "float" else scales.second(symbols.abs(), known)
         mask = first_pass_mask(first.shape[1], first.shape[2], first.shape[3])
         return torch.where(mask, first, first + correction)
+
+
+@contextlib.contextmanager
+def _exact(exact: bool) -> Iterator[None]:
+    before, IntegerConv.exact = IntegerConv.exact, exact
+    try:
+        yield
+    finally:
+        IntegerConv.exact = before
 
 
 @torch.no_grad()
@@ -118,82 +130,111 @@ def frozen(network: CodecNetwork, picture: Tensor, quality: Tensor) -> dict[str,
     }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("GLISSANDO_DATA", ".")))
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--crop", type=int, default=192)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-
-    state = load_checkpoint(arguments.checkpoint)
+def open_network(checkpoint: Path) -> CodecNetwork:
+    """The averaged weights, frozen. Raises TrainingError where they are not of the main family, with two steps."""
+    state = load_checkpoint(checkpoint)
     recipe = from_dict(state["recipe"])
     if not isinstance(recipe, Recipe):
-        parser.error(f"{arguments.checkpoint} is of the family {recipe.family}; this measures the main family")
+        raise TrainingError(f"{checkpoint} is of the family {recipe.family}; this measures the main family")
+    if recipe.network.context_steps != 2:
+        raise TrainingError(f"{checkpoint} codes in {recipe.network.context_steps} steps; this measures two")
     network = CodecNetwork(recipe.network)
     network.load_state_dict(state["ema"])
-    network.eval().requires_grad_(False)
+    return network.eval().requires_grad_(False)
+
+
+def train_heads(network: CodecNetwork, crops: Crops, steps: int) -> Heads:
+    """All variants on the same crops, at qualities spread over each batch."""
     torch.manual_seed(0)
     heads = Heads(network)
-    crops = Crops(
-        load_tiles(arguments.data / "train").training,
-        arguments.crop,
-        arguments.batch,
-        torch.Generator().manual_seed(0),
-        halved=0.5,
-        choices=2,
-    )
-    optimiser = torch.optim.AdamW(heads.parameters(), lr=1e-3, weight_decay=0.0)
+    optimiser = torch.optim.AdamW([{"params": list(heads.parameters()), "peak": LEARNING_RATE}], weight_decay=0.0)
     started = time.monotonic()
-    for step in range(arguments.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = 1e-3 * min(1.0, (step + 1) / 50) * (1 - step / arguments.steps)
-        quality = 100 * (torch.arange(arguments.batch) + torch.rand(())) / arguments.batch
-        known = frozen(network, crops.next(), quality)
+    for step in range(steps):
+        set_rates(optimiser, learning_factor(step, step / steps, WARMUP, 1.0))
+        picture = crops.next()
+        quality = 100 * (torch.arange(len(picture)) + torch.rand(())) / len(picture)
+        known = frozen(network, picture, quality)
         residual = known.pop("residual")
         noisy = residual + torch.rand_like(residual) - 0.5
-        late = ~first_pass_mask(*noisy.shape[1:])
-        bits = {
-            name: network.likelihood.bits(noisy, heads(name, **known), late).sum() / noisy.numel() for name in VARIANTS
-        }
+        bits = dict(_bits(network, heads, known, noisy))
         optimiser.zero_grad()
         sum(bits.values(), torch.zeros(())).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         if (step + 1) % 50 == 0:
-            text = "  ".join(f"{name} {float(value.detach()):.4f}" for name, value in bits.items())
-            print(f"step {step + 1}: bits per latent  {text}  {time.monotonic() - started:.0f} s", file=sys.stderr)
+            text = "  ".join(f"{name} {float(value.detach()) / noisy.numel():.4f}" for name, value in bits.items())
+            seconds = time.monotonic() - started
+            print(f"step {step + 1}: bits per latent  {text}  {seconds:.0f} s", file=sys.stderr, flush=True)
+    return heads
 
-    pictures = sorted((arguments.data / "kodak").glob("*.png"))
-    rows: list[dict[str, Any]] = []
-    with torch.no_grad():
-        for q in QUALITIES:
-            totals = dict.fromkeys(VARIANTS, 0.0)
-            for path in pictures:
-                picture = torch.from_numpy(np.asarray(Image.open(path).convert("RGB")).copy())
-                known = frozen(network, picture.permute(2, 0, 1)[None].float() / 255, torch.tensor([q]))
-                symbols = torch.round(known.pop("residual"))
-                for name in VARIANTS:
-                    late = ~first_pass_mask(*symbols.shape[1:])
-                    bits_of = network.likelihood.bits(symbols, heads(name, **known), late).sum()
-                    totals[name] += float(bits_of) / picture[..., 0].numel() / len(pictures)
-            rows.append({"quality": q, **totals})
 
-    print(f"Latents' bits per pixel on {len(pictures)} Kodak pictures, {arguments.steps} steps each\n")
-    print(
+def _bits(
+    network: CodecNetwork, heads: Heads, known: dict[str, Tensor], residual: Tensor
+) -> Iterator[tuple[str, Tensor]]:
+    late = ~first_pass_mask(*residual.shape[1:])
+    for name in VARIANTS:
+        yield name, network.likelihood.bits(residual, heads(name, **known), late).sum()
+
+
+@torch.no_grad()
+def measure(network: CodecNetwork, heads: Heads, pictures: Sequence[Picture]) -> list[dict[str, float]]:
+    """For each quality, each variant's bits per pixel of the latents, mean over the pictures."""
+    rows = []
+    for quality in QUALITIES:
+        row = {"quality": quality, **dict.fromkeys(VARIANTS, 0.0)}
+        for picture in pictures:
+            height, width = picture.pixels.shape[:2]
+            pixels = torch.tensor(picture.pixels).permute(2, 0, 1)[None].float() / 255
+            known = frozen(network, pixels, torch.tensor([quality]))
+            symbols = torch.round(known.pop("residual"))
+            for name, bits in _bits(network, heads, known, symbols):
+                row[name] += float(bits) / (height * width * len(pictures))
+        rows.append(row)
+    return rows
+
+
+def markdown(rows: Sequence[dict[str, float]]) -> str:
+    """The table: bits per pixel, and what the second variant needs more than each other."""
+    lines = [
         "| quality | z alone | z and symbols, integers | the same unrounded | float context "
-        "| integers to z alone | to unrounded | to float context |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+        "| integers to z alone | to unrounded | to float context |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for row in rows:
-        bits_per_pixel = " | ".join(f"{row[name]:.4f}" for name in VARIANTS)
-        against = " | ".join(
-            f"{100 * (row['symbols'] / row[name] - 1):+.2f} %" for name in VARIANTS if name != "symbols"
-        )
-        print(f"| {row['quality']:.0f} | {bits_per_pixel} | {against} |")
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"steps": arguments.steps, "rows": rows}, indent=2) + "\n")
+        bits_per_pixel = [f"{row[name]:.4f}" for name in VARIANTS]
+        against = [f"{100 * (row['symbols'] / row[name] - 1):+.2f} %" for name in VARIANTS if name != "symbols"]
+        lines.append("| " + " | ".join([f"{row['quality']:.0f}", *bits_per_pixel, *against]) + " |")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train, measure, and print the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.ablation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--data", type=Path, help="folder that holds kodak/ and train/; $GLISSANDO_DATA unless given")
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--crop", type=int, default=192, help="pixels, a multiple of 64")
+    parser.add_argument("--pictures", type=int, help="as many Kodak pictures, instead of all")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args(arguments)
+    if min(given.steps, given.batch, given.crop) < 1 or given.crop % 64:
+        parser.error("--steps and --batch must be positive, --crop a positive multiple of 64")
+    try:
+        network = open_network(given.checkpoint)
+        data = data_folder(given.data)
+        pictures = load_pictures(data, given.pictures)
+        tiles = load_tiles(data / "train").training
+        generator = torch.Generator().manual_seed(0)
+        crops = Crops(tiles, given.crop, given.batch, generator, halved=0.5, choices=2)
+        rows = measure(network, train_heads(network, crops, given.steps), pictures)
+        if given.json:
+            atomic_write(given.json, (json.dumps({"steps": given.steps, "rows": rows}, indent=2) + "\n").encode())
+    except (OSError, GlissandoError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 1
+    print(f"Latents' bits per pixel on {len(pictures)} Kodak pictures, {given.steps} steps each\n\n{markdown(rows)}")
     return 0
 
 
