@@ -45,7 +45,7 @@ from .readme import update
 
 QUALITIES = (0.0, 10.0, 20.0, 35.0, 50.0, 65.0, 80.0, 90.0, 100.0)
 LOW = 5  # so many of them are the low rates, whose BD-rate is a column of its own
-TIMED = 16  # steps of the reference before each run: processors differ, so that times are compared on one of them
+TIMED = 16  # steps of the reference during each run: processors differ, and others share them
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,6 @@ def train(plan: Plan, row: Row, seed: int, tiles: Tiles, bfloat16: bool) -> dict
     """Train one row and measure it."""
     reference = Trainer(plan.recipe_of(plan.rows[0], seed), tiles, choose_device(), Path(), fresh=False)
     reference.use_bfloat16(bfloat16)
-    reference_seconds = [_timed_step(reference, 1.0) for _ in range(TIMED)]
     recipe = plan.recipe_of(row, seed)
     trainer = Trainer(recipe, tiles, choose_device(), Path(), fresh=plan.resume is None)
     if plan.resume is not None:
@@ -132,8 +131,13 @@ def train(plan: Plan, row: Row, seed: int, tiles: Tiles, bfloat16: bool) -> dict
     trainer.use_bfloat16(bfloat16)
     trainer.objective.qualities = QUALITIES
     steps = plan.pictures // recipe.data.batch
-    seconds, started = [], time.monotonic()
+    seconds: list[float] = []
+    reference_seconds: list[float] = []
+    started = time.monotonic()
     for step in range(steps):
+        if step % max(1, steps // TIMED) == 0:
+            with torch.random.fork_rng():  # the row's noise is as it would be without
+                reference_seconds.append(_timed_step(reference, 1.0))
         trainer.share = step / steps
         seconds.append(_timed_step(trainer, learning_factor(step, trainer.share, plan.warmup, recipe.schedule.decay)))
         if (step + 1) % 200 == 0:
