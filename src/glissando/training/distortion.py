@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .precision import full_precision
 
 __all__ = ["ms_ssim", "mse"]
 
@@ -31,7 +31,7 @@ def ms_ssim(out: Tensor, picture: Tensor) -> Tensor:
     and without the package, which machines that train seldom have. But similarities below ``SMALLEST`` count as that,
     so that a picture keeps the gradient of its other scales where one of them is zero or less.
     """
-    with _exact(out.device):
+    with full_precision(out.device):
         # Depthwise filters are several times faster on channels-last memory.
         ours, theirs = (x.float().contiguous(memory_format=torch.channels_last) for x in (out, picture))
         product = torch.ones((), device=out.device)
@@ -69,21 +69,10 @@ class _Similarity(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         out, picture, *maps = ctx.saved_tensors
-        with _exact(out.device):
+        with full_precision(out.device):
             by_mean, by_square, by_product = map(_spread, maps)
         each = gradient[:, :, None, None] / maps[0][0, 0].numel()
         return each * (by_mean + 2 * out * by_square + picture * by_product), None, None
-
-
-@contextlib.contextmanager
-def _exact(device: torch.device) -> Iterator[None]:
-    """Filters in float32: a variance is a small difference of large means, of which bfloat16 and TF32 leave nothing.
-
-    cuDNN would take TF32 for them, as it does for the networks' convolutions; PyTorch's own depthwise kernels do not.
-    """
-    cudnn = torch.backends.cudnn.flags(enabled=False) if device.type == "cuda" else contextlib.nullcontext()
-    with torch.autocast(device.type, enabled=False), cudnn:
-        yield
 
 
 def _taps(like: Tensor) -> list[Tensor]:

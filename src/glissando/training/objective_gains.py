@@ -11,6 +11,7 @@ from glissando.models.scales import IntegerConv
 
 from .distortion import ms_ssim
 from .distortion import mse as mse_of
+from .eye import ssimulacra2_score, ssimulacra2_sum
 from .initial import balance, initialise_pca
 from .initial_entropy import fit_entropy
 from .recipe import Quantisation, Rate, Recipe
@@ -19,7 +20,7 @@ __all__ = ["GainsObjective"]
 
 
 class GainsObjective:
-    """The main family: bpp + λ·255²·MSE, or bpp + λ·(1 − MS-SSIM), at every quality or at one."""
+    """The main family: bpp + λ·D, see ``Rate``, at every quality or at one."""
 
     qualities: tuple[float, ...] = (0.0, 20.0, 40.0, 60.0, 80.0, 100.0)
 
@@ -35,7 +36,7 @@ class GainsObjective:
         if sample is not None:
             run = self.recipe.run
             # The first steps are those that are best for MSE; a λ of MS-SSIM says nothing of it.
-            rate = self.recipe.rate if self.recipe.rate.distortion == "mse" else Rate()
+            rate = Rate() if self.recipe.rate.distortion == "ms-ssim" else self.recipe.rate
             lambdas = torch.tensor([rate.lambda_of(100 * i / (levels - 1)) for i in range(levels)])
             initialise_pca(network, sample, lambdas, run.initial)
             balance(network, sample[:32], run.balance_trunk, run.balance_latents)
@@ -56,8 +57,18 @@ class GainsObjective:
         hyper_weight = min(1.0, 0.05 + self.step / max(1, rate.hyper_warmup))
         bpp = (out.latent_bits + hyper_weight * out.hyper_bits) / (picture.shape[2] * picture.shape[3])
         mse = mse_of(out.reconstruction, picture)
-        distortion = 255**2 * mse if rate.distortion == "mse" else 1 - ms_ssim(out.reconstruction, picture)
+        distortion = self._distortion(out.reconstruction, picture, mse, quality)
         return rate.weight_of(quality) * (bpp + rate.lambda_of(quality) * distortion), bpp, mse
+
+    def _distortion(self, out: Tensor, picture: Tensor, mse: Tensor, quality: Tensor) -> Tensor:
+        """D (B,) of the recipe, of pixels whose MSE is known."""
+        rate = self.recipe.rate
+        if rate.distortion == "mse":
+            return 255**2 * mse
+        if rate.distortion == "ms-ssim":
+            return 1 - ms_ssim(out, picture)
+        seen = rate.eye_scale_of(quality) * ssimulacra2_sum(out, picture)
+        return rate.eye_mse * 255**2 * mse + (1 - rate.eye_mse) * seen
 
     def constrain(self, network: nn.Module) -> None:
         assert isinstance(network, CodecNetwork)
@@ -69,6 +80,9 @@ class GainsObjective:
         return out.latent_bits + out.hyper_bits, out.reconstruction
 
     def scores(self, levels: Tensor, picture: Tensor) -> dict[str, Tensor]:
+        """For what the training is for, beside PSNR."""
+        if self.recipe.rate.distortion == "eye":
+            return {"ssimulacra2": ssimulacra2_score(ssimulacra2_sum(levels, picture))}
         return {} if self.recipe.rate.distortion == "mse" else {"ms-ssim": ms_ssim(levels, picture)}
 
 

@@ -16,11 +16,13 @@ from torch import Tensor
 from glissando.errors import RecipeError
 from glissando.models import ContentConfig, NetworkConfig, VaeConfig
 
+from .eye import SMALLEST_SIDE as EYE_CROP
 from .tables import build_tables, read_tables
 
 FAMILIES = ("gains", "vae", "content")
 """Families of picture models; a recipe that names none is of the first."""
 QUANTISATIONS = ("mixed", "noise", "straight-through", "soft-then-hard")
+DISTORTIONS = ("mse", "ms-ssim", "eye")
 MS_SSIM_CROP = 192
 """Smallest side, pixels, that a multiple of 64 can have for five scales of a window of 11."""
 
@@ -58,11 +60,14 @@ class Data:
 
 @dataclass(frozen=True)
 class Rate:
-    """λ grows exponentially from quality 0 to 100; the loss is bpp + λ·255²·MSE, MSE of pixels in [0, 1], or
-    bpp + λ·(1 − MS-SSIM), whose λ for the same rates are some 2000 times as large.
+    """λ grows exponentially from quality 0 to 100. The loss is bpp + λ·D, with D by ``distortion``:
+
+    - "mse": 255²·MSE of pixels in [0, 1];
+    - "ms-ssim": 1 − MS-SSIM, whose λ for the same rates are some 2000 times as large;
+    - "eye": eye_mse·255²·MSE + (1 − eye_mse)·k(quality)·S, with S the sum of SSIMULACRA 2 (eye.py).
     """
 
-    distortion: str = "mse"  # or "ms-ssim", for the main family
+    distortion: str = "mse"  # the others are for the main family
     lambda_low: float = 0.0003
     lambda_high: float = 0.2
     # Each picture's loss is divided by λ^balance. The loss itself grows about as λ^0.5, so that 0.5 gives
@@ -71,6 +76,11 @@ class Rate:
     # The hyper-latents' bits weigh little at first, and their full weight after so many steps: at full weight
     # from the start they die out before anything has learnt to read them.
     hyper_warmup: int = 600
+    eye_mse: float = 0.2  # the share of MSE in the distortion "eye"
+    # k: what one unit of S is worth in units of 255²·MSE, at qualities that are evenly spaced over [0, 100], in between
+    # by straight lines. With MSE/S · (d ln MSE / d ln rate) / (d ln S / d ln rate), measured on a trained model, a
+    # training for S keeps the rate of each quality about where it is; these are those of the medium model.
+    eye_scale: tuple[float, ...] = (2.5, 3.05, 3.6, 4.1, 4.2, 4.2)
     single: bool = False  # train for one quality alone
     quality: float = 50.0  # ... for this one
 
@@ -83,6 +93,13 @@ class Rate:
         """What a picture's loss at this quality is multiplied by."""
         weight: Quality = (self.lambda_of(quality) / math.sqrt(self.lambda_low * self.lambda_high)) ** -self.balance
         return weight
+
+    def eye_scale_of(self, quality: Tensor) -> Tensor:
+        """k at qualities (B,) in [0, 100]."""
+        scale = torch.tensor(self.eye_scale, device=quality.device)
+        place = quality.clamp(0, 100) / 100 * (len(scale) - 1)
+        below = place.floor().long().clamp_max(max(0, len(scale) - 2))
+        return torch.lerp(scale[below], scale[(below + 1).clamp_max(len(scale) - 1)], place - below)
 
     def trained(self, drawn: Tensor) -> Tensor:
         """The qualities to train for where these (B,) were drawn."""
@@ -295,7 +312,12 @@ def _gains_checks(recipe: Recipe) -> dict[str, bool]:
     return {
         **_network_checks(recipe.network),
         **_rate_checks(rate),
-        "rate.distortion must be 'mse' or 'ms-ssim'": rate.distortion in ("mse", "ms-ssim"),
+        f"rate.distortion must be one of {', '.join(DISTORTIONS)}": rate.distortion in DISTORTIONS,
+        "rate.eye_mse must be a share, 1 at most": rate.eye_mse <= 1,
+        "rate.eye_scale must hold at least one number": len(rate.eye_scale) > 0,
+        f"rate.distortion 'eye' halves pictures four times: data.crop must be {EYE_CROP} at least": (
+            rate.distortion != "eye" or recipe.data.crop >= EYE_CROP
+        ),
         f"rate.distortion 'ms-ssim' halves pictures four times: data.crop must be {MS_SSIM_CROP} at least": (
             rate.distortion != "ms-ssim" or recipe.data.crop >= MS_SSIM_CROP
         ),

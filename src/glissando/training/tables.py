@@ -80,12 +80,21 @@ def build_tables(kind: type[Any], values: dict[str, Any], where: str) -> Any:
                 raise RecipeError(f"{name!r} is a table, not {value!r}")
             arguments[key] = build_tables(type(default), value, f"{name}.")
             continue
-        expected = type(default)
-        if expected is float and type(value) is int:
-            value = float(value)
-        if type(value) is not expected:
-            raise RecipeError(f"{name!r} must be {expected.__name__}, not {value!r}")
-        if isinstance(value, int | float) and not 0 <= value < math.inf:
-            raise RecipeError(f"{name!r} must be a finite number, zero or more, not {value!r}")
-        arguments[key] = value
+        if isinstance(default, tuple):
+            if not isinstance(value, list | tuple):
+                raise RecipeError(f"{name!r} is a list of numbers, not {value!r}")
+            arguments[key] = tuple(_checked(f"{name}[{i}]", float, item) for i, item in enumerate(value))
+        else:
+            arguments[key] = _checked(name, type(default), value)
     return kind(**arguments)
+
+
+def _checked(name: str, expected: type, value: Any) -> Any:
+    """The value of this type; a number is finite and not negative. Raises RecipeError."""
+    if expected is float and type(value) is int:
+        value = float(value)
+    if type(value) is not expected:
+        raise RecipeError(f"{name!r} must be {expected.__name__}, not {value!r}")
+    if isinstance(value, int | float) and not 0 <= value < math.inf:
+        raise RecipeError(f"{name!r} must be a finite number, zero or more, not {value!r}")
+    return value

@@ -1,0 +1,216 @@
+"""A distortion for the eye: SSIMULACRA 2 as something to train for.
+
+SSIMULACRA 2 (Cloudinary; https://github.com/cloudinary/ssimulacra2) looks at two pictures in XYB, a colour space of
+the eye's own, at several scales, and sums three kinds of error by weights that were fitted to people's judgements:
+structure that differs, edges that are new (ringing, blocks), and edges that are lost (blur). Its score is a polynomial
+of that sum and a power, both flat or steep where a training needs neither; what is computed here is the sum.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .precision import full_precision
+
+__all__ = ["SMALLEST_SIDE", "ssimulacra2_score", "ssimulacra2_sum"]
+
+# By scale, finest first, and by channel (0: X, red against green; 1: Y, light; 2: B − Y, blue): the weights of the
+# mean and of the 4-norm (each in that order: of structure, ringing, blur) of the three maps. The metric has 108
+# weights, six scales of three channels; those that are left out here are below 0.01, where the others reach 225, and
+# with them the sixth scale and half of the others' channels.
+WEIGHTS: tuple[dict[int, tuple[float, ...]], ...] = (
+    {1: (0, 0, 0, 7.466890328078848, 0, 17.445833984131262)},
+    {
+        0: (0, 0, 0, 1.1041726426657346, 0, 0),
+        1: (0, 0, 0, 6.683678146179332, 0, 1.027889937768264),
+    },
+    {
+        0: (0, 0, 0, 1.8422455520539298, 11.441172603757666, 0),
+        1: (225.20515300849274, 0, 0, 19.213238186143016, 0, 0),
+    },
+    {
+        0: (0, 0, 0, 1.8787594979546387, 10.94906990605142, 0),
+        1: (176.39317598450694, 0, 0, 24.43300999870476, 0.28520802612117757, 0),
+        2: (0, 0, 0, 8.826982764996862, 23.19243343998926, 0),
+    },
+    {
+        0: (0, 0.9677937080626833, 0, 0, 0.9981766977854967, 0),
+        1: (0, 0, 0, 34.77906344483772, 44.835625328877896, 0),
+        2: (
+            95.1080498811086,
+            0.9863978034400682,
+            0.9834382792465353,
+            0,
+            171.2667255897307,
+            0.9807858872435379,
+        ),
+    },
+)
+TOTAL = 0.9562382616834844  # the metric's factor on the sum of all
+SMALLEST_SIDE = 8 << (len(WEIGHTS) - 1)
+"""Of a picture, pixels: the metric leaves out scales on which a side is below 8."""
+
+# Linear RGB → responses of the eye's cones, their bias, and the curve's value at zero light.
+CONES = ((0.30, 0.622, 0.078), (0.23, 0.692, 0.078), (0.24342268924547819, 0.20476744424496821, 0.5518098665095536))
+BIAS = 0.0037930732552754493
+CURVE_AT_ZERO = BIAS ** (1 / 3)
+
+RADIUS, SIGMA = 5, 1.5  # of the Gaussian windows, pixels
+CONTRAST = 0.0009  # C2
+TINY = 1e-30  # keeps 0 / 0 from being asked for; what it is added to is zero only where the gradient is
+
+
+def ssimulacra2_sum(out: Tensor, picture: Tensor) -> Tensor:
+    """The weighted sum of SSIMULACRA 2 (B,), from 0 for equal pictures to some 100 for poor ones.
+
+    ``out`` and ``picture``: sRGB (B, 3, H, W) in [0, 1], sides of ``SMALLEST_SIDE`` pixels at least; what lies outside
+    [0, 1] counts as the nearest colour, as when it is decoded. Computed in
+    float32, also under autocast, for a variance is a small difference of large means. Gradients reach ``out`` alone.
+    """
+    with full_precision(out.device):
+        return _sum(out.float(), picture.float())
+
+
+def _sum(out: Tensor, picture: Tensor) -> Tensor:
+    """``ssimulacra2_sum`` in the precision of what it is given."""
+    ours, theirs = (_to_linear(x.clamp(0, 1).contiguous()) for x in (out, picture))
+    total = out.new_zeros(len(out))
+    for scale, weights in enumerate(WEIGHTS):
+        if scale:
+            ours, theirs = _halved(ours), _halved(theirs)
+        channels = tuple(weights)
+        table = out.new_tensor(list(weights.values()))
+        xyb = _to_xyb(ours, channels), _to_xyb(theirs, channels)
+        total = total + _Errors.apply(*xyb, table)  # type: ignore[no-untyped-call]
+    return TOTAL * total
+
+
+def ssimulacra2_score(total: Tensor) -> Tensor:
+    """SSIMULACRA 2 in points, 100 for equal pictures, of the weighted sum."""
+    polynomial = total * (2.326765642916932 + total * (-0.020884521182843837 + total * 6.248496625763138e-05))
+    return 100 - 10 * polynomial.clamp_min(0) ** 0.6276336467831387
+
+
+def _to_linear(srgb: Tensor) -> Tensor:
+    """Light of each primary, from sRGB in [0, 1]."""
+    # The power's own operand is kept above zero, where its slope would be another.
+    curve = ((srgb.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4
+    return torch.where(srgb <= 0.04045, srgb / 12.92, curve)
+
+
+def _to_xyb(linear: Tensor, channels: tuple[int, ...]) -> Tensor:
+    """These channels of XYB (B, C, H, W), moved and scaled as the metric does so that all are positive."""
+    rows = linear.new_tensor(CONES if 2 in channels else CONES[:2])
+    cones = (torch.einsum("kc,bchw->bkhw", rows, linear) + BIAS) ** (1 / 3)
+    light = 0.5 * (cones[:, 0] + cones[:, 1]) - CURVE_AT_ZERO
+    planes = []
+    for channel in channels:
+        if channel == 0:
+            planes.append(7 * (cones[:, 0] - cones[:, 1]) + 0.42)
+        elif channel == 1:
+            planes.append(light + 0.01)
+        else:
+            planes.append(cones[:, 2] - CURVE_AT_ZERO - light + 0.55)
+    return torch.stack(planes, 1)
+
+
+def _halved(x: Tensor) -> Tensor:
+    """Means of 2×2 pixels; at an odd edge, of those that there are."""
+    odd = [side % 2 for side in x.shape[2:]]
+    if any(odd):
+        x = F.pad(x, (0, odd[1], 0, odd[0]), mode="replicate")
+    rows = x[:, :, ::2] + x[:, :, 1::2]
+    return 0.25 * (rows[..., ::2] + rows[..., 1::2])
+
+
+class _Errors(torch.autograd.Function):
+    """One scale's weighted sum (B,) of (B, C, H, W) in XYB, for weights (C, 6).
+
+    With m₁, m₂ the windows' means of the original x₁ and of ours x₂, v their variances and covariance:
+    structure d = max(0, 1 − (1 − (m₁ − m₂)²)·(2 v₁₂ + C₂) / (v₁₁ + v₂₂ + C₂)), edges
+    e = (1 + |x₂ − m₂|) / (1 + |x₁ − m₁|) − 1, ringing max(0, e), blur max(0, −e).
+
+    The gradient is computed with the value, while the maps are at hand: a backward pass of PyTorch's own would keep
+    some thirty of them and took several times as long.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, ours: Tensor, theirs: Tensor, weights: Tensor) -> Tensor:
+        # Planes as channels of one picture, last in memory: so filters are several times faster.
+        shape, count = ours.shape, ours.shape[2] * ours.shape[3]
+        ours, theirs = (
+            x.reshape(1, -1, *shape[2:]).contiguous(memory_format=torch.channels_last) for x in (ours, theirs)
+        )
+        mean, mean_t, square, square_t, product = _blur(
+            torch.cat([ours, theirs, ours * ours, theirs * theirs, ours * theirs], 1)
+        ).chunk(5, 1)
+        apart = mean_t - mean
+        alike = 1 - apart * apart
+        covariance = 2 * (product - mean * mean_t) + CONTRAST
+        below = (square - mean * mean) + (square_t - mean_t * mean_t) + CONTRAST
+        ratio = alike / below
+        similarity = ratio * covariance
+        structure = (1 - similarity).clamp_min(0)
+
+        detail = ours - mean
+        scale_t = 1 / (1 + (theirs - mean_t).abs())
+        edges = (1 + detail.abs()) * scale_t - 1
+        maps = (structure, edges.clamp_min(0), (-edges).clamp_min(0))
+
+        total = torch.zeros((), device=ours.device, dtype=ours.dtype)
+        by_map = []  # derivatives of the sum by each pixel of each map
+        for index, errors in enumerate(maps):
+            of_mean, of_norm = (weights[:, index + shift].repeat(shape[0])[:, None, None] for shift in (0, 3))
+            cube = errors * errors * errors
+            fourth = (cube * errors).mean((2, 3), keepdim=True)
+            norm = fourth**0.25
+            total = total + of_mean * errors.mean((2, 3), keepdim=True) + of_norm * norm
+            by_map.append(of_mean / count * (errors > 0) + cube * (of_norm / count * norm / (fourth + TINY)))
+        if ctx.needs_input_grad[0]:
+            by_structure, by_ringing, by_blur = by_map
+            by_square = by_structure * similarity / below
+            by_product = -2 * by_structure * ratio
+            by_mean = -mean_t * by_product - 2 * mean * by_square - 2 * by_structure * apart * covariance / below
+            by_detail = (by_ringing - by_blur) * scale_t * detail.sign()
+            first, second, third = _spread(torch.cat([by_mean - by_detail, by_square, by_product], 1)).chunk(3, 1)
+            ctx.save_for_backward((by_detail + first + 2 * ours * second + theirs * third).reshape(shape))
+        return total.reshape(shape[:2]).sum(1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (by_ours,) = ctx.saved_tensors
+        return gradient[:, None, None, None] * by_ours, None, None
+
+
+def _taps(like: Tensor) -> list[Tensor]:
+    """The Gaussian along rows and along columns, as depthwise filters of ``like``'s channels."""
+    place = torch.arange(-RADIUS, RADIUS + 1, device=like.device, dtype=like.dtype)
+    taps = torch.exp(-place.square() / (2 * SIGMA**2))
+    taps = (taps / taps.sum()).expand(like.shape[1], 1, 1, -1)
+    return [taps.contiguous(), taps.transpose(2, 3).contiguous()]
+
+
+def _blur(x: Tensor) -> Tensor:
+    """Windows' means (1, C, H, W).
+
+    Beyond the left and the right edge there is nothing; above and below the picture is reflected. So does the package
+    ``ssimulacra2`` that the benchmarks measure with; the original in C++ differs at the edges alone.
+    """
+    rows, columns = _taps(x)
+    x = torch.cat([x[:, :, :RADIUS].flip(2), x, x[:, :, -RADIUS:].flip(2)], 2)
+    return F.conv2d(F.conv2d(x, rows, padding=(0, RADIUS), groups=x.shape[1]), columns, groups=x.shape[1])
+
+
+def _spread(x: Tensor) -> Tensor:
+    """The transpose of ``_blur``."""
+    rows, columns = _taps(x)
+    x = F.conv2d(x, columns, padding=(2 * RADIUS, 0), groups=x.shape[1])
+    x = F.conv2d(x, rows, padding=(0, RADIUS), groups=x.shape[1])
+    inner = x[:, :, RADIUS:-RADIUS].clone()
+    inner[:, :, :RADIUS] += x[:, :, :RADIUS].flip(2)
+    inner[:, :, -RADIUS:] += x[:, :, -RADIUS:].flip(2)
+    return inner
