@@ -10,14 +10,15 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 help:
 	@echo 'make demo    compress the sample picture, compare it with JPEG, WebP and AVIF, into demo-out/'
-	@echo 'make test    run the tests; TORCH=1 installs PyTorch and runs those of training as well'
+	@echo 'make test    run the tests; TORCH=1 installs PyTorch and runs those of training as well,'
+	@echo '             COVERAGE=1 tells which lines they ran, ARGS=… goes to pytest'
 	@echo 'make lint    ruff, mypy and the import rules (installs PyTorch, whose types mypy reads)'
 	@echo 'make check   both'
 	@echo 'make format  let ruff format the code'
 	@echo 'make clean   remove the virtual environment and everything generated'
 
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 
 # Each stamp stands for one set of installed dependencies.
@@ -39,7 +40,7 @@ demo: $(VENV)/.runtime
 	$(BIN)/python samples/demo.py
 
 test: $(TEST_STAMP)
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest $(if $(COVERAGE),--cov --cov-report=term:skip-covered) $(ARGS)
 
 lint: $(VENV)/.train
 	$(BIN)/ruff check

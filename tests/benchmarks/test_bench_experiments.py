@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from benchmarks import experiments
-from benchmarks.experiments import Row, main, markdown, read_plan
-from glissando.errors import BenchmarkError, RecipeError, TrainingError
-from glissando.training.data import load_tiles
+torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install glissando[train]")
+
+from benchmarks import experiments  # noqa: E402
+from benchmarks.experiments import Row, main, markdown, read_plan  # noqa: E402
+from glissando.errors import BenchmarkError, RecipeError, TrainingError  # noqa: E402
+from glissando.training.data import load_tiles  # noqa: E402
 
 RECIPE = """
 name = "tiny"
