@@ -14,6 +14,8 @@ from torch import Tensor
 
 from glissando.errors import TrainingError
 
+from .procedural import draw
+
 __all__ = ["Crops", "send"]
 
 _DRAWN = 2**31  # integers below are drawn
@@ -28,8 +30,9 @@ class Crops:
     """Batches of random crops.
 
     ``tiles`` (N, 3, S, S) uint8. ``halved``: share of crops cut twice as large and halved. ``choices``: each crop is
-    the most detailed of so many. ``share``: which pictures of each batch to cut, where several processes share one;
-    all draw the random numbers of the whole batch. Raises TrainingError where the tiles are too small for ``crop``.
+    the most detailed of so many. ``procedural``: share of pictures that are drawn, not cut. ``share``: which pictures
+    of each batch to cut, where several processes share one; all draw the random numbers of the whole batch. Raises
+    TrainingError where the tiles are too small for ``crop``.
     """
 
     def __init__(
@@ -41,13 +44,14 @@ class Crops:
         *,
         halved: float = 0.0,
         choices: int = 1,
+        procedural: float = 0.0,
         share: slice = slice(None),
     ) -> None:
         largest = 2 * crop if halved else crop
         if largest > tiles.shape[-1] or crop % 64:
             raise TrainingError(f"crop {crop} must be a multiple of 64; it needs tiles of {largest} pixels")
         self.tiles, self.crop, self.batch, self.generator = tiles, crop, batch, generator
-        self.halved, self.choices, self.share = halved, choices, share
+        self.halved, self.choices, self.procedural, self.share = halved, choices, procedural, share
 
     def places(self) -> Tensor:
         """Where to cut, for each choice of each picture of the share: (tile, top, left, scale), int64 on the CPU."""
@@ -98,4 +102,10 @@ class Crops:
         cuts = torch.where(mirror % 2 == 0, cuts, cuts.flip(3))
         # Pictures are mostly upright; a quarter turn now and then costs nothing.
         cuts = torch.where(turn == 0, cuts.transpose(2, 3), cuts)
+        if self.procedural:
+            which, seeds = torch.randint(0, _DRAWN, (2, self.batch), generator=self.generator)[:, self.share].tolist()
+            for index, (number, seed) in enumerate(zip(which, seeds, strict=True)):
+                if number < self.procedural * _DRAWN:
+                    picture = torch.from_numpy(draw(seed, self.crop)).permute(2, 0, 1)
+                    cuts[index] = send(picture.contiguous(), device)
         return cuts.div_(255).contiguous(memory_format=torch.channels_last)

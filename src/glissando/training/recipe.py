@@ -55,6 +55,7 @@ class Data:
     batch: int = 8
     halved: float = 0.5  # share of crops cut twice as large and halved: sharper, and free of the tiles' JPEG
     choices: int = 2  # each crop is the most detailed of so many
+    procedural: float = 0.0  # share of crops that are drawn, not cut: patterns, text, drawings (procedural.py)
     limit_gb: float = 8.0  # largest size of the decoded tiles
 
 
@@ -359,6 +360,7 @@ def _common_checks(recipe: PictureRecipe) -> dict[str, bool]:
         "data.crop must be a positive multiple of 64": data.crop > 0 and data.crop % 64 == 0,
         "data.batch and data.choices must be positive": min(data.batch, data.choices) > 0,
         "data.halved must be in [0, 1]": 0 <= data.halved <= 1,
+        "data.procedural must be in [0, 1]": 0 <= data.procedural <= 1,
         "optimiser.kind must be 'muon' or 'adamw'": recipe.optimiser.kind in ("muon", "adamw"),
         "optimiser.whiten must be in [0, 1]": 0 <= recipe.optimiser.whiten <= 1,
         "optimiser.whiten is Muon's: it needs optimiser.kind 'muon'": (

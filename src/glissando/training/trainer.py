@@ -68,6 +68,7 @@ class Trainer:
             self.generator,
             halved=recipe.data.halved,
             choices=recipe.data.choices,
+            procedural=recipe.data.procedural,
             share=self.pictures,
         )
         size = min(256, tiles.validation.shape[-1])
