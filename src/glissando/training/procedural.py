@@ -48,7 +48,7 @@ def _colour(random: Random) -> NDArray[np.float64]:
     if kind == 0:
         return random.integers(0, 2, 3) * 255.0
     if kind == 1:
-        return np.full(3, float(random.integers(0, 256)))
+        return np.full(3, random.integers(0, 256), np.float64)
     if kind == 2:
         return np.array(random.permutation([0.0, 255.0, float(random.integers(0, 256))]))
     return random.integers(0, 256, 3).astype(np.float64)
