@@ -46,11 +46,11 @@ def _colour(random: Random) -> NDArray[np.float64]:
     """A colour (3,), 0 … 255: a corner of the cube, a grey, saturated, or any."""
     kind = random.integers(4)
     if kind == 0:
-        return random.integers(0, 2, 3) * 255.0
+        return 255 * random.integers(0, 2, 3).astype(np.float64)
     if kind == 1:
         return np.full(3, random.integers(0, 256), np.float64)
     if kind == 2:
-        return np.array(random.permutation([0.0, 255.0, float(random.integers(0, 256))]))
+        return random.permutation(np.array([0.0, 255.0, random.integers(0, 256)], np.float64))
     return random.integers(0, 256, 3).astype(np.float64)
 
 
