@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glissando.bitstream import SymbolTables, ans
-from glissando.bitstream.tables import PRECISION
 from glissando.errors import CodecUnavailableError, CorruptError, InputError
+from glissando.frequencies import PRECISION
 
 __all__ = ["CODERS", "MAX_LEVELS", "Quantised", "kmeans", "pack", "step_for_levels", "uniform", "unpack"]
 

@@ -20,8 +20,8 @@ from glissando.bayes.frequencies import (
 )
 from glissando.bitstream import SymbolTables, ans
 from glissando.bitstream.arrays import LEARNT, OWN, SHARED, Chunk, Coded, chunk_rows
-from glissando.bitstream.tables import PRECISION
 from glissando.errors import CorruptError
+from glissando.frequencies import PRECISION
 
 __all__ = ["MODES", "CodedRows", "decode_rows", "encode_rows"]
 

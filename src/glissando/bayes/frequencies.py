@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from glissando.bayes.grid import symbol_depths
 from glissando.bitstream import SymbolTables
-from glissando.bitstream.tables import PRECISION
 from glissando.errors import CorruptError
+from glissando.frequencies import WHOLE, complete
 
 __all__ = [
     "Adaptive",
@@ -81,8 +81,8 @@ def make_tables(weights: NDArray[np.int64]) -> SymbolTables:
     count, size = weights.shape
     frequencies = np.ones((count, size + 1), np.int64)
     shares = frequencies[:, :size]
-    shares += weights * ((1 << PRECISION) - size - 1) // weights.sum(axis=1, keepdims=True)
-    shares[np.arange(count), weights.argmax(axis=1)] += (1 << PRECISION) - frequencies.sum(axis=1)
+    shares += weights * (WHOLE - size - 1) // weights.sum(axis=1, keepdims=True)
+    complete(frequencies, weights.argmax(axis=1))
     return SymbolTables(frequencies.ravel(), np.full(count, size >> 1))
 
 

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glissando.errors import CorruptError, InputError
+from glissando.frequencies import PRECISION, complete
 
 from . import ans
 from .container import IMPORTANCE, IMPORTANCE_BOX, Tile
 from .fields import PALETTE_FIRST, PALETTE_SIZE, PALETTE_STEP, Cursor
 from .maps import CONTEXTS, decode_map
-from .tables import PRECISION, SymbolTables
+from .tables import SymbolTables
 
 __all__ = ["MAP_CHANCES", "Map", "decode_tile_map", "map_tables", "pack_palette", "read_palette", "with_map_tables"]
 
@@ -57,10 +58,10 @@ def map_tables() -> SymbolTables:
                 mass -= share
             sides.append(side)
             left += mass
-        escape = 1 + left
-        zero = (1 << PRECISION) - escape - sum(map(sum, sides))
-        tables.append([*reversed(sides[0]), zero, *sides[1], escape])
-    return SymbolTables(np.array(tables).reshape(-1), np.full(len(tables), RADIUS))
+        tables.append([*reversed(sides[0]), 0, *sides[1], 1 + left])  # the last is the escape's
+    frequencies = np.array(tables, np.int64)
+    complete(frequencies, RADIUS)  # the symbol zero has the rest
+    return SymbolTables(frequencies.reshape(-1), np.full(len(tables), RADIUS))
 
 
 def with_map_tables(tables: SymbolTables) -> SymbolTables:

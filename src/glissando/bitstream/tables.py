@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glissando.errors import InputError, ModelMismatchError
+from glissando.frequencies import PRECISION, WHOLE
 
-__all__ = ["MAX_SYMBOL", "PRECISION", "SymbolTables"]
+__all__ = ["MAX_SYMBOL", "SymbolTables"]
 
-PRECISION = 24
-"""The frequencies of a table sum to 2^PRECISION."""
 
 MAX_SYMBOL = 32767
 """Largest magnitude of a symbol; the least int16 is left out, so that every symbol can be negated."""
@@ -69,12 +68,12 @@ class SymbolTables:
         sizes = 2 * radii.astype(np.int64) + 2
         if frequencies.size != sizes.sum():
             raise ModelMismatchError(f"radii ask for {sizes.sum()} frequencies; there are {frequencies.size}")
-        if frequencies.min() < 1 or frequencies.max() >= 1 << PRECISION:
-            where = int(np.flatnonzero((frequencies < 1) | (frequencies >= 1 << PRECISION))[0])
-            raise ModelMismatchError(f"frequency {where} is {frequencies[where]}; must be in 1..{(1 << PRECISION) - 1}")
+        if frequencies.min() < 1 or frequencies.max() >= WHOLE:
+            where = int(np.flatnonzero((frequencies < 1) | (frequencies >= WHOLE))[0])
+            raise ModelMismatchError(f"frequency {where} is {frequencies[where]}; must be in 1..{WHOLE - 1}")
         offsets = np.cumsum(sizes) - sizes
         sums = np.add.reduceat(frequencies.astype(np.int64), offsets)
-        if wrong := np.flatnonzero(sums != 1 << PRECISION).tolist():
+        if wrong := np.flatnonzero(sums != WHOLE).tolist():
             raise ModelMismatchError(f"table {wrong[0]} sums to {sums[wrong[0]]}; must be 2^{PRECISION}")
 
         self.frequencies: NDArray[np.uint32] = frequencies.astype(np.uint32)

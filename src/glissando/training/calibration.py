@@ -24,6 +24,7 @@ from glissando.entropy.magnitudes import (
     MagnitudeContext,
     log2_of,
 )
+from glissando.frequencies import PRECISION, from_probabilities
 
 from .magnitudes import Examples, MagnitudeNetwork, learn
 
@@ -45,7 +46,6 @@ PRICE = 0.5  # share of λ that is charged; chosen on held-out tiles (docs/vae.m
 GROUPS = (1 / 6, 1 / 4)  # shares of the channels that are coded first, then second; those of most bits
 STEPS = 280  # of learning, for each level
 RADIUS = 12.0  # of a table, in expected magnitudes
-PRECISION_BITS = 24  # tables sum to 2^24
 OWN = 3.0  # symbols: how much a two-sided geometric distribution counts beside a table's own
 MAX_SYMBOL = 32767
 _UNIT = 32.0  # integers of the context model in an octave
@@ -152,7 +152,7 @@ def magnitude_costs(frequencies: NDArray[np.uint32], radii: NDArray[np.int32]) -
     costs = np.empty((len(radii), MAGNITUDE_MOST + 1), np.float32)
     start = 0
     for row, radius in zip(costs, radii.tolist(), strict=True):
-        table = PRECISION_BITS - np.log2(frequencies[start : start + 2 * radius + 2])
+        table = PRECISION - np.log2(frequencies[start : start + 2 * radius + 2])
         inside = min(radius, MAGNITUDE_MOST) + 1
         row[:inside] = table[radius : radius + inside]
         beyond = np.arange(MAGNITUDE_MOST + 1 - inside)
@@ -195,8 +195,9 @@ def _fit_tables(
         both = counts[:, table] + counts[:, table, ::-1]  # tables are symmetric
         inside, outside = both[:, beyond - radius : beyond + radius + 1], both[:, : beyond - radius]
         seen = np.concatenate([inside, 2 * outside.sum(axis=1, keepdims=True)], axis=1)
-        row = _integers(seen.sum(axis=0) + OWN * _geometric(float(expected[table]), radius))
-        costs += seen @ (PRECISION_BITS - np.log2(row)) / 2
+        weights = seen.sum(axis=0) + OWN * _geometric(float(expected[table]), radius)
+        row = from_probabilities(weights / weights.sum())
+        costs += seen @ (PRECISION - np.log2(row)) / 2
         rows.append(row)
     positions = levels[0].size // levels[0].shape[-1]
     return np.concatenate(rows), radii, costs / positions / _PIXELS
@@ -210,12 +211,3 @@ def _geometric(magnitude: float, radius: int) -> NDArray[np.float64]:
     found = np.append(inside, math.exp(-(radius + 0.5) / magnitude)) + 1e-6
     normal: NDArray[np.float64] = found / found.sum()
     return normal
-
-
-def _integers(weights: NDArray[np.float64]) -> NDArray[np.uint32]:
-    """Frequencies with the sum 2^24, each at least 1."""
-    whole = 1 << PRECISION_BITS
-    counts = np.maximum(1, np.rint(weights / weights.sum() * (whole - len(weights)))).astype(np.int64)
-    counts[np.argmax(counts)] += whole - counts.sum()
-    found: NDArray[np.uint32] = counts.astype(np.uint32)
-    return found

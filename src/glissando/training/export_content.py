@@ -14,6 +14,7 @@ from torch import Tensor
 from glissando.entropy import ODDS_TABLES
 from glissando.entropy import BitContext as IntegerContext
 from glissando.errors import TrainingError
+from glissando.frequencies import WHOLE, from_probabilities
 from glissando.models import ContentNetwork
 from glissando.models.bits import ODDS_LIMIT, ODDS_STEPS
 from glissando.models.graphs import CONTENT_GRAPHS, ExportedGraph
@@ -29,7 +30,6 @@ SHARED = 50.0  # symbols: how much a context's habits at all qualities count at 
 EVEN = 0.02  # share of the fallback, two-sided geometric, in which every symbol has its place
 LOWER = 0.44  # octaves that quality 0 keeps less than in training, which does not go as low as files may
 FLIPPED = 0.01  # share of the bits that may differ between the graph and torch, whose sums differ in the last digits
-_WHOLE = 1 << 24  # what a table's frequencies sum to
 
 Maps = NDArray[np.int64]
 
@@ -37,10 +37,10 @@ Maps = NDArray[np.int64]
 def bit_tables() -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
     """Tables 0 … 96 of docs/format.md: frequencies of −1, 0, +1 and the escape, and radii."""
     odds = np.exp2(np.arange(ODDS_TABLES) / ODDS_STEPS - ODDS_LIMIT)
-    plus = np.rint(odds / (1 + odds) * (_WHOLE - 2)).astype(np.int64)
-    ones = np.ones_like(plus)
-    table = np.stack([_WHOLE - 2 - plus, ones, plus, ones], axis=1)
-    return table.astype(np.uint32).reshape(-1), np.ones(ODDS_TABLES, np.int32)
+    never = np.full_like(odds, 1 / WHOLE)  # zero and the escape have what each symbol must have
+    plus = odds / (1 + odds) * (1 - 2 / WHOLE)
+    table = from_probabilities(np.stack([1 - 2 / WHOLE - plus, never, plus, never], axis=1))
+    return table.reshape(-1), np.ones(ODDS_TABLES, np.int32)
 
 
 @torch.no_grad()
@@ -73,11 +73,10 @@ def fit_map_tables(qualities: Iterator[list[Maps]], levels: int) -> tuple[NDArra
     found = counts + SHARED * pooled
     found = (1 - EVEN) * found / found.sum(axis=2, keepdims=True) + EVEN * fallback
     rows = found.reshape(-1, size)
-    whole = np.maximum(1, np.floor(rows * (_WHOLE - 1 - size)).astype(np.int64))
-    whole[np.arange(len(whole)), whole.argmax(axis=1)] += _WHOLE - 1 - whole.sum(axis=1)
-    frequencies = np.concatenate([whole, np.ones((len(whole), 1), np.int64)], axis=1)
-    index = np.arange(len(whole), dtype=np.int16).reshape(len(counts), contexts)
-    return frequencies.astype(np.uint32), index
+    never = np.zeros((len(rows), 1))  # the escape, since no value of a map is out of reach
+    frequencies = from_probabilities(np.concatenate([rows, never], axis=1))
+    index = np.arange(len(rows), dtype=np.int16).reshape(len(counts), contexts)
+    return frequencies, index
 
 
 def _histograms(maps: list[Maps], levels: int, size: int) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ from glissando.entropy.fixed_point import (
     WEIGHT_BITS,
 )
 from glissando.errors import TrainingError
+from glissando.frequencies import from_probabilities
 from glissando.models import CodecNetwork, NetworkConfig
 from glissando.models.graphs import GRAPHS, ExportedGraph
 from glissando.models.likelihood import Likelihood
@@ -31,7 +32,6 @@ from .recipe import Recipe
 
 __all__ = ["GainsExport", "integer_arrays", "probability_tables"]
 
-PRECISION_BITS = 24  # probability tables sum to 2^24
 TAIL = 2.0**-17  # probability left to the escape
 LARGEST_RADIUS = 2047
 LARGEST_GAIN = 16  # octaves, either way
@@ -46,7 +46,6 @@ def probability_tables(likelihood: Likelihood) -> tuple[NDArray[np.uint32], NDAr
 
     Table t of a family has σ = 2^(t/8 − 4); its entries are −K … K and the escape, each at least 1, with sum 2^24.
     """
-    whole = 1 << PRECISION_BITS
     edges = torch.arange(LARGEST_RADIUS + 1, dtype=torch.float64) + 0.5
     tables, radii, firsts = [], [], []
     for family in range(FAMILIES):
@@ -60,9 +59,7 @@ def probability_tables(likelihood: Likelihood) -> tuple[NDArray[np.uint32], NDAr
             radius = int((beyond > TAIL).sum().clamp(max=LARGEST_RADIUS))
             side = (below[:-1] - below[1:])[:radius]  # side[k − 1]: mass of symbol k
             mass = torch.cat([side.flip(0), (1 - beyond[0])[None], side, beyond[radius][None]])
-            counts = torch.clamp(torch.round(mass * whole), min=1).long()
-            counts[radius] += whole - int(counts.sum())  # what rounding leaves goes to zero, the likeliest
-            tables.append(counts.numpy().astype(np.uint32))
+            tables.append(from_probabilities(mass.numpy(), symbol=radius))  # tables stay symmetric around zero
             radii.append(radius)
         firsts.append(unsure.index(True))
     return np.concatenate(tables), np.array(radii, dtype=np.int32), np.array(firsts, dtype=np.int32)
