@@ -182,3 +182,23 @@ def test_the_device_is_named() -> None:
     threads = torch.get_num_threads()
     assert one.endswith(f", {threads} thread{'s' * (threads > 1)}")
     assert two.endswith(f", {2 * threads} threads")
+
+
+@pytest.mark.parametrize(
+    ("outlier", "expected"), [(0.0, (1.0 + 2.0 + 3.0 + 300.0) / 4), (2.0, (1.0 + 2.0 + 3.0 + 4.0) / 4)]
+)
+def test_a_picture_far_above_the_median_counts_no_more_than_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outlier: float, expected: float
+) -> None:
+    """Its gradient is as much less as its loss."""
+    trainer = build(tmp_path, outlier=outlier)
+    factors = torch.ones(4, requires_grad=True)
+
+    def loss(*_: Any) -> tuple[Any, Any, Any]:
+        return factors * torch.tensor([1.0, 2.0, 3.0, 300.0]), torch.zeros(4), torch.ones(4)
+
+    monkeypatch.setattr(trainer.objective, "loss", loss)
+    total, _, _ = trainer.loss(torch.zeros(4, 3, 64, 64), torch.zeros(4))
+    assert float(total.detach()) == pytest.approx(expected)
+    (gradient,) = torch.autograd.grad(total, factors)
+    assert gradient.tolist() == pytest.approx([0.25, 0.5, 0.75, 1.0 if outlier else 75.0])

@@ -151,6 +151,9 @@ class Optimisation:
     matrix_lr: float = 0.01  # Muon's, for the pointwise matrices
     whiten: float = 0.0  # how white Muon sees what they read, from 0, as it is, to 1; see whitening.py
     clip: float = 1.0  # largest gradient norm
+    # A picture whose loss is more than so many times the median of its batch counts as one that has just that, so that
+    # a pattern that the network cannot carry does not drown the photographs beside it. 0: each counts as it is.
+    outlier: float = 0.0
     ema: float = 0.999
 
 

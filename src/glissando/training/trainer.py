@@ -92,6 +92,9 @@ class Trainer:
         context = torch.autocast(self.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()
         with context:
             each, bpp, mse = self.objective.loss(self.network, picture, quality)
+        if most := self.recipe.optimiser.outlier:
+            known = each.detach()
+            each = each * (most * known.median() / known).clamp_max(1)
         return each.mean(), bpp.detach(), mse.detach()
 
     def draw(self) -> tuple[Tensor, Tensor]:
