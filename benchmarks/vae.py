@@ -34,10 +34,11 @@ from glissando.bench.machine import Machine, package_versions
 from glissando.bench.metrics import score
 from glissando.codec.vae import VaeCodec
 from glissando.errors import GlissandoError
-from glissando.models import VaeNetwork
-from glissando.training.export_vae import training_posteriors
+from glissando.families.vae.export import training_posteriors
+from glissando.families.vae.network import VaeNetwork
+from glissando.families.vae.recipe import VaeRecipe
 from glissando.training.loop import load_checkpoint
-from glissando.training.recipe import VaeRecipe, from_dict
+from glissando.training.recipe import from_dict
 from glissando.zoo import Model
 
 from .commands import run_study

@@ -16,7 +16,7 @@ from glissando.bayes import search
 from glissando.bayes.grid import count_depths, depth_of, depth_rates, positions
 from glissando.codec.vae import Chooser, PlaneModel, VaeCodec
 from glissando.entropy.magnitudes import Turn
-from glissando.training.calibration import (
+from glissando.families.vae.calibration import (
     COARSEST,
     FINEST,
     MAX_SYMBOL,

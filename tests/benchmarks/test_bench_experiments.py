@@ -16,6 +16,7 @@ from glissando.errors import BenchmarkError, RecipeError, TrainingError
 from glissando.training.data import load_tiles
 
 RECIPE = """
+family = "gains"
 name = "tiny"
 network = { latents = 32, hyper = 8, levels = 3, means_width = 16, context_width = 16 }
 data = { crop = 64, batch = 2, halved = 0.0, choices = 1 }
