@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch", reason="the networks need PyTorch: pip install glissando[train]")
 
-from glissando.entropy import ScaleNetwork as IntegerNetwork  # noqa: E402
 from glissando.entropy import dequantise  # noqa: E402
 from glissando.entropy.fixed_point import STEPS_PER_OCTAVE, TABLES  # noqa: E402
+from glissando.families.gains.scales import ScaleNetwork as IntegerNetwork  # noqa: E402
 from glissando.models import CodecNetwork, NetworkConfig  # noqa: E402
 from glissando.models.codec import first_pass_mask  # noqa: E402
 from glissando.models.cost import PATHS, halo, kmac_per_pixel  # noqa: E402

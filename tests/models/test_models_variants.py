@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch", reason="the networks need PyTorch: pip install glissando[train]")
 
-from glissando.entropy import ScaleNetwork as IntegerNetwork  # noqa: E402
 from glissando.errors import RecipeError, TrainingError  # noqa: E402
+from glissando.families.gains.scales import ScaleNetwork as IntegerNetwork  # noqa: E402
 from glissando.models import CodecNetwork, NetworkConfig  # noqa: E402
 from glissando.models.codec import first_pass_mask, step_masks  # noqa: E402
 from glissando.models.cost import halo, kmac_per_pixel  # noqa: E402

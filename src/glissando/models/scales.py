@@ -1,6 +1,6 @@
 """The integer scale network, as it is trained.
 
-Every layer computes exactly what the integer arithmetic of ``glissando.entropy.scales`` computes, on
+Every layer computes exactly what the integer arithmetic of ``glissando.families.gains.scales`` computes, on
 numbers that are integers divided by a power of two: weights are multiples of 2^−7, activations multiples
 of 2^−5, sums are rounded half up after each layer, activations are clipped. The gradient passes through
 the rounding. With ``exact = False`` the same layers run without rounding, to measure what it costs.
@@ -59,7 +59,7 @@ class IntegerConv(nn.Conv2d):
     def keep_exact(self) -> None:
         """Scale down, in place, the weights of outputs whose sums could grow too large to be exact; zero masked ones.
 
-        The bound is that of ``glissando.entropy.ScaleNetwork.check_bounds``.
+        The bound is that of ``glissando.families.gains.scales.ScaleNetwork.check_bounds``.
         """
         assert self.bias is not None
         if self.mask is not None:

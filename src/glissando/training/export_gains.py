@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glissando.entropy import ScaleNetwork, dequantise
+from glissando.entropy import dequantise
 from glissando.entropy.fixed_point import (
     FAMILIES,
     GAIN_BITS,
@@ -21,6 +21,7 @@ from glissando.entropy.fixed_point import (
     WEIGHT_BITS,
 )
 from glissando.errors import TrainingError
+from glissando.families.gains.scales import ScaleNetwork
 from glissando.models import CodecNetwork, NetworkConfig
 from glissando.models.graphs import GRAPHS, ExportedGraph
 from glissando.models.likelihood import Likelihood

@@ -15,10 +15,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from glissando.entropy.dense import EXACT, Dense, Float, largest_sums
+from glissando.entropy.fixed_point import ACTIVATION_BITS, ACTIVATION_MAX, GAIN_BITS, MAGNITUDE_MAX, WEIGHT_BITS
 from glissando.errors import ModelMismatchError
-
-from .dense import EXACT, Dense, Float, largest_sums
-from .fixed_point import ACTIVATION_BITS, ACTIVATION_MAX, GAIN_BITS, MAGNITUDE_MAX, WEIGHT_BITS
 
 __all__ = ["LAYERS", "ScaleNetwork"]
 
