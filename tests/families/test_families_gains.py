@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch", reason="the networks need PyTorch: pip install glissando[train]")
 
-from glissando.entropy import ScaleNetwork as IntegerNetwork  # noqa: E402
 from glissando.entropy import dequantise  # noqa: E402
 from glissando.entropy.fixed_point import STEPS_PER_OCTAVE, TABLES  # noqa: E402
 from glissando.families.gains.cost import PATHS, halo, kmac_per_pixel  # noqa: E402
@@ -24,6 +23,7 @@ from glissando.families.gains.network import (  # noqa: E402
     first_pass_mask,
 )
 from glissando.families.gains.scale_network import ScaleNetwork  # noqa: E402
+from glissando.families.gains.scales import ScaleNetwork as IntegerNetwork  # noqa: E402
 from glissando.networks.integer import IntegerConv  # noqa: E402
 from glissando.networks.layers import DepthConvBlock, LevelTable, Pointwise, ste_floor, ste_round  # noqa: E402
 from glissando.networks.likelihood import SCALE_HIGH, Likelihood  # noqa: E402

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch", reason="the networks need PyTorch: pip install glissando[train]")
 
-from glissando.entropy import ScaleNetwork as IntegerNetwork  # noqa: E402
 from glissando.errors import RecipeError, TrainingError  # noqa: E402
 from glissando.families.gains.cost import halo, kmac_per_pixel  # noqa: E402
 from glissando.families.gains.export import GainsExport  # noqa: E402
 from glissando.families.gains.graphs import DecodeGraph  # noqa: E402
-from glissando.families.gains.network import GainsConfig, GainsNetwork, first_pass_mask, step_masks  # noqa: E402  # noqa: E402
+from glissando.families.gains.network import GainsConfig, GainsNetwork, first_pass_mask, step_masks  # noqa: E402
 from glissando.families.gains.recipe import GainsRecipe  # noqa: E402
 from glissando.families.gains.scale_network import ScaleNetwork  # noqa: E402
+from glissando.families.gains.scales import ScaleNetwork as IntegerNetwork  # noqa: E402
 from glissando.networks.integer import IntegerConv  # noqa: E402
 from glissando.networks.layers import DepthConvBlock, gated_width  # noqa: E402
 from glissando.training.export import half_weights  # noqa: E402

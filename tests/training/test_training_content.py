@@ -15,9 +15,9 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install
 import glissando  # noqa: E402
 from glissando.bitstream import IMPORTANCE, LATENTS, SymbolTables, container  # noqa: E402
 from glissando.bitstream.maps import CONTEXTS, map_passes  # noqa: E402
-from glissando.entropy import ODDS_TABLES  # noqa: E402
 from glissando.errors import RecipeError, TrainingError  # noqa: E402
 from glissando.families.content import export as export_content  # noqa: E402
+from glissando.families.content.bits import ODDS_TABLES  # noqa: E402
 from glissando.families.content.export import ContentExport, bit_tables, fit_map_tables  # noqa: E402
 from glissando.families.content.initial import deal_digits, initialise  # noqa: E402
 from glissando.families.content.network import (  # noqa: E402
@@ -175,7 +175,7 @@ def test_the_source_shape_makes_files_too(source: Path, natural: Callable[..., P
     picture = natural(70, 100, seed=3)
     data = codec.encode(picture, 50)
     assert codec.decode(data).shape == picture.shape
-    (code, kept) = codec.decode_symbols(container.read(data)).values()
+    code, kept = vars(codec.decode_symbols(data).latents).values()
     assert code.shape == (16, 16, 16)
     assert kept.max() <= 4
     assert int(np.load(source / "integers.npz")["per_cell"]) == 8

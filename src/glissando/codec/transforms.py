@@ -78,9 +78,6 @@ class Transforms:
     def _open(self, name: str, precision: str) -> Graph:
         if name in self.encoder_graphs:
             self._model.check_encoder()
-        eight_bits = self._model.graph(f"{name}-8bit")
-        if eight_bits.exists():
-            return open_graph(eight_bits, precision=precision, **self._options)
         return open_graph(self._model.graph(name), precision=precision, **self._options)
 
     def _each(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:

@@ -46,7 +46,7 @@ class IntegerConv(nn.Conv2d):
     def keep_exact(self) -> None:
         """Scale down, in place, the weights of outputs whose sums could grow too large to be exact; zero masked ones.
 
-        The bound is that of ``glissando.entropy.ScaleNetwork.check_bounds``.
+        The bound is that of ``glissando.families.gains.scales.ScaleNetwork.check_bounds``.
         """
         assert self.bias is not None
         if self.mask is not None:

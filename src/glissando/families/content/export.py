@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glissando.entropy import ODDS_TABLES
-from glissando.entropy import BitContext as IntegerContext
 from glissando.errors import TrainingError
+from glissando.families.content.bits import ODDS_TABLES
+from glissando.families.content.bits import BitContext as IntegerContext
 from glissando.networks.graphs import ExportedGraph
 from glissando.training.data import load_tiles, training_folder
 from glissando.training.family import FamilyExport

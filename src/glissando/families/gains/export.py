@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glissando.entropy import ScaleNetwork, dequantise
+from glissando.entropy import dequantise
 from glissando.entropy.fixed_point import (
     FAMILIES,
     GAIN_BITS,
@@ -22,6 +22,7 @@ from glissando.entropy.fixed_point import (
     WEIGHT_BITS,
 )
 from glissando.errors import TrainingError
+from glissando.families.gains.scales import ScaleNetwork
 from glissando.networks.graphs import ExportedGraph
 from glissando.networks.integer import IntegerConv
 from glissando.networks.likelihood import Likelihood

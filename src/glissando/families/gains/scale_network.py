@@ -1,6 +1,6 @@
 """The integer scale network, as it is trained.
 
-Every layer computes exactly what the integer arithmetic of ``glissando.entropy.scales`` computes, on
+Every layer computes exactly what the integer arithmetic of ``glissando.families.gains.scales`` computes, on
 numbers that are integers divided by a power of two: weights are multiples of 2^−7, activations multiples
 of 2^−5, sums are rounded half up after each layer, activations are clipped. The gradient passes through
 the rounding. With ``exact = False`` the same layers run without rounding, to measure what it costs.

@@ -2,7 +2,7 @@
 
 Source: Yang, Bamler, Mandt (ICML 2020): what is uncertain gets few bits, and an encoder weighs (z − μ)² / 2σ² against
 λ·R. Here a channel's points are multiples of κ·σ_c, σ_c its typical deviation and κ the quality's; R is what the point
-costs under the tables of a context model (``glissando.entropy.magnitudes``), which is learnt here.
+costs under the tables of a context model (``glissando.families.vae.magnitudes``), which is learnt here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from glissando.bayes.lattice import multiples
 from glissando.entropy.fixed_point import STEPS_PER_OCTAVE
-from glissando.entropy.magnitudes import (
+from glissando.families.vae.magnitudes import (
     MAGNITUDE_LOW,
     MAGNITUDE_MOST,
     MAGNITUDE_TABLES,

@@ -1,4 +1,4 @@
-"""The context model of a VAE's symbols as it is learnt: what ``glissando.entropy.magnitudes`` computes, in floats."""
+"""The context model of a VAE's symbols as it is learnt: ``glissando.families.vae.magnitudes``, in floats."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from glissando.entropy.fixed_point import ACTIVATION_MAX, WEIGHT_BITS
-from glissando.entropy.magnitudes import MAGNITUDE_LOW, MAGNITUDE_MOST, SITUATION, MagnitudeContext, stages
+from glissando.families.vae.magnitudes import MAGNITUDE_LOW, MAGNITUDE_MOST, SITUATION, MagnitudeContext, stages
 
 __all__ = ["Examples", "MagnitudeNetwork", "learn"]
 

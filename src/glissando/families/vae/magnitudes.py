@@ -21,10 +21,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glissando.entropy.dense import EXACT, Dense, Float, largest_sums
+from glissando.entropy.fixed_point import (
+    ACTIVATION_BITS,
+    ACTIVATION_MAX,
+    QUALITY_TOP,
+    STEPS_PER_OCTAVE,
+    WEIGHT_BITS,
+    level_row,
+)
 from glissando.errors import ModelMismatchError
-
-from .dense import EXACT, Dense, Float, largest_sums
-from .fixed_point import ACTIVATION_BITS, ACTIVATION_MAX, QUALITY_TOP, STEPS_PER_OCTAVE, WEIGHT_BITS, level_row
 
 __all__ = [
     "DIFFERENCE_MAX",
@@ -105,14 +111,19 @@ def _lattices(rows: int, columns: int) -> Iterator[tuple[int, bool, list[tuple[i
         step = half
 
 
+def _positions(lattices: list[tuple[int, int, int]], rows: int, columns: int) -> NDArray[np.intp]:
+    """Rows and columns of a stage's positions, (2, n), one lattice after the other."""
+    grids = [np.mgrid[row:rows:step, column:columns:step].reshape(2, -1) for row, column, step in lattices]
+    return np.concatenate(grids, axis=1)
+
+
 def stages(magnitudes: NDArray[np.uint8], rows: int, columns: int) -> Iterator[Stage]:
     """The stages of a tile. ``magnitudes`` (rows·columns, C), at most 255: those of a stage must be there before the
     next is asked for.
     """
     total, seen = np.zeros(magnitudes.shape[1], np.int64), 0
     for distance, between, lattices in _lattices(rows, columns):
-        grids = [np.mgrid[row:rows:step, column:columns:step].reshape(2, -1) for row, column, step in lattices]
-        down, right = np.concatenate(grids, axis=1)
+        down, right = _positions(lattices, rows, columns)
         near = np.zeros((down.size, magnitudes.shape[1]), np.int32)
         count = np.zeros(down.size, np.int32)
         for rise, run in (_AXIAL if between else _DIAGONAL) if distance else ():
@@ -206,6 +217,13 @@ class MagnitudeContext:
                 found = np.minimum(np.abs(flat[stage.places, channels].astype(np.int32)), MAGNITUDE_MOST)
                 known[stage.places, channels] = found
                 inputs = np.concatenate([inputs, self.here(found, usual[channels])], axis=1)
+
+    def positions(self, rows: int, columns: int) -> Iterator[Places]:
+        """For each pass of a tile, in the order of ``walk``, the flat indices of the positions that it codes."""
+        for _, _, lattices in _lattices(rows, columns):
+            down, right = _positions(lattices, rows, columns)
+            for _ in self._groups:
+                yield down * columns + right
 
     @staticmethod
     def inputs(stage: Stage, usual: Ints, units: int) -> Float:

@@ -3,7 +3,7 @@
 Integers are carried in float32 matrix products, whose every partial sum is proven to stay below 2^24
 (``check_bounds``), so that the order of summation, the processor and the library cannot matter. The
 depthwise layer runs in int16, under a bound of its own. ``docs/format.md`` specifies the arithmetic; the
-network that is trained, ``glissando.models.scales``, computes the same numbers.
+network that is trained, ``glissando.families.gains.scale_network``, computes the same numbers.
 
 Arrays are channels-last, one tile at a time; outside the tile everything is zero, so a tile decodes alone.
 """
@@ -15,10 +15,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from glissando.entropy.dense import EXACT, Dense, Float, largest_sums
+from glissando.entropy.fixed_point import ACTIVATION_BITS, ACTIVATION_MAX, GAIN_BITS, MAGNITUDE_MAX, WEIGHT_BITS
 from glissando.errors import ModelMismatchError
-
-from .dense import EXACT, Dense, Float, largest_sums
-from .fixed_point import ACTIVATION_BITS, ACTIVATION_MAX, GAIN_BITS, MAGNITUDE_MAX, WEIGHT_BITS
 
 __all__ = ["LAYERS", "ScaleNetwork"]
 

@@ -1,4 +1,4 @@
-"""One tile: its symbols to streams and back, through integers alone (docs/format.md, "Tiles").
+"""The symbols of one tile to its streams and back, through integers alone (docs/format.md, "Tiles").
 
 Symbols lie in arrays channels-last: hyper-latents (rows, columns, hyper), latents (4·rows, 4·columns,
 latents), padding included. The first pass codes the first half of the channels on the even squares of a
@@ -14,14 +14,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from glissando.bitstream import HYPER_LATENTS, IMPORTANCE, LATENTS, SymbolTables, Tile, ans
-from glissando.bitstream.importance import with_map_tables
-from glissando.bitstream.maps import CONTEXTS
-from glissando.bitstream.tiles import Passes, check_tile
-from glissando.entropy import EARLY, LATE, ScaleNetwork, dequantise, level_row, table_index
-from glissando.errors import CorruptError, ModelMismatchError
+from glissando.bitstream import HYPER_LATENTS, LATENTS, SymbolTables, ans
+from glissando.bitstream.tiles import Passes
+from glissando.codec.geometry import Area, checkerboard, joined, split
+from glissando.entropy import EARLY, LATE, dequantise, level_row, table_index
+from glissando.errors import ModelMismatchError
 
-from .geometry import PER_CELL, Area, checkerboard, joined, split
+from .scales import ScaleNetwork
 
 __all__ = ["Rates", "SymbolModel", "TileCoder", "octaves", "spread"]
 
@@ -39,15 +38,13 @@ class SymbolModel:
             self.levels = {
                 name: integers[name] for name in ("gain", "inverse_gain", "scale_offset", "hyper_gain", "hyper_scale")
             }
-            tables = SymbolTables(integers["frequencies"], integers["radii"])
+            self.tables = SymbolTables(integers["frequencies"], integers["radii"])
             self._first_table = [int(first) for first in integers["first_table"]]
         except KeyError as missing:
             raise ModelMismatchError(f"the model's integers.npz has no array {missing}") from None
         self.network = ScaleNetwork(
             {name.removeprefix("scales."): array for name, array in integers.items() if name.startswith("scales.")}
         )
-        self.tables = with_map_tables(tables)
-        self.map_index = len(tables) + np.arange(CONTEXTS)
         self.latents = self.levels["gain"].shape[1]
         self.hyper = self.levels["hyper_gain"].shape[1]
 
@@ -56,7 +53,7 @@ class SymbolModel:
         return table_index(scales, self._first_table[family], family)
 
     def at(self, quality: int, local: Sequence[int] | None = None) -> Rates:
-        """All level tables at a file's quality, and at the qualities of its places, in 1/256 units."""
+        """All level tables at a file's quality, and at the qualities that occur in it; all in 1/256 units."""
         local = (quality,) if local is None else local
         each = {
             name: np.stack([level_row(self.levels[name], units) for units in local])
@@ -69,8 +66,8 @@ class SymbolModel:
 class Rates:
     """Rows of the level tables, log-gains in 1/256 octave.
 
-    Those of the latents (P, latents), at the qualities that the places of a file have; the others (hyper,), at the
-    file's own.
+    Those of the latents, (P, latents), are at the P qualities that occur in a file; those of the hyper-latents,
+    (hyper,), at the file's own quality.
     """
 
     gain: Scales
@@ -80,12 +77,12 @@ class Rates:
     hyper_scale: Scales
 
 
-def spread(rows: NDArray[Number], places: NDArray[np.int16] | None) -> NDArray[Number]:
-    """Each place's row, (rows, columns, channels), of ``rows`` (P, channels); the first, (channels,), for all places
-    without ``places``.
+def spread(rows: NDArray[Number], row_of: NDArray[np.int16] | None) -> NDArray[Number]:
+    """The row of each latent, (rows, columns, channels), out of ``rows`` (P, channels).
+
+    ``row_of``: which of them each latent has; without it the first, (channels,), which all latents have.
     """
-    found: NDArray[Number] = rows[0] if places is None else rows[places]
-    return found
+    return rows[0] if row_of is None else rows[row_of]
 
 
 def octaves(row: Scales) -> NDArray[np.float32]:
@@ -96,12 +93,12 @@ def octaves(row: Scales) -> NDArray[np.float32]:
 class TileCoder:
     """Codes the symbols of one tile.
 
-    ``places``: which of the rates' rows each latent position has, padding included; None: all the first.
+    ``row_of``: which row of the rates each latent has, (rows, columns) with padding; None where all have the first.
     """
 
-    def __init__(self, model: SymbolModel, rates: Rates, area: Area, places: NDArray[np.int16] | None = None) -> None:
-        self.model, self.rates, self.area, self.places = model, rates, area, places
-        self._even = checkerboard(PER_CELL * area.height, PER_CELL * area.width)[..., None]
+    def __init__(self, model: SymbolModel, rates: Rates, area: Area, row_of: NDArray[np.int16] | None = None) -> None:
+        self.model, self.rates, self.area, self.row_of = model, rates, area, row_of
+        self._even = checkerboard(*area.latents_shape)[..., None]
         self._half = model.latents // 2
 
     # Which table codes which symbol ------------------------------------------------------------------
@@ -109,12 +106,12 @@ class TileCoder:
     def hyper_index(self) -> Index:
         """Tables of the hyper-latents, (rows, columns, hyper)."""
         row = self.model.index(self.rates.hyper_scale, EARLY)
-        return np.broadcast_to(row, (self.area.height, self.area.width, self.model.hyper))
+        return np.broadcast_to(row, (*self.area.shape, self.model.hyper))
 
     def first_scales(self, z: Symbols) -> Scales:
         """Scales of all latents as far as the hyper-latents' symbols tell, (4·rows, 4·columns, latents)."""
         scales = self.model.network.first(dequantise(z, self.rates.hyper_gain))
-        scales += spread(self.rates.scale_offset, self.places)
+        scales += spread(self.rates.scale_offset, self.row_of)
         return scales
 
     def second_scales(self, first: Symbols, scales: Scales) -> Scales:
@@ -148,7 +145,7 @@ class TileCoder:
 
     def _whole(self, flat: Symbols) -> Symbols:
         """The inverse of ``_inside``: zeros outside the picture."""
-        whole = np.zeros((PER_CELL * self.area.height, PER_CELL * self.area.width, self._half), np.int16)
+        whole = np.zeros((*self.area.latents_shape, self._half), np.int16)
         whole[: self.area.rows, : self.area.columns] = flat.reshape(self.area.rows, self.area.columns, -1)
         return whole
 
@@ -175,25 +172,20 @@ class TileCoder:
         y[...] = self.joined(first, second)
         return self.passes(z, first, second, self.first_index(scales), second_index)
 
-    def decode(self, tile: Tile, map_symbols: Sequence[Symbols] | None = None) -> tuple[Symbols, Symbols]:
-        """Symbols z and y from a tile's streams. ``map_symbols``: those of its map, None in a file without one.
+    def decode(self, streams: Mapping[int, bytes]) -> tuple[Symbols, Symbols, list[Symbols]]:
+        """Symbols z and y of a tile, in their places, and all of them in the order in which they are coded.
 
-        Raises CorruptError where anything does not agree.
+        Raises CorruptError where a stream holds something else.
         """
-        needed = [HYPER_LATENTS, LATENTS] + [IMPORTANCE] * (map_symbols is not None)
-        if sorted(tile.streams) != needed:
-            listed = "1, 2 and 3 for its map" if map_symbols is not None else "1 and 2"
-            raise CorruptError(f"this model needs streams {listed}, the file has {sorted(tile.streams)}")
-        decoder = ans.Decoder(tile.streams[HYPER_LATENTS], self.model.tables)
+        decoder = ans.Decoder(streams[HYPER_LATENTS], self.model.tables)
         z = decoder.decode(self.hyper_index().reshape(-1))
         decoder.finish()
-        z_grid = z.reshape(self.area.height, self.area.width, -1)
+        z_grid = z.reshape(*self.area.shape, -1)
 
         scales = self.first_scales(z_grid)
-        decoder = ans.Decoder(tile.streams[LATENTS], self.model.tables)
+        decoder = ans.Decoder(streams[LATENTS], self.model.tables)
         first = decoder.decode(self._inside(self.first_index(scales)))
         first_grid = self._whole(first)
         second = decoder.decode(self._inside(self.second_index(first_grid, scales)))
         decoder.finish()
-        check_tile(tile, (z, first, second, *(map_symbols or ())))
-        return z_grid, self.joined(first_grid, self._whole(second))
+        return z_grid, self.joined(first_grid, self._whole(second)), [z, first, second]

@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glissando.entropy.dense import EXACT, Float, largest_sums, product
+from glissando.entropy.fixed_point import ACTIVATION_BITS, ACTIVATION_MAX, WEIGHT_BITS
 from glissando.errors import ModelMismatchError
-
-from .dense import EXACT, Float, largest_sums, product
-from .fixed_point import ACTIVATION_BITS, ACTIVATION_MAX, WEIGHT_BITS
 
 __all__ = ["LAYERS", "ODDS_TABLES", "BitContext", "Turn"]
 
