@@ -29,15 +29,16 @@ import torch
 from torch import Tensor, nn
 
 from glissando.errors import GlissandoError, TrainingError
+from glissando.families.gains.network import GainsNetwork, first_pass_mask, scale_network
+from glissando.families.gains.recipe import GainsRecipe
+from glissando.families.gains.scale_network import ScaleNetwork
 from glissando.files import atomic_write
-from glissando.models import CodecNetwork
-from glissando.models.codec import first_pass_mask, scale_network
-from glissando.models.layers import Pointwise
-from glissando.models.scales import IntegerConv, ScaleNetwork
+from glissando.networks.integer import IntegerConv
+from glissando.networks.layers import Pointwise
 from glissando.training.data import Crops, load_tiles
 from glissando.training.loop import load_checkpoint
 from glissando.training.optimiser import learning_factor, set_rates
-from glissando.training.recipe import Recipe, from_dict
+from glissando.training.recipe import from_dict
 
 from .data import Picture, data_folder, load_pictures
 
@@ -70,13 +71,13 @@ class FloatContext(nn.Module):
 class Heads(nn.Module):
     """The variants, each with its own copy of everything it may train."""
 
-    def __init__(self, network: CodecNetwork) -> None:
+    def __init__(self, network: GainsNetwork) -> None:
         super().__init__()
         self.scales = nn.ModuleDict({f"{name}_scales": self._fresh(network) for name in VARIANTS})
         self.context = FloatContext(network.config.latents)
 
     @staticmethod
-    def _fresh(network: CodecNetwork) -> ScaleNetwork:
+    def _fresh(network: GainsNetwork) -> ScaleNetwork:
         """The trained first pass, and a second pass that knows nothing yet: the same start for all."""
         scales = scale_network(network.config)
         trained = {name: weight for name, weight in network.scales.state_dict().items() if not name.startswith(SECOND)}
@@ -107,7 +108,7 @@ def _exact(exact: bool) -> Iterator[None]:
 
 
 @torch.no_grad()
-def frozen(network: CodecNetwork, picture: Tensor, quality: Tensor) -> dict[str, Tensor]:
+def frozen(network: GainsNetwork, picture: Tensor, quality: Tensor) -> dict[str, Tensor]:
     """All that the scales may be computed from, and the residuals that they describe."""
     position = quality * ((network.config.levels - 1) / 100)
     y = network.analysis(picture)
@@ -130,20 +131,20 @@ def frozen(network: CodecNetwork, picture: Tensor, quality: Tensor) -> dict[str,
     }
 
 
-def open_network(checkpoint: Path) -> CodecNetwork:
+def open_network(checkpoint: Path) -> GainsNetwork:
     """The averaged weights, frozen. Raises TrainingError where they are not of the main family, with two steps."""
     state = load_checkpoint(checkpoint)
     recipe = from_dict(state["recipe"])
-    if not isinstance(recipe, Recipe):
+    if not isinstance(recipe, GainsRecipe):
         raise TrainingError(f"{checkpoint} is of the family {recipe.family}; this measures the main family")
     if recipe.network.context_steps != 2:
         raise TrainingError(f"{checkpoint} codes in {recipe.network.context_steps} steps; this measures two")
-    network = CodecNetwork(recipe.network)
+    network = GainsNetwork(recipe.network)
     network.load_state_dict(state["ema"])
     return network.eval().requires_grad_(False)
 
 
-def train_heads(network: CodecNetwork, crops: Crops, steps: int) -> Heads:
+def train_heads(network: GainsNetwork, crops: Crops, steps: int) -> Heads:
     """All variants on the same crops, at qualities spread over each batch."""
     torch.manual_seed(0)
     heads = Heads(network)
@@ -168,7 +169,7 @@ def train_heads(network: CodecNetwork, crops: Crops, steps: int) -> Heads:
 
 
 def _bits(
-    network: CodecNetwork, heads: Heads, known: dict[str, Tensor], residual: Tensor
+    network: GainsNetwork, heads: Heads, known: dict[str, Tensor], residual: Tensor
 ) -> Iterator[tuple[str, Tensor]]:
     late = ~first_pass_mask(*residual.shape[1:])
     for name in VARIANTS:
@@ -176,7 +177,7 @@ def _bits(
 
 
 @torch.no_grad()
-def measure(network: CodecNetwork, heads: Heads, pictures: Sequence[Picture]) -> list[dict[str, float]]:
+def measure(network: GainsNetwork, heads: Heads, pictures: Sequence[Picture]) -> list[dict[str, float]]:
     """For each quality, each variant's bits per pixel of the latents, mean over the pictures."""
     rows = []
     for quality in QUALITIES:

@@ -28,7 +28,7 @@ from glissando.bench.machine import Machine, default_threads, package_versions
 from glissando.bench.metrics import score, ssim
 from glissando.bench.published import load_published
 from glissando.bitstream import IMPORTANCE, LATENTS, container
-from glissando.codec.content import ContentCodec
+from glissando.codec import Codec
 from glissando.errors import BenchmarkError
 
 from .commands import run_study
@@ -64,11 +64,10 @@ def scores(original: Pixels, data: bytes, decoded: Pixels) -> Point:
     }
 
 
-def file_parts(codec: ContentCodec, data: bytes, ideal_bits: float) -> Point:
+def file_parts(codec: Codec, data: bytes, ideal_bits: float) -> Point:
     """Bytes of a file's streams, the bits that it keeps, and what lies beyond its cross-entropy."""
     sizes = container.read_header(data).stream_bytes
-    file = container.read(data)
-    code = codec.decode_symbols(file)["code"]
+    code = codec.decode_symbols(data).latents.code
     return {
         "bytes": len(data),
         "map_bytes": sizes[IMPORTANCE],
@@ -84,7 +83,7 @@ def _mean(rows: Sequence[Point]) -> Point:
     return {key: (max if key == "beyond" else fmean)(row[key] for row in rows) for key in rows[0]}
 
 
-def our_point(codec: ContentCodec, pictures: Sequence[Picture], quality: float) -> Point:
+def our_point(codec: Codec, pictures: Sequence[Picture], quality: float) -> Point:
     """One quality of a model of the family, averaged over the pictures."""
     rows = []
     for picture in pictures:
@@ -103,7 +102,7 @@ def peer_point(peer: Peer, pictures: Sequence[Picture], quality: int) -> Point:
     return {"quality": float(quality), **_mean(rows)}
 
 
-def measure_speed(codec: ContentCodec, pictures: Sequence[Picture], quality: float, rounds: int) -> dict[str, Any]:
+def measure_speed(codec: Codec, pictures: Sequence[Picture], quality: float, rounds: int) -> dict[str, Any]:
     """Seconds for a crop, the mean over the pictures' medians, in turn with AVIF at about the same rate."""
     height, width = CROP
     crops = [np.ascontiguousarray(picture.pixels[:height, :width]) for picture in pictures]
@@ -115,7 +114,7 @@ def measure_speed(codec: ContentCodec, pictures: Sequence[Picture], quality: flo
     steps: dict[str, Callable[[int], object]] = {
         "encode_s": lambda i: codec.encode(crops[i], quality),
         "decode_s": lambda i: codec.decode(files[i]),
-        "symbols_s": lambda i: codec.decode_symbols(container.read(files[i])),
+        "symbols_s": lambda i: codec.decode_symbols(files[i]),
     }
     if AVIF.available():
 
@@ -138,10 +137,10 @@ def measure_speed(codec: ContentCodec, pictures: Sequence[Picture], quality: flo
     return {"quality": quality, "bpp": bpp, "pictures": len(crops), "rounds": rounds, **seconds}
 
 
-def open_content(folder: Path) -> ContentCodec:
+def open_content(folder: Path) -> Codec:
     """The codec of a model's folder. Raises GlissandoError where it is of another family."""
     codec = glissando.open_model(folder)
-    if not isinstance(codec, ContentCodec):
+    if codec.family.name != "content":
         raise BenchmarkError(f"{folder} is of the family {codec.card.family}, not of the content-weighted one")
     return codec
 

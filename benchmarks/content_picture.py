@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from glissando.bitstream import container
-from glissando.codec.content import ContentCodec
+from glissando.codec import Codec
 from glissando.errors import GlissandoError
+from glissando.families.content.coding import ContentCoding
 from glissando.picture import Picture, read_picture
 
 from .content import open_content
@@ -27,7 +27,7 @@ __all__ = ["draw", "main"]
 SAMPLE = Path(__file__).parents[1] / "samples" / "kodim23.png"
 
 
-def draw(codec: ContentCodec, picture: Picture, quality: float, path: Path) -> None:
+def draw(codec: Codec, picture: Picture, quality: float, path: Path) -> None:
     """Write the three panels side by side; the file's suffix says in which format."""
     import matplotlib
 
@@ -35,9 +35,11 @@ def draw(codec: ContentCodec, picture: Picture, quality: float, path: Path) -> N
     matplotlib.rcParams.update({"font.size": 9})
     import matplotlib.pyplot as plt
 
+    coding = codec.coding
+    assert isinstance(coding, ContentCoding)  # as open_content sees to it
     data, bits = codec.encode_with_bits(picture, quality)
     rows, columns = bits.shape
-    kept = codec.decode_symbols(container.read(data))["kept"][:rows, :columns, 0]
+    kept = codec.decode_symbols(data).latents.kept[:rows, :columns, 0]
     height, width = picture.pixels.shape[:2]
     bpp = 8 * len(data) / (height * width)
 
@@ -45,12 +47,12 @@ def draw(codec: ContentCodec, picture: Picture, quality: float, path: Path) -> N
     panels[0].imshow(picture.pixels, cmap="gray")
     panels[0].set_title(f"photograph; quality {quality:g} is {bpp:.2f} bpp here", loc="left", fontsize=10)
     shown: tuple[tuple[Any, str, Any], ...] = (
-        (panels[1], f"map: levels kept, of {codec.levels}", kept),
+        (panels[1], f"map: levels kept, of {coding.levels}", kept),
         (panels[2], "bits per place", bits),
     )
     for axes, title, values in shown:
         # Places at the edge reach beyond the picture: the picture's own frame cuts them off.
-        pitch = 64 / codec.per_cell
+        pitch = codec.pixels_per_latent
         extent = (0, columns * pitch, rows * pitch, 0)
         image = axes.imshow(
             values, cmap="magma", vmin=0, vmax=max(1, np.ceil(values.max())), extent=extent, interpolation="nearest"

@@ -32,13 +32,14 @@ import torch
 from glissando.bench.bdrate import Curve, bd_rate
 from glissando.bench.machine import Machine
 from glissando.errors import BenchmarkError, GlissandoError, RecipeError
+from glissando.families.gains.cost import kmac_per_pixel
+from glissando.families.gains.network import GainsNetwork
+from glissando.families.gains.recipe import GainsRecipe
 from glissando.files import atomic_write
-from glissando.models import CodecNetwork
-from glissando.models.cost import kmac_per_pixel
 from glissando.training.data import Tiles, load_tiles, training_folder
 from glissando.training.hardware import choose_device
 from glissando.training.loop import Trainer, flushed_denormals, learning_factor
-from glissando.training.recipe import Recipe, from_dict
+from glissando.training.recipe import from_dict
 from glissando.training.tables import merged, read_tables
 
 from .readme import update
@@ -73,9 +74,9 @@ class Plan:
     section: str = "experiments"  # of the document, between the comments NAME:begin and NAME:end
     rows: list[Row] = field(default_factory=list)
 
-    def recipe_of(self, row: Row, seed: int) -> Recipe:
+    def recipe_of(self, row: Row, seed: int) -> GainsRecipe:
         recipe = from_dict(merged(merged(self.recipe, row.changes), {"run": {"seed": seed}}))
-        if not isinstance(recipe, Recipe):
+        if not isinstance(recipe, GainsRecipe):
             raise RecipeError(f"{row.name}: experiments are about the main family, not {recipe.family}")
         return recipe
 
@@ -112,7 +113,7 @@ def read_plan(path: Path) -> Plan:
     return plan
 
 
-def faster_precision(recipe: Recipe, tiles: Tiles) -> bool:
+def faster_precision(recipe: GainsRecipe, tiles: Tiles) -> bool:
     """Whether training steps are faster in bfloat16 here; all runs then are as the first."""
     trainer = Trainer(recipe, tiles, choose_device(), Path())
     trainer.choose_precision()
@@ -144,7 +145,7 @@ def train(plan: Plan, row: Row, seed: int, tiles: Tiles, bfloat16: bool) -> dict
             print(f"  step {step + 1} of {steps}, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     curve = [[r["quality"], r["bpp"], r["psnr"]] for r in trainer.validate()]
     network = trainer.ema
-    assert isinstance(network, CodecNetwork)
+    assert isinstance(network, GainsNetwork)
     network.cpu()  # where multiply-adds are counted, after the curve was measured
     return {
         "group": row.group,

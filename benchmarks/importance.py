@@ -27,8 +27,8 @@ from glissando.bench.bdrate import Curve, bd_rate
 from glissando.bench.machine import Machine
 from glissando.bench.metrics import METRICS, score
 from glissando.codec import Codec
-from glissando.codec.automatic import AUTO_STRENGTH, automatic_importance
-from glissando.codec.importance import DEFAULT_STRENGTH, importance_map
+from glissando.codec.automatic import AUTO_STRENGTH
+from glissando.codec.importance import DEFAULT_STRENGTH
 
 from .api import BenchmarkError
 from .commands import run_study
@@ -72,11 +72,11 @@ def painted(codec: Codec, picture: Picture, mask: NDArray[np.uint8]) -> Iterator
     height, width = pixels.shape[:2]
     inside = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST)) > 127
     analysed = codec.analyse(pixels)
-    found = importance_map(mask, width, height)
+    found = codec.quality_field(pixels, mask)
     for quality in QUALITIES:
         row: Row = {"picture": picture.name, "quality": quality, "covered": float(inside.mean())}
         plain = codec.encode_analysed(analysed, quality)
-        mapped = codec.encode_analysed(analysed, quality, importance=found, keep_size=True)
+        mapped = codec.encode_analysed(analysed, quality, quality_field=found, keep_size=True)
         for name, data in ("plain", plain), ("mapped", mapped):
             decoded = codec.decode(data)
             row[name] = {
@@ -93,10 +93,10 @@ def automatic(codec: Codec, pictures: Sequence[Picture]) -> dict[str, list[Row]]
     rows: dict[tuple[str, float], list[Row]] = {}
     for picture in pictures:
         analysed = codec.analyse(picture.pixels)
-        found = automatic_importance(picture.pixels)
+        found = codec.quality_field(picture.pixels, "auto")
         for quality in AUTO_QUALITIES:
             for name, used in ("none", None), ("auto", found):
-                data = codec.encode_analysed(analysed, quality, importance=used)
+                data = codec.encode_analysed(analysed, quality, quality_field=used)
                 scores = score(AUTO_METRICS, picture.pixels, codec.decode(data))
                 row = {"bpp": 8 * len(data) / picture.pixels[..., 0].size, **scores}
                 if used is not None:

@@ -73,8 +73,11 @@ def draw(source: Path, mask: Path, folder: Path) -> None:
     automatic = codec.encode(photo, QUALITY, importance="auto")
     print(f"{len(plain):,} bytes without a map, {len(found):,} with it")
     maps = [half(grey_map(data, width, height)) for data in (found, automatic)]
-    top = max(plain_bits.max(), found_bits.max()) / 256
-    heats = [draw_bits(half(photo), bits, place=8, top=top) for bits in (plain_bits, found_bits)]
+    side = codec.pixels_per_latent
+    top = max(plain_bits.max(), found_bits.max()) / side**2
+    heats = [
+        draw_bits(half(photo), bits, side=side, drawn_side=side // 2, top=top) for bits in (plain_bits, found_bits)
+    ]
     whole = below(beside(half(photo), *maps), beside(*heats, _as_high(half(codec.decode(found)), len(heats[0]))))
     _write(whole, folder / "importance.jpg")
     crops = beside(*(zoomed(p) for p in (photo, codec.decode(plain), codec.decode(found))))

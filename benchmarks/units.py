@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from glissando.errors import GlissandoError, TrainingError
-from glissando.models.scales import IntegerConv
+from glissando.networks.integer import IntegerConv
 from glissando.training.checkpoints import load_checkpoint
 from glissando.training.data import load_tiles, training_folder
-from glissando.training.objective import objective_for
+from glissando.training.family import training_of
 from glissando.training.recipe import from_dict
 
 __all__ = ["RARE", "active_shares", "main", "markdown"]
@@ -114,7 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         state = load_checkpoint(options.model)
-        objective = objective_for(from_dict(state["recipe"]))
+        recipe = from_dict(state["recipe"])
+        objective = training_of(recipe.family).objective(recipe)
         network = objective.build(None)
         network.load_state_dict(state["ema"])
         folder = training_folder(options.data)

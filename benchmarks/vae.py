@@ -32,12 +32,13 @@ from glissando import zoo
 from glissando.bench.bdrate import Curve, bd_rate
 from glissando.bench.machine import Machine, package_versions
 from glissando.bench.metrics import score
-from glissando.codec.vae import VaeCodec
+from glissando.codec import Codec, open_codec
 from glissando.errors import GlissandoError
-from glissando.models import VaeNetwork
-from glissando.training.export_vae import training_posteriors
+from glissando.families.vae.export import training_posteriors
+from glissando.families.vae.network import VaeNetwork
+from glissando.families.vae.recipe import VaeRecipe
 from glissando.training.loop import load_checkpoint
-from glissando.training.recipe import VaeRecipe, from_dict
+from glissando.training.recipe import from_dict
 from glissando.zoo import Model
 
 from .commands import run_study
@@ -45,7 +46,7 @@ from .data import Picture, data_folder, load_pictures
 from .peers import JPEG
 from .rd import scores_at
 from .readme import update
-from .vae_variants import FITTED, LEVELS, own_variants
+from .vae_variants import F32, FITTED, LEVELS, own_variants
 
 __all__ = ["main", "markdown"]
 
@@ -108,15 +109,14 @@ def _jpeg(quality: int) -> Coder:
 
 def curves(model: Model, mean: NDArray[np.float32], deviation: NDArray[np.float32]) -> Iterator[tuple[str, Coder]]:
     """Every point of every curve: its name and what makes it."""
-    options: dict[str, Any] = {"backend": "auto", "precision": "f32", "threads": None}
-    yield from (("uncertainty", _coder(VaeCodec(model, **options), q)) for q in QUALITIES)
+    yield from (("uncertainty", _coder(open_codec(model, F32), q)) for q in QUALITIES)
     levels = np.linspace(0, 100, LEVELS).tolist()
-    for name, own in own_variants(model, **options).items():
-        yield from ((name, _coder(own, q)) for q in levels)
+    for name, own in own_variants(model).items():
+        yield from ((name, _coder(Codec(own.engine, own), q)) for q in levels)
     yield from (("jpeg", _jpeg(q)) for q in JPEG_QUALITIES)
     for name, make in FITTED.items():
         variant = make(model, mean, deviation)
-        yield from ((name, _coder(variant, q)) for q in levels)
+        yield from ((name, _coder(Codec(variant.engine, variant), q)) for q in levels)
 
 
 def measure(folder: Path, data: Path, count: int | None) -> dict[str, Any]:

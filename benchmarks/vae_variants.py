@@ -1,6 +1,6 @@
 """The variants that the study of the VAE compares: its network with other points, prices and deviations.
 
-Each is a codec like the model's own, and makes files that it decodes itself.
+Each is a coding like the model's own, in a codec that decodes the files it makes.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from glissando.bayes import search
 from glissando.bayes.grid import count_depths, depth_of, depth_rates, positions
-from glissando.codec.vae import Chooser, PlaneModel, VaeCodec
-from glissando.entropy.magnitudes import Turn
-from glissando.training.calibration import (
+from glissando.codec import BackendOptions, Quality
+from glissando.codec.engine import Engine
+from glissando.families.vae.calibration import (
     COARSEST,
     FINEST,
     MAX_SYMBOL,
@@ -27,6 +27,8 @@ from glissando.training.calibration import (
     log2_rate_weights,
     typical,
 )
+from glissando.families.vae.coding import Chooser, PlaneModel, VaeCoding
+from glissando.families.vae.magnitudes import Turn
 from glissando.zoo import Model
 
 from .quantisers import kmeans
@@ -38,31 +40,33 @@ CENTRES = tuple((2 << n) - 1 for n in range(1, LEVELS + 1))  # 3, 7, … 127 poi
 BEYOND, BROAD = 1.3, 0.04  # a share of the quantiles lies evenly over a range wider than the means
 DEEPEST, RARE = 7, 0.001  # of dyadic points: depths that fewer symbols have are left out
 
+F32 = BackendOptions(precision="f32")
+
 Floats = NDArray[np.float32]
 Symbols = NDArray[np.int16]
 
 
-class Priced(VaeCodec):
+class Priced(VaeCoding):
     """The model's own files, bits charged at another share of their price."""
 
     share = 1.0
 
-    def rate_weight(self, units: int) -> float:
-        return super().rate_weight(units) * self.share / PRICE
+    def rate_weight(self, quality: Quality) -> float:
+        return super().rate_weight(quality) * self.share / PRICE
 
 
-class Typical(VaeCodec):
+class Typical(VaeCoding):
     """The model's own files, chosen as if each channel's values were all as uncertain as they typically are."""
 
-    def chooser(self, mean: Floats, deviation: Floats, units: int) -> Chooser:
-        return super().chooser(mean, np.broadcast_to(self._points["deviation"], deviation.shape), units)
+    def chooser(self, mean: Floats, deviation: Floats, quality: Quality) -> Chooser:
+        return super().chooser(mean, np.broadcast_to(self._points["deviation"], deviation.shape), quality)
 
 
-class Variant(VaeCodec):
+class Variant(VaeCoding):
     """The same network with other points, and a context model fitted to them."""
 
     def __init__(self, model: Model, fit: Fit) -> None:
-        super().__init__(model, backend="auto", precision="f32", threads=None)
+        super().__init__(model, Engine(model, F32))
         arrays = {f"context.{name}": array for name, array in fit.arrays.items()}
         self._plane = PlaneModel({"frequencies": fit.frequencies, "radii": fit.radii, **arrays})
         self.tables = self._plane.tables
@@ -78,13 +82,15 @@ class Stepped(Variant):
         self._points = {"deviation": deviation, "log2_step": log2_step}
         self._rate_weights = rate_weights
 
-    def rate_weight(self, units: int) -> float:
+    def rate_weight(self, quality: Quality) -> float:
         if self._rate_weights is None:
             return 0.0
-        return float(np.exp2(np.interp(units / 25600, np.linspace(0, 1, len(self._rate_weights)), self._rate_weights)))
+        return float(
+            np.exp2(np.interp(quality.number / 100, np.linspace(0, 1, len(self._rate_weights)), self._rate_weights))
+        )
 
-    def chooser(self, mean: Floats, deviation: Floats, units: int) -> Chooser:
-        return super().chooser(mean, np.broadcast_to(self._points["deviation"], deviation.shape), units)
+    def chooser(self, mean: Floats, deviation: Floats, quality: Quality) -> Chooser:
+        return super().chooser(mean, np.broadcast_to(self._points["deviation"], deviation.shape), quality)
 
 
 @dataclass(frozen=True)
@@ -131,14 +137,14 @@ class Listed(Variant):
         super().__init__(model, fit_context([level.symbols(mean, deviation) for level in levels]))
         self._lists = levels
 
-    def _list(self, units: int) -> Points:
-        return self._lists[round(units * (len(self._lists) - 1) / 25600)]
+    def _list(self, quality: Quality) -> Points:
+        return self._lists[round(quality.number * (len(self._lists) - 1) / 100)]
 
-    def chooser(self, mean: Floats, deviation: Floats, units: int) -> Any:
-        return Made(self._list(units).symbols(mean, deviation)[:, self._plane.context.order])
+    def chooser(self, mean: Floats, deviation: Floats, quality: Quality) -> Any:
+        return Made(self._list(quality).symbols(mean, deviation)[:, self._plane.context.order])
 
-    def values(self, symbols: Symbols, units: int) -> Floats:
-        return self._list(units).decoded(symbols)
+    def values(self, symbols: Symbols, quality: Quality) -> Floats:
+        return self._list(quality).decoded(symbols)
 
 
 def one_deviation(model: Model, mean: Floats, deviation: Floats) -> Variant:
@@ -213,8 +219,9 @@ FITTED: dict[str, Callable[[Model, Floats, Floats], Variant]] = {
 """By name, what makes a variant from posteriors (crops, rows, columns, C) of training pictures."""
 
 
-def own_variants(model: Model, **options: Any) -> dict[str, VaeCodec]:
+def own_variants(model: Model) -> dict[str, VaeCoding]:
     """By name, those that share the model's grid, context model and tables."""
-    rounded, full = Priced(model, **options), Priced(model, **options)
+    engine = Engine(model, F32)
+    rounded, full = Priced(model, engine), Priced(model, engine)
     rounded.share = 0.0
-    return {"rounded": rounded, "full price": full, "one σ a channel": Typical(model, **options)}
+    return {"rounded": rounded, "full price": full, "one σ a channel": Typical(model, engine)}

@@ -81,7 +81,7 @@ def test_no_public_name_is_hidden_by_a_subpackage() -> None:
     run(
         "import glissando\n"
         "before = {name: getattr(glissando, name) for name in glissando.__all__}\n"
-        "import glissando.bitstream, glissando.cli, glissando.codec, glissando.entropy, glissando.models\n"
+        "import glissando.bitstream, glissando.cli, glissando.codec, glissando.entropy, glissando.families\n"
         "import glissando.runtime, glissando.training, glissando.zoo\n"
         "hidden = [name for name in before if getattr(glissando, name) is not before[name]]\n"
         "assert not hidden, hidden"
@@ -154,12 +154,12 @@ def test_training_needs_none_of_the_runtimes_dependencies() -> None:
     pytest.importorskip("torch", reason="training needs PyTorch")
     names = ("constriction", "openvino", "onnxruntime", "onnx", "onnxscript", "typer", "rich", "tensorboard")
     code = BLOCKED.format(names=names) + (
-        "import glissando.training, glissando.models\n"
+        "import glissando.training, glissando.networks\n"
         "from glissando.training import export, run\n"
         "from glissando.training.loop import Trainer\n"
         "from glissando.training.recipe import from_dict\n"
-        "from glissando.models import CodecNetwork, NetworkConfig\n"
-        "CodecNetwork(NetworkConfig(latents=8, hyper=4, levels=2))\n"
+        "from glissando.families.gains.network import GainsConfig, GainsNetwork\n"
+        "GainsNetwork(GainsConfig(latents=8, hyper=4, levels=2))\n"
         "import sys; print([n for n in sys.modules if n.split('.')[0] in " + repr(names) + "])"
     )
     assert run(code) == "[]"

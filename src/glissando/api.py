@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,8 +14,8 @@ from PIL import Image
 
 from . import zoo
 from .bitstream import DEFAULT_LIMITS, Limits, container
-from .codec import Codec, open_codec
-from .codec.importance import ImportanceLike
+from .codec import BackendOptions, Codec, open_codec
+from .codec.options import ImportanceLike
 from .picture import Picture
 from .zoo import Card
 
@@ -32,7 +33,7 @@ def open_model(
     precision: str = "auto",
     threads: int | None = None,
 ) -> Codec:
-    """A codec for many pictures, safe to use from several threads.
+    """A codec for many pictures, safe to use from several threads and after a fork; ``close`` it, or use ``with``.
 
     ``name``: an installed model, or a folder written by ``glissando export``. ``backend``: "openvino",
     "onnxruntime" or "auto". ``precision`` of the transforms: "f32", "bf16", or "auto", which is bfloat16 where the
@@ -41,13 +42,13 @@ def open_model(
 
     Raises UnknownModelError, ModelMismatchError, BackendError or InputError.
     """
-    return open_codec(zoo.find(name), backend=backend, precision=precision, threads=threads)
+    return open_codec(zoo.find(name), BackendOptions(backend, precision, threads))
 
 
 def open_for(data: bytes, *, backend: str = "auto", precision: str = "auto", threads: int | None = None) -> Codec:
     """The codec for a file's model; options as for ``open_model``. Raises UnknownModelError, FormatError."""
     model_hash = container.read_header(data, limits=_ANY_SIZE).header.model_hash
-    return open_codec(zoo.find_hash(model_hash), backend=backend, precision=precision, threads=threads)
+    return open_codec(zoo.find_hash(model_hash), BackendOptions(backend, precision, threads))
 
 
 @lru_cache(maxsize=4)
@@ -81,16 +82,24 @@ def encode(
 
 
 def decode(
-    data: bytes, *, threads: int | None = None, max_pixels: int = DEFAULT_LIMITS.max_pixels
+    data: bytes,
+    *,
+    region: Sequence[int] | None = None,
+    threads: int | None = None,
+    max_pixels: int = DEFAULT_LIMITS.max_pixels,
 ) -> NDArray[np.uint8]:
     """Pixels of a .gliss file: uint8 (H, W, 3), or (H, W) if it is grey.
 
+    ``region``: four integers (x, y, width, height) in pixels, x and y of its upper left corner. Only that rectangle is
+    decoded, from the tiles that it needs; computed in f32, its pixels are those of the whole picture.
+
     Raises FormatError where the bytes are damaged or no .gliss file, LimitError where the file declares more
-    than ``max_pixels``, UnknownModelError where its model is not installed.
+    than ``max_pixels``, UnknownModelError where its model is not installed, InputError for a region that is not
+    inside the picture.
     """
     limits = replace(DEFAULT_LIMITS, max_pixels=max_pixels)
     name = zoo.find_hash(container.read_header(data, limits=limits).header.model_hash).card.name
-    return _kept(name, threads).decode(data, max_pixels=max_pixels)
+    return _kept(name, threads).decode(data, region=region, max_pixels=max_pixels)
 
 
 def list_models() -> list[Card]:

@@ -18,8 +18,8 @@ from tiny_recipe import NETWORK  # noqa: E402
 from benchmarks.ablation import VARIANTS, Heads, frozen, main, markdown, measure, open_network, train_heads  # noqa: E402
 from benchmarks.data import Picture  # noqa: E402
 from glissando.errors import TrainingError  # noqa: E402
-from glissando.models import CodecNetwork  # noqa: E402
-from glissando.models.scales import IntegerConv  # noqa: E402
+from glissando.families.gains.network import GainsNetwork  # noqa: E402
+from glissando.networks.integer import IntegerConv  # noqa: E402
 from glissando.training.crops import Crops  # noqa: E402
 from glissando.training.data import load_tiles  # noqa: E402
 from glissando.training.recipe import read_recipe  # noqa: E402
@@ -34,13 +34,15 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, shards: Path) -> Path:
 
 
 def saved(folder: Path, shards: Path, network: str = "") -> Path:
-    (folder / "recipe.toml").write_text(f"name = 'tiny'\n{NETWORK}{network}[data]\ncrop = 64\nbatch = 2\n")
+    (folder / "recipe.toml").write_text(
+        f"family = 'gains'\nname = 'tiny'\n{NETWORK}{network}[data]\ncrop = 64\nbatch = 2\n"
+    )
     trainer = Trainer(read_recipe(folder / "recipe.toml"), load_tiles(shards), torch.device("cpu"), folder)
     trainer.save(folder / "last.pt")
     return folder / "last.pt"
 
 
-def spread(network: CodecNetwork, picture: NDArray[np.uint8]) -> dict[str, torch.Tensor]:
+def spread(network: GainsNetwork, picture: NDArray[np.uint8]) -> dict[str, torch.Tensor]:
     pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
     known = frozen(network, pixels, torch.tensor([80.0]))
     known.pop("residual")

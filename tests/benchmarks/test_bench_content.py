@@ -15,13 +15,14 @@ from PIL import Image
 
 sys.path.append(str(Path(__file__).parents[1] / "codec"))
 
-from content_model import BITS, PlaneCodec, content_integers, write_model
+from content_model import BITS, content_integers, plane_codec, write_model
 
 from benchmarks import content, content_picture
 from benchmarks.content_report import BEGIN, END, bars, comparisons, margin, markdown
 from benchmarks.data import Picture
 from benchmarks.rd import scores_at
 from glissando.bitstream import container
+from glissando.codec import Codec
 from glissando.errors import BenchmarkError
 
 Point = dict[str, float]
@@ -134,11 +135,11 @@ def test_other_models_may_have_one_quality() -> None:
 
 
 @pytest.fixture(scope="module")
-def codec(tmp_path_factory: pytest.TempPathFactory) -> PlaneCodec:
-    return PlaneCodec(write_model(tmp_path_factory.mktemp("content") / "model", content_integers()), threads=1)
+def codec(tmp_path_factory: pytest.TempPathFactory) -> Codec:
+    return plane_codec(write_model(tmp_path_factory.mktemp("content") / "model", content_integers()), threads=1)
 
 
-def test_parts_are_those_of_the_file(codec: PlaneCodec, natural: Callable[..., NDArray[np.uint8]]) -> None:
+def test_parts_are_those_of_the_file(codec: Codec, natural: Callable[..., NDArray[np.uint8]]) -> None:
     pixels = natural(200, 170)
     data = codec.encode(pixels, 70)
     ideal = codec.ideal_bits(pixels, 70)
@@ -146,12 +147,12 @@ def test_parts_are_those_of_the_file(codec: PlaneCodec, natural: Callable[..., N
     streams = [tile.streams for tile in container.read(data).tiles]
     assert parts["map_bytes"] == sum(len(s[3]) for s in streams)
     assert parts["coded_bits"] == 8 * sum(len(s[2]) for s in streams)
-    kept = codec.decode_symbols(container.read(data))["kept"]
-    assert parts["kept_bits"] == kept.sum() * BITS // codec.levels
+    kept = codec.decode_symbols(data).latents.kept
+    assert parts["kept_bits"] == kept.sum() * BITS // codec.coding.levels
     assert parts["beyond"] == len(data) - 1.01 * ideal / 8 <= 100
 
 
-def test_a_whole_run(codec: PlaneCodec, natural: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_whole_run(codec: Codec, natural: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(content, "open_content", lambda folder: codec)
     monkeypatch.setattr(content, "QUALITIES", (0.0, 60.0))
     monkeypatch.setattr(content, "PEERS", {content.JPEG: (5, 40)})
@@ -173,7 +174,7 @@ def test_only_this_family_is_measured() -> None:
         content.open_content(Path("medium"))
 
 
-def test_the_picture_is_drawn(codec: PlaneCodec, natural: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_picture_is_drawn(codec: Codec, natural: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib", reason="needs glissando[bench]")
     monkeypatch.setattr(content_picture, "open_content", lambda folder: codec)
     Image.fromarray(natural(150, 200)).save(tmp_path / "in.png")

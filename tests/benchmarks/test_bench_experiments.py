@@ -17,6 +17,7 @@ from glissando.errors import BenchmarkError, RecipeError, TrainingError  # noqa:
 from glissando.training.data import load_tiles  # noqa: E402
 
 RECIPE = """
+family = "gains"
 name = "tiny"
 network = { latents = 32, hyper = 8, levels = 3, means_width = 16, context_width = 16 }
 data = { crop = 64, batch = 2, halved = 0.0, choices = 1 }

@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install
 from benchmarks.training import Part, TrainingSpeed, main  # noqa: E402
 
 RECIPE = f"""
+family = "gains"
 name = "tiny"
 {NETWORK}[run]
 initial = "random"

@@ -9,9 +9,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install glissando[train]")
 
 from benchmarks.units import active_shares, main, markdown  # noqa: E402
-from glissando.models import CodecNetwork, NetworkConfig  # noqa: E402
-from glissando.models.layers import DepthConvBlock  # noqa: E402
-from glissando.models.scales import IntegerConv  # noqa: E402
+from glissando.families.gains.network import GainsConfig, GainsNetwork  # noqa: E402
+from glissando.networks.integer import IntegerConv  # noqa: E402
+from glissando.networks.layers import DepthConvBlock  # noqa: E402
 
 
 @pytest.mark.parametrize("leak", [0.0, 0.1])
@@ -42,7 +42,7 @@ def test_shares_are_of_all_places() -> None:
 
 def test_every_activation_of_a_model_is_counted_once() -> None:
     shape = {"width": 16, "latents": 16, "hyper": 8, "levels": 3, "means_width": 16, "context_width": 16}
-    network = CodecNetwork(NetworkConfig(**shape))
+    network = GainsNetwork(GainsConfig(**shape))
     weights = [value.clone() for value in network.state_dict().values()]
     shares = active_shares(network, lambda: network(torch.rand(1, 3, 64, 64), torch.tensor([50.0]), noise=False))
     assert {"analysis.blocks.1, 2", "hyper_analysis, 2", "context, 1", "scales.second_mix"} <= set(shares)

@@ -49,6 +49,7 @@ class Card:
 
 class Codec:
     name = "medium"
+    pixels_per_latent = 16
 
     def encode(self, picture: Any, quality: float = 60.0) -> bytes:
         picture = as_picture(picture)
@@ -62,11 +63,14 @@ class Codec:
         }
         return SIGNATURE + json.dumps(head).encode() + b"\n" + picture.pixels.tobytes()
 
-    def decode_picture(self, data: bytes, max_pixels: int = 2**28) -> Picture:
+    def decode_picture(self, data: bytes, region: Any = None, max_pixels: int = 2**28) -> Picture:
         head, body = _parse(data)
         if head["shape"][0] * head["shape"][1] > max_pixels:
             raise LimitError("too many pixels")
         pixels = np.frombuffer(body, np.uint8).reshape(head["shape"])
+        if region is not None:
+            x, y, width, height = region
+            pixels = pixels[y : y + height, x : x + width]
         return Picture(pixels, **{k: base64.b64decode(v) for k, v in head["boxes"].items()})
 
 

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from glissando import zoo
 from glissando.bitstream.maps import CONTEXTS
-from glissando.codec.content import ContentCodec
-from glissando.entropy import ODDS_TABLES
+from glissando.codec import BackendOptions, Codec
+from glissando.codec.engine import Engine
+from glissando.families import family
+from glissando.families.content.bits import ODDS_TABLES
 from glissando.zoo.model import hash_files
 
 LEVELS, GROUP, HIDDEN, REACH, QUALITIES = 8, 4, 3, 2, 3
@@ -86,24 +88,29 @@ def write_model(folder: Path, integers: dict[str, NDArray[Any]]) -> zoo.Model:
         "name": "tiny-content",
         "family": "content",
         "hash": hash_files(folder).hex(),
-        "encoder_hash": hash_files(folder, zoo.model.ENCODER["content"]).hex(),
+        "encoder_hash": hash_files(folder, family("content").encoder_files).hex(),
         "halo": 64,
     }
     (folder / "card.json").write_text(json.dumps(card))
     return zoo.find(folder)
 
 
-class PlaneCodec(ContentCodec):
-    """The family's codec with graphs of numpy: bit-planes of the means of each position's four quarters."""
+class PlaneEngine(Engine):
+    """Runs graphs of numpy: bit-planes of the means of each position's four quarters."""
 
     def _open(self, name: str, precision: str) -> Any:
         if name == "analysis":
-            self._model.check_encoder()
-        return {"analysis": self._analysis, "decode": self._decode}[name]
+            self.model.check_encoder()
+        return {"analysis": self._analysis, "decode-8bit": self._decode}[name]
+
+    @property
+    def _side(self) -> int:
+        """Pixels of a quarter of a latent, each way."""
+        return 64 // int(self.model.integers["per_cell"]) // 2
 
     def _analysis(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         _, height, width, _ = pixels.shape
-        side = 64 // self.per_cell // 2
+        side = self._side
         quarters = pixels.astype(np.float64).reshape(height // side, side, width // side, side, 3).mean(axis=(1, 3, 4))
         rows, columns = height // side // 2, width // side // 2
         values = quarters.reshape(rows, 2, columns, 2).transpose(0, 2, 1, 3).reshape(rows, columns, 1, GROUP)
@@ -117,6 +124,11 @@ class PlaneCodec(ContentCodec):
         steps = np.exp2(np.arange(6, -2, -1.0))
         values = 127.5 + (code.reshape(rows, columns, LEVELS, GROUP) * steps[:, None]).sum(axis=2)
         quarters = values.reshape(rows, columns, 2, 2).transpose(0, 2, 1, 3).reshape(2 * rows, 2 * columns)
-        side = 64 // self.per_cell // 2
+        side = self._side
         grey = np.clip(np.rint(quarters), 0, 255).astype(np.uint8).repeat(side, axis=0).repeat(side, axis=1)
         return (np.repeat(grey[None, :, :, None], 3, axis=-1),)
+
+
+def plane_codec(model: zoo.Model, threads: int | None = None, engine: type[PlaneEngine] = PlaneEngine) -> Codec:
+    """The family's codec with these graphs."""
+    return Codec(engine(model, BackendOptions(threads=threads)))

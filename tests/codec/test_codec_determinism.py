@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,26 +16,29 @@ from numpy.typing import NDArray
 
 import glissando
 from glissando.bitstream import Container, Tile, container
-from glissando.codec import Codec, transforms
+from glissando.codec import Codec, engine
 from glissando.codec.geometry import Grid, windows
-from glissando.codec.tiles import TileCoder, octaves
 from glissando.errors import CorruptError
+from glissando.families.gains.symbols import TileCoder, octaves
 from glissando.runtime import Graph
 
 Pixels = NDArray[np.uint8]
 
 
+def symbols_of(codec: Codec, data: bytes, order: Sequence[int] | None = None) -> dict[str, NDArray[Any]]:
+    """All symbols of a file, by what they are of."""
+    return vars(codec.decode_symbols(data, order).latents)
+
+
 def assert_same_symbols(one: Codec, other: Codec, data: bytes) -> None:
-    file = container.read(data)
-    for a, b in zip(one.decode_symbols(file).values(), other.decode_symbols(file).values(), strict=True):
+    for a, b in zip(symbols_of(one, data).values(), symbols_of(other, data).values(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def in_tiles_of_64(codec: Codec, pixels: Pixels, quality: float) -> bytes:
     """A file of many small tiles."""
     analysed = codec.analyse(pixels)
-    grid = Grid(analysed.grid.width, analysed.grid.height, 6)
-    return codec.encode_analysed(replace(analysed, grid=grid), quality)
+    return codec.encode_analysed(replace(analysed, grid=replace(analysed.grid, tile_log2=6)), quality)
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +106,7 @@ def tiled(codec: Codec, natural: Callable[..., Pixels]) -> bytes:
 @settings(max_examples=30, deadline=None)
 @given(st.permutations(range(12)))
 def test_tiles_decode_in_any_order(codec: Codec, tiled: bytes, order: list[int]) -> None:
-    file = container.read(tiled)
-    for a, b in zip(codec.decode_symbols(file).values(), codec.decode_symbols(file, order).values(), strict=True):
+    for a, b in zip(symbols_of(codec, tiled).values(), symbols_of(codec, tiled, order).values(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -120,11 +122,11 @@ def test_small_tiles_decode_to_the_same_picture(
 @pytest.mark.parametrize("number", [0, 5, 11])
 def test_a_tile_decodes_alone(codec: Codec, tiled: bytes, number: int) -> None:
     file = container.read(tiled)
-    z, y = (codec.decode_symbols(file)[name] for name in "zy")
+    z, y = (symbols_of(codec, tiled)[name] for name in "zy")
     rubbish = [tile if i == number else Tile({1: b"\1\2\3\4", 2: b""}, 0) for i, tile in enumerate(file.tiles)]
-    alone = Container(file.header, {}, rubbish)
-    area = Grid(file.header.width, file.header.height, 6).tiles()[number]
-    one_z, one_y = (codec.decode_symbols(alone, [number])[name] for name in "zy")
+    alone = container.write(Container(file.header, {}, rubbish))
+    area = Grid(file.header.width, file.header.height, 6, 4).tiles[number]
+    one_z, one_y = (symbols_of(codec, alone, [number])[name] for name in "zy")
     np.testing.assert_array_equal(one_z[area.cells()], z[area.cells()])
     np.testing.assert_array_equal(one_y[area.latents()], y[area.latents()])
     with pytest.raises(CorruptError, match=r"tile \d+ of 12"):
@@ -149,7 +151,7 @@ def test_missing_and_unknown_streams_are_noticed(codec: Codec, tiled: bytes) -> 
 
 def test_symbols_beyond_the_edge_are_zero(codec: Codec) -> None:
     random = np.random.default_rng(0).integers(0, 256, (70, 35, 3), dtype=np.uint8)
-    symbols = codec.decode_symbols(container.read(codec.encode(random, 100)))
+    symbols = symbols_of(codec, codec.encode(random, 100))
     z, y = symbols["z"], symbols["y"]
     assert z.shape[:2] == (2, 1)
     assert y.shape[:2] == (8, 4)
@@ -164,7 +166,7 @@ def test_symbols_beyond_the_edge_are_zero(codec: Codec) -> None:
 
 @pytest.fixture
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    return lambda: monkeypatch.setattr(transforms, "WINDOW", 2)
+    return lambda: monkeypatch.setattr(engine, "WINDOW", 2)
 
 
 @pytest.mark.parametrize("quality", [20, 85])
@@ -180,11 +182,11 @@ def test_windows_leave_no_seam(
     halo = codec.card.halo // 64
     assert len(list(windows((9, 10), 2, halo))) == 5 * 5
     after = codec.analyse(pixels)
-    for one, two in zip(after.arrays.values(), before.arrays.values(), strict=True):
+    for one, two in zip(vars(after.latents).values(), vars(before.latents).values(), strict=True):
         np.testing.assert_allclose(one, two, rtol=0, atol=1e-4 * np.abs(two).max())
 
     windowed = codec.encode(pixels, quality)
-    for a, b in zip(*(codec.decode_symbols(container.read(data)).values() for data in (whole, windowed)), strict=True):
+    for a, b in zip(*(symbols_of(codec, data).values() for data in (whole, windowed)), strict=True):
         assert (a != b).mean() < 1e-3  # ties may round either way
         assert np.abs(a.astype(int) - b).max() <= 1
 
@@ -240,7 +242,7 @@ def test_no_threads_is_no_number_of_threads(threads: int) -> None:
 
 @pytest.fixture(scope="module")
 def coder(codec: Codec) -> TileCoder:
-    return TileCoder(codec._symbols, codec._symbols.at(12800), Grid(100, 70, 9).tiles()[0])
+    return TileCoder(codec.coding.integers, codec.coding.integers.at(12800), Grid(100, 70, 9, 4).tiles[0])
 
 
 def test_split_and_joined_are_inverse(coder: TileCoder) -> None:
@@ -277,14 +279,14 @@ def test_bfloat16_only_where_it_is_fast_and_not_seen(
     monkeypatch: pytest.MonkeyPatch, picture: Pixels, fast: str, wanted: str
 ) -> None:
     used: set[tuple[str, str]] = set()
-    really_open = transforms.open_graph
+    really_open = engine.open_graph
 
     def open_graph(path: Path, *, precision: str, **options: Any) -> Graph:
         used.add((path.stem, precision))
         return really_open(path, precision="f32", **options)
 
-    monkeypatch.setattr(transforms, "open_graph", open_graph)
-    monkeypatch.setattr(transforms, "fast_precision", lambda engine: fast)
+    monkeypatch.setattr(engine, "open_graph", open_graph)
+    monkeypatch.setattr(engine, "fast_precision", lambda engine: fast)
     card = glissando.open_model("medium").card
     tops = {"analysis": card.bf16_encode_quality, "quantise": card.bf16_encode_quality, "decode": card.bf16_quality}
     for name, top in tops.items():

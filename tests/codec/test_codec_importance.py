@@ -16,9 +16,11 @@ from PIL import Image
 
 import glissando
 from glissando.bitstream import Container, Tile, container
-from glissando.codec import Codec, importance_map, transforms
-from glissando.codec.automatic import automatic_importance
-from glissando.codec.importance import Importance, LocalQuality, _on_grid
+from glissando.codec import Codec, Quality, QualityField, engine
+from glissando.codec.automatic import automatic_field
+from glissando.codec.geometry import Grid
+from glissando.codec.importance import _on_grid, field_of_importance
+from glissando.codec.quality import LocalQuality
 from glissando.codec.size import same_size
 from glissando.errors import CorruptError, FormatError, InputError
 
@@ -96,28 +98,31 @@ def test_any_map_on_any_picture(
     pixels = random.integers(0, 256, (*size, 3), dtype=np.uint8)
     data = codec.encode(pixels, quality, importance=random.random(map_size), strength=60)
     assert codec.decode(data).shape == pixels.shape
-    file = container.read(data)
-    symbols = codec.decode_symbols(file)
-    offsets = np.array(symbols["palette"])[symbols["importance"]]
-    np.testing.assert_array_equal(glissando.read_importance(data), offsets.astype(np.float32) / 256)
+    field = codec.decode_symbols(data).quality.field
+    assert field is not None
+    np.testing.assert_array_equal(glissando.read_importance(data), field.offsets)
 
 
 def test_tiles_decode_alone_and_in_any_order(codec: Codec, natural: Callable[..., Pixels]) -> None:
     pixels = natural(560, 1100)
     shades = np.add.outer(np.arange(35), np.arange(69)) % 23 / 22
-    file = container.read(codec.encode(pixels, 30, importance=shades))
-    assert len(file.tiles) == 6
-    forwards, backwards = (codec.decode_symbols(file, order) for order in (None, (5, 0, 3, 1, 4, 2)))
-    assert all((forwards[name] == backwards[name]).all() for name in forwards)
+    data = codec.encode(pixels, 30, importance=shades)
+    assert len(container.read(data).tiles) == 6
+    forwards, backwards = (codec.decode_symbols(data, order) for order in (None, (5, 0, 3, 1, 4, 2)))
+    for name, symbols in vars(forwards.latents).items():
+        np.testing.assert_array_equal(symbols, vars(backwards.latents)[name])
+    one, other = (found.quality.field for found in (forwards, backwards))
+    assert one.palette == other.palette
+    np.testing.assert_array_equal(one.index, other.index)
 
 
 def test_windows_do_not_matter(codec: Codec, natural: Callable[..., Pixels], monkeypatch: pytest.MonkeyPatch) -> None:
     pixels, shades = natural(400, 600), np.add.outer(np.arange(25), np.arange(38)) % 23 / 22
     whole = codec.encode(pixels, 40, importance=shades)
     expected = codec.decode(whole)
-    monkeypatch.setattr(transforms, "WINDOW", 2)
+    monkeypatch.setattr(engine, "WINDOW", 2)
     windowed = codec.encode(pixels, 40, importance=shades)
-    for a, b in zip(*(codec.decode_symbols(container.read(data)).values() for data in (whole, windowed)), strict=True):
+    for a, b in zip(*(vars(codec.decode_symbols(data).latents).values() for data in (whole, windowed)), strict=True):
         assert (a != b).mean() < 1e-3  # ties may round either way
     assert np.abs(codec.decode(whole).astype(int) - expected).max() <= 1
 
@@ -156,21 +161,25 @@ def test_a_size_that_cannot_be_kept_is_an_error(codec: Codec, picture: Pixels) -
 def test_the_search_finds_a_size(octaves: float, least: int, start: int, offset: float) -> None:
     calls = []
 
-    def encode(units: int) -> bytes:
-        calls.append(units)
-        return bytes(round(least * 2 ** (octaves * units / 25600) + offset))
+    def encode(quality: Quality) -> bytes:
+        calls.append(quality)
+        return bytes(round(least * 2 ** (octaves * quality.units / 25600) + offset))
 
-    target = len(encode(12345))
+    target = len(encode(Quality(12345)))
     calls.clear()
-    assert len(same_size(encode, target, start)) == pytest.approx(target, rel=0.01)
+    assert len(same_size(encode, target, Quality(start))) == pytest.approx(target, rel=0.01)
     assert len(calls) <= 24
 
 
 # --- From a picture to a map ---------------------------------------------------------------------------------
 
 
-def offsets(found: Importance) -> NDArray[np.float64]:
+def offsets(found: QualityField) -> NDArray[np.float64]:
     return np.array(found.palette)[found.index] / 256
+
+
+def grid(width: int, height: int) -> Grid:
+    return Grid(width, height, 9, 4)
 
 
 @pytest.mark.parametrize(
@@ -193,13 +202,13 @@ def offsets(found: Importance) -> NDArray[np.float64]:
     ids=lambda v: f"{type(v).__name__} {getattr(v, 'dtype', getattr(v, 'mode', ''))}",
 )
 def test_kinds_of_pictures(image: Any) -> None:
-    found = offsets(importance_map(image, 64, 48, 10))
+    found = offsets(field_of_importance(image, grid(64, 48), 10))
     np.testing.assert_array_equal(found, [[-10, -10, 10, 10]] * 3)
 
 
 def test_shades_are_offsets() -> None:
     ramp = np.linspace(0, 1, 9).repeat(5)[None]  # gentle: 5 positions a level
-    found = offsets(importance_map(ramp, 16 * 45, 16, 24))
+    found = offsets(field_of_importance(ramp, grid(16 * 45, 16), 24))
     np.testing.assert_array_equal(found[0], np.linspace(-24, 24, 9).repeat(5))
 
 
@@ -207,10 +216,10 @@ def test_areas_are_averaged_over_the_picture() -> None:
     image = np.random.default_rng(0).random((15, 7))
     # Two rows of 7.5 and three columns of 7/3 pixels of the map.
     whole = image.repeat(2, axis=0).repeat(3, axis=1).reshape(2, 15, 3, 7).mean(axis=(1, 3))
-    np.testing.assert_allclose(_on_grid(image, 32, 48), whole)
+    np.testing.assert_allclose(_on_grid(image, grid(48, 32)), whole)
     # A last column of 8 pixels: of the map's five, four are of the two whole positions.
     row = np.arange(5.0)[None] / 4
-    np.testing.assert_allclose(_on_grid(row, 16, 40), [[0.125, 0.625, 1]])
+    np.testing.assert_allclose(_on_grid(row, grid(40, 16)), [[0.125, 0.625, 1]])
 
 
 def test_a_hard_edge_lies_between_positions() -> None:
@@ -218,7 +227,7 @@ def test_a_hard_edge_lies_between_positions() -> None:
     for white, expected in ((29, -24), (27, 24)):
         mask = np.zeros((48, 64), np.uint8)
         mask[:, white:] = 255
-        found = offsets(importance_map(mask, 64, 48))
+        found = offsets(field_of_importance(mask, grid(64, 48)))
         np.testing.assert_array_equal(found, [[-24, expected, 24, 24]] * 3)
 
 
@@ -265,23 +274,24 @@ def test_options_of_a_map_need_one(codec: Codec) -> None:
 def test_a_map_of_another_picture_is_refused(codec: Codec) -> None:
     analysed = codec.analyse(np.zeros((40, 40, 3), np.uint8))
     with pytest.raises(InputError, match=r"\(2, 2\) places, the picture \(3, 3\)"):
-        codec.encode_analysed(analysed, 50, importance=importance_map(HALF, 32, 32))
+        codec.encode_analysed(analysed, 50, quality_field=field_of_importance(HALF, grid(32, 32)))
 
 
 def test_local_qualities_stay_in_range_and_padding_repeats() -> None:
     index = np.array([[0, 1], [1, 2]], np.int16)
-    local = LocalQuality.around(25000, (-30000, 0, 2000), index)
-    assert local.palette == (0, 25000, 25600)
-    assert local.highest == 100
+    local = LocalQuality(Quality(25000), QualityField((-30000, 0, 2000), index))
+    assert [quality.units for quality in local.palette] == [0, 25000, 25600]
+    assert local.highest.number == 100
     np.testing.assert_array_equal(local.over((slice(0, 4), slice(1, 4))), [[1, 1, 1], [2, 2, 2], [2, 2, 2], [2, 2, 2]])
-    assert LocalQuality.around(100).over((slice(0, 4), slice(0, 4))) is None
+    assert LocalQuality(Quality(100)).over((slice(0, 4), slice(0, 4))) is None
 
 
 def test_the_synthesis_is_told_one_quality_nearer_to_the_highest() -> None:
     index = np.arange(3, dtype=np.int16)[None]
-    assert LocalQuality.around(10000, (-4000, 0, 4000), index).synthesis == 12000
-    assert LocalQuality.around(10000).synthesis == 10000
-    assert LocalQuality.around(10000, (500,)).synthesis == 10500
+    base = Quality(10000)
+    assert LocalQuality(base, QualityField((-4000, 0, 4000), index)).synthesis == Quality(12000)
+    assert LocalQuality(base).synthesis == base
+    assert LocalQuality(base, QualityField((500,), 0 * index)).synthesis == Quality(10500)
 
 
 # --- The automatic map ---------------------------------------------------------------------------------------
@@ -291,7 +301,7 @@ def test_the_automatic_map_spends_less_on_what_is_busy(codec: Codec) -> None:
     random = np.random.default_rng(0)
     pixels = np.full((160, 160, 3), 128, np.uint8)
     pixels[:, 80:] = random.integers(0, 256, (160, 80, 3))
-    found = offsets(automatic_importance(pixels))
+    found = offsets(automatic_field(pixels, grid(160, 160)))
     assert found[:, :4].min() > 0 > found[:, 6:].max()
     data = codec.encode(pixels, 40, importance="auto")
     np.testing.assert_array_equal(glissando.read_importance(data), found)
@@ -300,9 +310,9 @@ def test_the_automatic_map_spends_less_on_what_is_busy(codec: Codec) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 70), (33, 2, 3), (16, 16)])
 def test_the_automatic_map_of_a_flat_picture_is_neutral(shape: tuple[int, ...]) -> None:
-    found = automatic_importance(np.full(shape, 77, np.uint8))
-    assert found.palette == (0,)
-    assert automatic_importance(np.full(shape, 77, np.uint8), 0).palette == (0,)
+    flat, places = np.full(shape, 77, np.uint8), grid(shape[1], shape[0])
+    assert automatic_field(flat, places).palette == (0,)
+    assert automatic_field(flat, places, 0).palette == (0,)
 
 
 # --- Bits per place ------------------------------------------------------------------------------------------
@@ -328,12 +338,12 @@ def test_the_bits_go_where_the_map_says(codec: Codec, picture: Pixels) -> None:
 def test_a_model_that_takes_no_map_says_so(
     codec: Codec, picture: Pixels, mapped: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(type(codec), "takes_importance", False)
+    monkeypatch.setattr(codec.engine, "family", replace(codec.family, takes_quality_field=False))
     analysed = codec.analyse(picture)
     with pytest.raises(InputError, match=r"model medium .* takes no map"):
         codec.encode(picture, 50, importance=HALF)
     with pytest.raises(InputError, match=r"model medium .* takes no map"):
-        codec.encode_analysed(analysed, 50, importance=importance_map(HALF, 280, 150))
+        codec.encode_analysed(analysed, 50, quality_field=field_of_importance(HALF, grid(280, 150)))
     with pytest.raises(CorruptError, match="model medium takes no map"):
         codec.decode(mapped)
 
@@ -399,7 +409,7 @@ def test_every_flipped_bit_is_an_error(codec: Codec, natural: Callable[..., Pixe
 
 def test_reading_a_map_alone(mapped: bytes, codec: Codec, picture: Pixels) -> None:
     found = glissando.read_importance(mapped)
-    np.testing.assert_array_equal(found, offsets(importance_map(HALF, 280, 150)))
+    np.testing.assert_array_equal(found, offsets(field_of_importance(HALF, grid(280, 150))))
     with pytest.raises(InputError, match="no map"):
         glissando.read_importance(codec.encode(picture, 30))
     with pytest.raises(FormatError):

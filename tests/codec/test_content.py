@@ -10,27 +10,37 @@ from typing import Any
 
 import numpy as np
 import pytest
-from content_model import BITS, GROUP, LEVELS, QUALITIES, PlaneCodec, content_integers, map_tables, write_model
+from content_model import (
+    BITS,
+    GROUP,
+    LEVELS,
+    QUALITIES,
+    PlaneEngine,
+    content_integers,
+    map_tables,
+    plane_codec,
+    write_model,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from glissando import zoo
 from glissando.bitstream import IMPORTANCE, LATENTS, Container, Header, Tile, ans, container
-from glissando.bitstream.tiles import encode_tile
-from glissando.codec.content import BitModel, ContentCodec, TileBits
-from glissando.codec.families import open_codec
+from glissando.bitstream.tiles import check_tile, encode_tile
+from glissando.codec import Codec, Quality, open_codec
 from glissando.codec.geometry import Grid
-from glissando.entropy import ODDS_TABLES
 from glissando.errors import CorruptError, FormatError, ModelMismatchError
+from glissando.families.content.bits import ODDS_TABLES
+from glissando.families.content.coding import BitModel, ContentCoding, TileBits
 
 Pixels = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module", params=[4, 8], ids=["1/16", "1/8"])
-def plane(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> PlaneCodec:
+def plane(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Codec:
     folder = tmp_path_factory.mktemp("content") / "model"
-    return PlaneCodec(write_model(folder, content_integers(request.param)), threads=2)
+    return plane_codec(write_model(folder, content_integers(request.param)), threads=2)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +58,7 @@ def code_and_kept(seed: int, rows: int, columns: int, most: int = LEVELS) -> tup
 # --- Files -------------------------------------------------------------------------------------------------
 
 
-def test_the_quality_scales_the_map(plane: PlaneCodec, natural: Callable[..., Pixels], psnr: Any) -> None:
+def test_the_quality_scales_the_map(plane: Codec, natural: Callable[..., Pixels], psnr: Any) -> None:
     picture = natural(150, 700, seed=2)  # two tiles
     found = []
     for quality in (0, 30, 47.3, 70, 100):
@@ -62,48 +72,48 @@ def test_the_quality_scales_the_map(plane: PlaneCodec, natural: Callable[..., Pi
     assert found[-1][1] > found[0][1] + 5
 
 
-def test_the_file_carries_what_the_encoder_kept(plane: PlaneCodec, natural: Callable[..., Pixels]) -> None:
+def test_the_file_carries_what_the_encoder_kept(plane: Codec, natural: Callable[..., Pixels]) -> None:
     picture = natural(140, 600, seed=3)
     data = plane.encode(picture, 60)
     file = container.read(data)
-    symbols = plane.decode_symbols(file, order=reversed(range(len(file.tiles))))
+    symbols = plane.decode_symbols(data, order=reversed(range(len(file.tiles)))).latents
     analysed = plane.analyse(picture)
-    rows, columns = -(-140 * plane.per_cell // 64), -(-600 * plane.per_cell // 64)
-    kept = plane.kept(analysed.arrays["importance"][..., 0], 60 * 256)[:rows, :columns]
+    rows, columns = -(-140 // plane.pixels_per_latent), -(-600 // plane.pixels_per_latent)
+    kept = plane.coding.kept(analysed.latents.level_map[..., 0], Quality.of(60))[:rows, :columns]
     assert len(np.unique(kept)) > 3
-    np.testing.assert_array_equal(symbols["kept"][:rows, :columns, 0], kept)
+    np.testing.assert_array_equal(symbols.kept[:rows, :columns, 0], kept)
     level = np.arange(BITS) // GROUP
-    expected = analysed.arrays["code"][:rows, :columns] * (level < kept[..., None])
-    np.testing.assert_array_equal(symbols["code"][:rows, :columns], expected)
+    expected = analysed.latents.code[:rows, :columns] * (level < kept[..., None])
+    np.testing.assert_array_equal(symbols.code[:rows, :columns], expected)
     for name in ("code", "kept"):  # beyond the picture's edge
-        assert not symbols[name][rows:].any()
-        assert not symbols[name][:, columns:].any()
+        assert not getattr(symbols, name)[rows:].any()
+        assert not getattr(symbols, name)[:, columns:].any()
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (17, 600, 3), (65, 33), (8, 9, 1)])
-def test_any_size(plane: PlaneCodec, shape: tuple[int, ...]) -> None:
+def test_any_size(plane: Codec, shape: tuple[int, ...]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     decoded = plane.decode(plane.encode(pixels, 60))
     assert decoded.shape == (shape if shape[-1] == 3 else shape[:2])
     assert decoded.dtype == np.uint8
 
 
-def test_nothing_kept_is_legal(plane: PlaneCodec) -> None:
+def test_nothing_kept_is_legal(plane: Codec) -> None:
     flat = np.full((300, 300, 3), 128, np.uint8)
     data = plane.encode(flat, 0)
-    symbols = plane.decode_symbols(container.read(data))
-    assert not symbols["kept"].any()
+    symbols = plane.decode_symbols(data).latents
+    assert not symbols.kept.any()
     assert container.read(data).tiles[0].streams[LATENTS] == b""
     assert len(data) < 160
     assert (plane.decode(data) == plane.decode(data)[0, 0]).all()
 
 
-def test_kept_levels_are_within_their_range(plane: PlaneCodec) -> None:
-    importance = np.array([[0.0, 1e-9, 0.5, 1.0]], np.float32)
-    assert plane.kept(importance, 0).tolist() == [[0, 0, 0, 0]]  # s = 2^-6
-    assert plane.kept(importance, 25600).tolist() == [[0, 0, LEVELS, LEVELS]]  # s = 2^3
-    np.testing.assert_array_equal(plane.kept(importance, 17067), [[0, 0, 4, 8]])  # s = 2^0 and a little
-    assert plane.levels == LEVELS
+def test_kept_levels_are_within_their_range(plane: Codec) -> None:
+    level_map = np.array([[0.0, 1e-9, 0.5, 1.0]], np.float32)
+    assert plane.coding.kept(level_map, Quality(0)).tolist() == [[0, 0, 0, 0]]  # s = 2^-6
+    assert plane.coding.kept(level_map, Quality(25600)).tolist() == [[0, 0, LEVELS, LEVELS]]  # s = 2^3
+    np.testing.assert_array_equal(plane.coding.kept(level_map, Quality(17067)), [[0, 0, 4, 8]])  # s = 2^0 and a little
+    assert plane.coding.levels == LEVELS
 
 
 def test_only_kept_bits_cost_anything(model: BitModel) -> None:
@@ -122,7 +132,8 @@ def test_a_tile_comes_back(model: BitModel, seed: int, rows: int, columns: int, 
     code, kept = code_and_kept(seed, rows, columns, most)
     coder = TileBits(model, units)
     tile = encode_tile(coder.passes(code, kept), model.tables)
-    found, levels = coder.decode(tile, rows, columns)
+    found, levels, in_order = coder.decode(tile.streams, rows, columns)
+    check_tile(tile, in_order)
     np.testing.assert_array_equal(found, code)
     np.testing.assert_array_equal(levels, kept)
 
@@ -132,31 +143,32 @@ def test_the_map_has_the_tables_of_its_quality(model: BitModel) -> None:
         assert (model.map_index(units) == ODDS_TABLES + level).all()
 
 
-def test_the_family_is_known(plane: PlaneCodec) -> None:
-    codec = open_codec(zoo.find(plane._model.folder))
-    assert type(codec) is ContentCodec
-    assert (codec.name, codec.per_cell) == ("tiny-content", plane.per_cell)
+def test_the_family_is_known(plane: Codec) -> None:
+    codec = open_codec(zoo.find(plane.engine.model.folder))
+    assert type(codec.coding) is ContentCoding
+    assert (codec.name, codec.family.name) == ("tiny-content", "content")
+    assert codec.pixels_per_latent == plane.pixels_per_latent
 
 
 def test_a_finer_grid_has_tiles_of_more_positions() -> None:
-    (one, two) = Grid(600, 100, 9, per_cell=8).tiles()
+    (one, two) = Grid(600, 100, 9, 8).tiles
     assert (one.rows, one.columns, two.rows, two.columns) == (13, 64, 13, 11)
-    assert Grid(600, 100, 9, per_cell=8).latents == (16, 80)
+    assert Grid(600, 100, 9, 8).whole.latents_shape == (16, 80)
     assert two.latents() == (slice(0, 16), slice(64, 80))
-    assert two.inside() == (slice(0, 13), slice(64, 75))
+    assert two.coded() == (slice(0, 13), slice(64, 75))
 
 
 # --- Damage ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def small(plane: PlaneCodec, natural: Callable[..., Pixels]) -> bytes:
+def small(plane: Codec, natural: Callable[..., Pixels]) -> bytes:
     data = plane.encode(natural(40, 50), 60)
     assert len(data) < 500
     return data
 
 
-def test_every_flipped_bit_is_an_error(plane: PlaneCodec, small: bytes) -> None:
+def test_every_flipped_bit_is_an_error(plane: Codec, small: bytes) -> None:
     for place in range(8 * len(small)):
         damaged = bytearray(small)
         damaged[place // 8] ^= 1 << place % 8
@@ -164,7 +176,7 @@ def test_every_flipped_bit_is_an_error(plane: PlaneCodec, small: bytes) -> None:
             plane.decode(bytes(damaged))
 
 
-def test_every_truncation_is_an_error(plane: PlaneCodec, small: bytes) -> None:
+def test_every_truncation_is_an_error(plane: Codec, small: bytes) -> None:
     for length in range(len(small)):
         with pytest.raises(FormatError):
             plane.decode(small[:length])
@@ -172,7 +184,7 @@ def test_every_truncation_is_an_error(plane: PlaneCodec, small: bytes) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_streams_of_rubbish_with_a_valid_header_are_an_error(plane: PlaneCodec, small: bytes, data: Any) -> None:
+def test_streams_of_rubbish_with_a_valid_header_are_an_error(plane: Codec, small: bytes, data: Any) -> None:
     """An attacker can make every CRC of the container right; the symbols' checksum is all that is left."""
     file = container.read(small)
     words = st.binary(max_size=200).map(lambda b: b[: len(b) // 4 * 4])
@@ -185,7 +197,7 @@ def test_streams_of_rubbish_with_a_valid_header_are_an_error(plane: PlaneCodec, 
         plane.decode(forged)
 
 
-def test_other_streams_are_refused(plane: PlaneCodec, small: bytes) -> None:
+def test_other_streams_are_refused(plane: Codec, small: bytes) -> None:
     file = container.read(small)
     tile = file.tiles[0]
     for streams in ({1: b"", **tile.streams}, {2: tile.streams[2]}, {3: tile.streams[3]}, {4: b"", **tile.streams}):
@@ -203,7 +215,7 @@ def forged_map(model: BitModel, symbols: list[int]) -> bytes:
 def test_a_map_beyond_the_levels_is_refused(model: BitModel, value: int) -> None:
     tile = Tile({LATENTS: b"", IMPORTANCE: forged_map(model, [value])}, 0)
     with pytest.raises(CorruptError, match=rf"{value}\.\.{value}; they must be in 0\.\.{LEVELS}"):
-        TileBits(model, 0).decode(tile, 1, 1)
+        TileBits(model, 0).decode(tile.streams, 1, 1)
 
 
 def test_what_is_no_bit_is_refused(model: BitModel) -> None:
@@ -217,7 +229,7 @@ def test_what_is_no_bit_is_refused(model: BitModel) -> None:
         stream = ans.encode([(symbols, bits[0][1]), *bits[1:]], model.tables)
         tile = encode_tile(passes, model.tables)
         with pytest.raises(CorruptError, match=r"level 0 is neither -1 nor \+1"):
-            TileBits(model, 0).decode(replace(tile, streams={**tile.streams, LATENTS: stream}), 1, 1)
+            TileBits(model, 0).decode({**tile.streams, LATENTS: stream}, 1, 1)
 
 
 def test_a_wrong_checksum_is_noticed(model: BitModel) -> None:
@@ -230,18 +242,20 @@ def test_a_wrong_checksum_is_noticed(model: BitModel) -> None:
         for symbols, _ in passes[stream]:
             crc = zlib.crc32(symbols.astype("<i2").tobytes(), crc)
     assert tile.checksum == crc
+    *_, in_order = coder.decode(tile.streams, 3, 4)
+    check_tile(tile, in_order)
     with pytest.raises(CorruptError, match="checksum"):
-        coder.decode(replace(tile, checksum=crc ^ 1), 3, 4)
+        check_tile(replace(tile, checksum=crc ^ 1), in_order)
 
 
-def test_the_quality_of_another_file_is_noticed(plane: PlaneCodec, natural: Callable[..., Pixels]) -> None:
+def test_the_quality_of_another_file_is_noticed(plane: Codec, natural: Callable[..., Pixels]) -> None:
     """Another quality means other tables of the map."""
     file = container.read(plane.encode(natural(200, 200), 100))
     with pytest.raises(CorruptError):
         plane.decode(container.write(replace(file, header=replace(file.header, quality=0))))
 
 
-def test_a_large_forged_file_is_an_error(plane: PlaneCodec) -> None:
+def test_a_large_forged_file_is_an_error(plane: Codec) -> None:
     header = Header(8192, 8192, 12800, False, bytes.fromhex(plane.card.hash), 9)
     tiles = [Tile({LATENTS: b"", IMPORTANCE: b"\1\0\0\0"}, 0)] * header.tile_count
     with pytest.raises(FormatError):
@@ -281,11 +295,11 @@ def test_arrays_that_do_not_agree_are_refused(change: dict[str, Any], message: s
 
 
 def test_an_encoder_of_other_bits_is_refused(tmp_path: Path, natural: Callable[..., Pixels]) -> None:
-    class Wider(PlaneCodec):
+    class Wider(PlaneEngine):
         def _analysis(self, pixels: Pixels) -> Any:
-            code, importance = super()._analysis(pixels)
-            return np.concatenate([code, code], axis=-1), importance
+            code, level_map = super()._analysis(pixels)
+            return np.concatenate([code, code], axis=-1), level_map
 
-    codec = Wider(write_model(tmp_path / "model", content_integers()))
+    codec = plane_codec(write_model(tmp_path / "model", content_integers()), engine=Wider)
     with pytest.raises(ModelMismatchError, match="gives 64 bits, its context model codes 32"):
         codec.encode(natural(64, 64), 50)

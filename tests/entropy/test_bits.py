@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from glissando.codec.geometry import checkerboard, split
-from glissando.entropy import ODDS_TABLES, BitContext
 from glissando.errors import ModelMismatchError
+from glissando.families.content.bits import ODDS_TABLES, BitContext
 
 Arrays = dict[str, NDArray[Any]]
 LEVELS, GROUP, HIDDEN, REACH = 4, 4, 3, 2

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scale_reference import ScaleReference
 
-from glissando.entropy import ScaleNetwork
 from glissando.entropy.dense import product
-from glissando.entropy.scales import LAYERS
 from glissando.errors import ModelMismatchError
+from glissando.families.gains.scales import LAYERS, ScaleNetwork
 
 Arrays = dict[str, NDArray[Any]]
 HYPER, LATENTS, WIDTH, MIX, SECOND = 3, 4, 2, 5, 3
@@ -165,7 +164,7 @@ THREADED = """
 import hashlib, sys
 import numpy as np
 from glissando import zoo
-from glissando.entropy import ScaleNetwork
+from glissando.families.gains.scales import ScaleNetwork
 arrays = {k.removeprefix("scales."): v for k, v in zoo.find("medium").integers.items() if k.startswith("scales.")}
 network = ScaleNetwork(arrays)
 random = np.random.default_rng(1)

@@ -13,9 +13,8 @@ from magnitudes_reference import MagnitudesReference
 from magnitudes_reference import log2_of as reference_log2
 from numpy.typing import NDArray
 
-from glissando.entropy import MagnitudeContext
-from glissando.entropy.magnitudes import log2_of, stages
 from glissando.errors import ModelMismatchError
+from glissando.families.vae.magnitudes import MagnitudeContext, log2_of, stages
 
 GROUPS, HIDDEN = [2, 1, 3], 4
 

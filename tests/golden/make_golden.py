@@ -21,7 +21,7 @@ from synthetic_model import PICTURES, header_of, synthetic_container, synthetic_
 
 import glissando
 from glissando.bitstream import container
-from glissando.codec.tiles import SymbolModel
+from glissando.families.gains.symbols import SymbolModel
 
 HERE = Path(__file__).parent
 QUALITIES = (30, 80)
@@ -71,9 +71,10 @@ def write_models() -> None:
             file = container.read(data)
             (HERE / f"{card.name}-{quality}.gliss").write_bytes(data)
             Image.fromarray(codec.decode(data)).save(HERE / f"{card.name}-{quality}.png", optimize=True)
+            symbols = codec.decode_symbols(data)
             record[str(quality)] = {
                 "tile_checksums": [f"{tile.checksum:08x}" for tile in file.tiles],
-                "symbols": {name: symbols_crc(array) for name, array in codec.decode_symbols(file).items()},
+                "symbols": {name: symbols_crc(array) for name, array in vars(symbols.latents).items()},
             }
         (HERE / f"{card.name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from glissando.bitstream import Container, Header
 from glissando.bitstream.tiles import encode_tile
-from glissando.codec.geometry import PER_CELL, Grid
-from glissando.codec.tiles import SymbolModel, TileCoder
+from glissando.codec.geometry import Grid
+from glissando.families.gains.symbols import SymbolModel, TileCoder
 
 LATENTS, HYPER, LEVELS, WIDTH = 8, 4, 3, 4
+PER_CELL = 4  # latents of a cell, each way
 MODEL_HASH = b"golden 1"
 PICTURES = ((150, 100, 7, 0, False), (150, 100, 7, 6789, True), (70, 65, 6, 25600, False), (1, 1, 9, 12800, True))
 
@@ -79,13 +80,13 @@ def synthetic_integers() -> dict[str, NDArray[Any]]:
 def synthetic_symbols(model: SymbolModel, header: Header) -> tuple[NDArray[np.int16], NDArray[np.int16], list[Any]]:
     """Hyper-latents z, latents y as a decoder gives them, and what each tile's coder has to code."""
     random = Lcg(header.width + 7 * header.quality)
-    grid = Grid(header.width, header.height, header.tile_log2)
+    grid = Grid(header.width, header.height, header.tile_log2, PER_CELL)
     z = random.between(-3, 3, (*grid.cells, HYPER), np.int16)
-    y = random.between(-4, 4, (*grid.latents, LATENTS), np.int16)
+    y = random.between(-4, 4, (*grid.whole.latents_shape, LATENTS), np.int16)
     y[::3, ::5, ::4] *= 700  # outliers, which need an escape
     y[-(-header.height // 16) :] = 0
     y[:, -(-header.width // 16) :] = 0
-    coders = [TileCoder(model, model.at(header.quality), area) for area in grid.tiles()]
+    coders = [TileCoder(model, model.at(header.quality), area) for area in grid.tiles]
     parts = []
     for coder in coders:
         z[coder.area.cells()][coder.hyper_index() < 0] = 0

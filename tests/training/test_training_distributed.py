@@ -28,6 +28,7 @@ if not torch.distributed.is_available() or not torch.distributed.is_gloo_availab
     pytest.skip("this PyTorch has no gloo", allow_module_level=True)
 
 RECIPE = f"""
+family = "gains"
 name = "tiny"
 {NETWORK}[data]
 crop = 64

@@ -13,9 +13,10 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install
 
 from glissando.bench.metrics import ssimulacra2  # noqa: E402
 from glissando.errors import RecipeError  # noqa: E402
+from glissando.families.gains.objective import GainsObjective  # noqa: E402
+from glissando.families.gains.recipe import GainsRate  # noqa: E402
 from glissando.training import eye  # noqa: E402
-from glissando.training.objective import objective_for  # noqa: E402
-from glissando.training.recipe import Rate, from_dict  # noqa: E402
+from glissando.training.recipe import from_dict  # noqa: E402
 
 Pixels = NDArray[np.uint8]
 NETWORK = {"latents": 16, "hyper": 8, "levels": 3, "analysis_blocks": 1, "synthesis_blocks": 1, "means_width": 16,
@@ -112,14 +113,16 @@ def test_the_loss_mixes_both_distortions(natural: Callable[..., Pixels]) -> None
     quality = torch.tensor([20.0, 80.0])
     losses = {}
     for share in (0.0, 0.25, 1.0):
-        objective: Any = objective_for(from_dict({"network": NETWORK, "rate": {"distortion": "eye", "eye_mse": share}}))
+        objective: Any = GainsObjective(
+            from_dict({"family": "gains", "network": NETWORK, "rate": {"distortion": "eye", "eye_mse": share}})
+        )
         torch.manual_seed(0)
         network = objective.build(None)
         objective.begin(10_000, 0.0)
         torch.manual_seed(1)
         losses[share], _, _ = objective.loss(network, pictures, quality)
     torch.testing.assert_close(losses[0.25], 0.25 * losses[1.0] + 0.75 * losses[0.0])
-    plain: Any = objective_for(from_dict({"network": NETWORK}))
+    plain: Any = GainsObjective(from_dict({"family": "gains", "network": NETWORK}))
     torch.manual_seed(0)
     network = plain.build(None)
     plain.begin(10_000, 0.0)
@@ -132,16 +135,18 @@ def test_a_validation_tells_points_of_ssimulacra2(natural: Callable[..., Pixels]
     pytest.importorskip("ssimulacra2")
     picture = natural(256, 256, seed=3)
     worse = noisy(picture, 6)
-    objective: Any = objective_for(from_dict({"network": NETWORK, "rate": {"distortion": "eye"}}))
+    objective: Any = GainsObjective(from_dict({"family": "gains", "network": NETWORK, "rate": {"distortion": "eye"}}))
     (value,) = objective.scores(planes(worse), planes(picture))["ssimulacra2"].tolist()
     assert value == pytest.approx(ssimulacra2(picture, worse), abs=0.3)
 
 
 def test_what_a_unit_is_worth_goes_in_straight_lines() -> None:
-    rate = Rate(eye_scale=(1.0, 3.0, 4.0))
+    rate = GainsRate(eye_scale=(1.0, 3.0, 4.0))
     found = rate.eye_scale_of(torch.tensor([0.0, 25.0, 50.0, 75.0, 100.0]))
     torch.testing.assert_close(found, torch.tensor([1.0, 2.0, 3.0, 3.5, 4.0]))
-    torch.testing.assert_close(Rate(eye_scale=(2.0,)).eye_scale_of(torch.tensor([0.0, 70.0])), torch.tensor([2.0, 2.0]))
+    torch.testing.assert_close(
+        GainsRate(eye_scale=(2.0,)).eye_scale_of(torch.tensor([0.0, 70.0])), torch.tensor([2.0, 2.0])
+    )
 
 
 @pytest.mark.parametrize(
@@ -158,4 +163,4 @@ def test_what_a_unit_is_worth_goes_in_straight_lines() -> None:
 )
 def test_bad_recipes_are_named(tables: dict[str, Any], named: str) -> None:
     with pytest.raises(RecipeError, match=named):
-        from_dict(tables)
+        from_dict({"family": "gains", **tables})

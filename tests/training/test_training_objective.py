@@ -14,12 +14,14 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install
 
 from glissando.bench.metrics import ms_ssim as ms_ssim_of_bytes  # noqa: E402
 from glissando.errors import RecipeError  # noqa: E402
-from glissando.models import CodecNetwork  # noqa: E402
+from glissando.families.content.objective import ContentObjective  # noqa: E402
+from glissando.families.gains.network import GainsNetwork  # noqa: E402
+from glissando.families.gains.objective import GainsObjective  # noqa: E402
+from glissando.families.gains.recipe import GainsRate, GainsRecipe  # noqa: E402
 from glissando.training import distortion, run  # noqa: E402
-from glissando.training.initial import dct_bases  # noqa: E402
+from glissando.training.linear_start import dct_bases  # noqa: E402
 from glissando.training.loop import load_checkpoint  # noqa: E402
-from glissando.training.objective import ContentObjective, GainsObjective, objective_for  # noqa: E402
-from glissando.training.recipe import Rate, Recipe, from_dict, read_recipe  # noqa: E402
+from glissando.training.recipe import from_dict, read_recipe  # noqa: E402
 
 Pixels = NDArray[np.uint8]
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -29,7 +31,7 @@ NETWORK = {"latents": 16, "hyper": 8, "levels": 3, "analysis_blocks": 1, "synthe
 
 def objective(seed: int = 0, **changes: dict[str, Any]) -> tuple[GainsObjective, Any]:
     """Of a tiny network, whose latents and hyper-latents are some steps wide."""
-    found = objective_for(from_dict({"network": NETWORK, **changes}))
+    found = GainsObjective(from_dict({"family": "gains", "network": NETWORK, **changes}))
     assert isinstance(found, GainsObjective)
     torch.manual_seed(seed)
     network: Any = found.build(None)
@@ -166,8 +168,10 @@ def test_it_begins_as_the_recipe_says(kind: str, natural: Callable[..., Pixels])
     sample = torch.from_numpy(stack).permute(0, 3, 1, 2).float() / 255
     gains = []
     for rate in ({}, {"distortion": "ms-ssim", "lambda_low": 1.0, "lambda_high": 500.0}):
-        network = objective_for(from_dict({"network": NETWORK, "rate": rate, "run": {"initial": kind}})).build(sample)
-        assert isinstance(network, CodecNetwork)
+        network = GainsObjective(
+            from_dict({"family": "gains", "network": NETWORK, "rate": rate, "run": {"initial": kind}})
+        ).build(sample)
+        assert isinstance(network, GainsNetwork)
         gains.append(network.gain.table.detach())
         weight = network.analysis.enter.weight.detach()[:, :, 0, 0]
         fixed = torch.allclose(weight / weight.norm(dim=1, keepdim=True), dct_bases()[0], atol=1e-5)
@@ -194,7 +198,7 @@ def test_one_rate_alone_ignores_the_quality_drawn(pictures: Any) -> None:
 
 
 def test_both_families_share_the_keys_of_one_rate() -> None:
-    content = objective_for(from_dict({"family": "content", "rate": {"single": True, "quality": 30.0}}))
+    content = ContentObjective(from_dict({"family": "content", "rate": {"single": True, "quality": 30.0}}))
     assert isinstance(content, ContentObjective)
     assert content.qualities == (30.0,)
 
@@ -263,7 +267,7 @@ def test_soft_then_hard_leaves_the_encoder_alone_in_the_end(pictures: Any) -> No
 @pytest.mark.parametrize(
     ("table", "values", "message"),
     [
-        ("rate", {"distortion": "ssim"}, "must be 'mse' or 'ms-ssim'"),
+        ("rate", {"distortion": "ssim"}, "must be one of mse, ms-ssim, eye"),
         ("rate", {"quality": 100.5}, r"rate\.quality must be in \[0, 100\]"),
         ("rate", {"single": 1}, "must be bool"),
         ("quantisation", {"mode": "hard"}, "mixed, noise, straight-through, soft-then-hard"),
@@ -272,33 +276,34 @@ def test_soft_then_hard_leaves_the_encoder_alone_in_the_end(pictures: Any) -> No
 )
 def test_bad_recipes_are_named(table: str, values: dict[str, Any], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        from_dict({table: values})
+        from_dict({"family": "gains", table: values})
 
 
 def test_ms_ssim_needs_crops_that_it_can_halve() -> None:
-    values = {"rate": {"distortion": "ms-ssim"}, "data": {"crop": 128}}
+    values = {"family": "gains", "rate": {"distortion": "ms-ssim"}, "data": {"crop": 128}}
     with pytest.raises(RecipeError, match=r"data\.crop must be 192 at least"):
         from_dict(values)
-    assert isinstance(from_dict({**values, "data": {"crop": 192}}), Recipe)
-    with pytest.raises(RecipeError, match=r"rate\.distortion of this family is 'mse'"):
+    assert isinstance(from_dict({**values, "data": {"crop": 192}}), GainsRecipe)
+    with pytest.raises(RecipeError, match=r"unknown key 'rate\.distortion'"):
         from_dict({"family": "content", "rate": {"distortion": "ms-ssim"}})
 
 
 def test_weights_are_even_about_the_middle() -> None:
-    rate = Rate(lambda_low=1.0, lambda_high=400.0, balance=0.5)
+    rate = GainsRate(lambda_low=1.0, lambda_high=400.0, balance=0.5)
     assert [rate.weight_of(q) for q in (0.0, 50.0, 100.0)] == pytest.approx([20**0.5, 1.0, 20**-0.5])
 
 
 def test_the_recipe_for_ms_ssim_goes_on_from_the_one_for_mse() -> None:
     msssim, medium = (read_recipe(RECIPES / f"{name}.toml") for name in ("medium-msssim", "medium"))
-    assert isinstance(msssim, Recipe)
-    assert isinstance(medium, Recipe)
+    assert isinstance(msssim, GainsRecipe)
+    assert isinstance(medium, GainsRecipe)
     assert msssim.network == medium.network
     assert msssim.rate.distortion == "ms-ssim"
 
 
 def test_a_model_for_ms_ssim_is_trained_on_from_one_for_mse(shards: Path, tmp_path: Path) -> None:
     start = """
+family = "gains"
 [run]
 initial = "random"
 log_every = 1

@@ -21,23 +21,21 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install
 
 from glissando.bitstream import SymbolTables  # noqa: E402
 from glissando.errors import TrainingError  # noqa: E402
-from glissando.models import CodecNetwork, NetworkConfig  # noqa: E402
-from glissando.models.codec import SpatialContext  # noqa: E402
-from glissando.models.layers import DepthConvBlock  # noqa: E402
-from glissando.models.likelihood import Likelihood  # noqa: E402
-from glissando.training.data import Crops, load_tiles  # noqa: E402
-from glissando.training.export_gains import TABLES, integer_arrays, probability_tables  # noqa: E402
-from glissando.training.initial import balance, dct_bases, initialise_pca, step_of  # noqa: E402
-from glissando.training.initial_entropy import fit_entropy  # noqa: E402
-from glissando.training.optimiser import (  # noqa: E402
-    Muon,
-    WhitenedMuon,
-    build_optimisers,
-    dealt,
-    orthogonalise,
-    set_rates,
+from glissando.families.gains.entropy_start import fit_entropy  # noqa: E402
+from glissando.families.gains.export import TABLES, integer_arrays, probability_tables  # noqa: E402
+from glissando.families.gains.initial import balance, initialise, step_of  # noqa: E402
+from glissando.families.gains.network import (  # noqa: E402
+    GainsConfig,
+    GainsNetwork,
+    SpatialContext,
 )
-from glissando.training.recipe import Optimisation, Rate  # noqa: E402
+from glissando.families.gains.recipe import GainsRate  # noqa: E402
+from glissando.networks.layers import DepthConvBlock  # noqa: E402
+from glissando.networks.likelihood import Likelihood  # noqa: E402
+from glissando.training.data import Crops, load_tiles  # noqa: E402
+from glissando.training.linear_start import dct_bases  # noqa: E402
+from glissando.training.optimiser import Muon, WhitenedMuon, build_optimisers, dealt, orthogonalise, set_rates  # noqa: E402
+from glissando.training.recipe import Optimisation  # noqa: E402
 from glissando.training.whitening import look_due, moments_of, whitener  # noqa: E402
 
 Pixels = NDArray[np.uint8]
@@ -200,8 +198,8 @@ def pictures(natural: Callable[..., Pixels]) -> Any:
 @pytest.fixture(scope="module")
 def initialised(pictures: Any) -> Any:
     torch.manual_seed(0)
-    network = CodecNetwork(NetworkConfig(levels=3, synthesis_blocks=1, analysis_blocks=1)).eval().requires_grad_(False)
-    initialise_pca(network, pictures[:16], torch.tensor([0.0003, 0.008, 0.2]))
+    network = GainsNetwork(GainsConfig(levels=3, synthesis_blocks=1, analysis_blocks=1)).eval().requires_grad_(False)
+    initialise(network, pictures[:16], torch.tensor([0.0003, 0.008, 0.2]))
     return network
 
 
@@ -222,7 +220,7 @@ def test_the_entropy_model_is_fitted_and_the_transforms_rest(initialised: Any, p
     torch.manual_seed(1)
     some = pictures[:16]
     turned = [view for x in (some, some.transpose(2, 3)) for view in (x, x.flip(2), x.flip(3), x.flip(2, 3))]
-    fit_entropy(network, torch.cat(turned), Rate(), 1.0, 100)
+    fit_entropy(network, torch.cat(turned), GainsRate(), 1.0, 100)
     after = held()
     assert after[0] < 0.9 * before[0]
     assert after[1] < before[1]
@@ -275,9 +273,9 @@ def test_before_training_it_is_a_working_codec(initialised: Any, pictures: Any) 
 def fixed(pictures: Any) -> Any:
     """Fixed bases, as many latents as there are samples."""
     torch.manual_seed(0)
-    config = NetworkConfig(latents=768, levels=3, synthesis_blocks=1, analysis_blocks=1)
-    network = CodecNetwork(config).eval().requires_grad_(False)
-    initialise_pca(network, pictures[:16], torch.tensor([0.0003, 0.008, 0.2]), "dct")
+    config = GainsConfig(latents=768, levels=3, synthesis_blocks=1, analysis_blocks=1)
+    network = GainsNetwork(config).eval().requires_grad_(False)
+    initialise(network, pictures[:16], torch.tensor([0.0003, 0.008, 0.2]), "dct")
     return network
 
 
@@ -319,9 +317,9 @@ def test_fixed_bases_are_the_dct_of_colours() -> None:
 @pytest.mark.parametrize("kind", ["pca", "dct"])
 def test_balance_changes_nothing_that_is_computed(pictures: Any, kind: str, steps: int) -> None:
     torch.manual_seed(0)
-    config = NetworkConfig(latents=64, levels=2, synthesis_blocks=1, block="gated", context_steps=steps)
-    network = CodecNetwork(config).eval().requires_grad_(False)
-    initialise_pca(network, pictures[:16], torch.tensor([0.001, 0.1]), kind)
+    config = GainsConfig(latents=64, levels=2, synthesis_blocks=1, block="gated", context_steps=steps)
+    network = GainsNetwork(config).eval().requires_grad_(False)
+    initialise(network, pictures[:16], torch.tensor([0.001, 0.1]), kind)
     for module in network.modules():
         if isinstance(module, DepthConvBlock | SpatialContext):  # as if they had learnt something
             for layer in (module.narrow, module.leave) if isinstance(module, DepthConvBlock) else (module.out,):
@@ -375,7 +373,7 @@ def test_orthogonalising_nothing_is_nothing() -> None:
 
 
 def test_every_parameter_has_one_optimiser() -> None:
-    network = CodecNetwork(NetworkConfig(latents=8, hyper=4, levels=2, synthesis_blocks=1, analysis_blocks=1))
+    network = GainsNetwork(GainsConfig(latents=8, hyper=4, levels=2, synthesis_blocks=1, analysis_blocks=1))
     for kind in ("muon", "adamw"):
         optimisers = build_optimisers(network, Optimisation(kind=kind, lr=1.0, table_lr=2.0, matrix_lr=3.0))
         owned = [p for o in optimisers for g in o.param_groups for p in g["params"]]
@@ -539,7 +537,7 @@ def test_tables_say_what_the_loss_says() -> None:
 
 
 def test_integers_that_overflow_are_named() -> None:
-    network = CodecNetwork(NetworkConfig(latents=8, hyper=4, levels=2, synthesis_blocks=1, analysis_blocks=1))
+    network = GainsNetwork(GainsConfig(latents=8, hyper=4, levels=2, synthesis_blocks=1, analysis_blocks=1))
     with torch.no_grad():
         network.scale_offset.table[0, 0] = 200.0
     with pytest.raises(TrainingError, match=r"scale_offset reaches 200\.0"):
@@ -553,8 +551,8 @@ def test_integers_that_overflow_are_named() -> None:
 def test_balance_changes_no_result(pictures: torch.Tensor) -> None:
     """Channels get more equal deviations, none a smaller one; rates and reconstruction stay what they were."""
     torch.manual_seed(0)
-    network = CodecNetwork(NetworkConfig(latents=64, hyper=16, levels=3, analysis_blocks=1, synthesis_blocks=1))
-    initialise_pca(network, pictures[:16], torch.tensor([0.0003, 0.008, 0.2]))
+    network = GainsNetwork(GainsConfig(latents=64, hyper=16, levels=3, analysis_blocks=1, synthesis_blocks=1))
+    initialise(network, pictures[:16], torch.tensor([0.0003, 0.008, 0.2]))
     for parameter in network.parameters():  # nothing may be zero by luck
         parameter.data.add_(0.01 * torch.randn_like(parameter))
     quality = torch.tensor([5.0, 40.0, 95.0, 70.0])

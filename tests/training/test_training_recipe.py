@@ -10,8 +10,9 @@ import pytest
 pytest.importorskip("torch", reason="training needs PyTorch: pip install glissando[train]")
 
 from glissando.errors import RecipeError, TrainingError
+from glissando.families.gains.recipe import GainsRecipe
 from glissando.training.loop import learning_factor
-from glissando.training.recipe import Recipe, from_dict, read_recipe
+from glissando.training.recipe import from_dict, read_recipe
 
 FOLDER = Path(__file__).parents[2] / "recipes"
 RECIPES = sorted(path for path in FOLDER.glob("*.toml") if path.stem != "words")  # of pictures
@@ -25,17 +26,17 @@ def test_the_recipes_of_this_repository_are_valid(path: Path) -> None:
 
 
 def test_an_empty_recipe_is_all_defaults() -> None:
-    assert from_dict({}) == Recipe()
+    assert from_dict({"family": "gains"}) == GainsRecipe()
 
 
 def test_the_hash_follows_every_value() -> None:
-    assert from_dict({}).hash() == Recipe().hash()
-    assert from_dict({"rate": {"balance": 0.41}}).hash() != Recipe().hash()
-    assert from_dict({"name": "other"}).hash() != Recipe().hash()
+    assert from_dict({"family": "gains"}).hash() == GainsRecipe().hash()
+    assert from_dict({"family": "gains", "rate": {"balance": 0.41}}).hash() != GainsRecipe().hash()
+    assert from_dict({"family": "gains", "name": "other"}).hash() != GainsRecipe().hash()
 
 
 def test_whole_numbers_are_fine_where_reals_are_asked_for() -> None:
-    assert from_dict({"optimiser": {"clip": 2}}).optimiser.clip == 2.0
+    assert from_dict({"family": "gains", "optimiser": {"clip": 2}}).optimiser.clip == 2.0
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_whole_numbers_are_fine_where_reals_are_asked_for() -> None:
 )
 def test_wrong_keys_and_types_are_named(values: dict[str, Any], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        from_dict(values)
+        from_dict({"family": "gains", **values})
 
 
 @pytest.mark.parametrize(
@@ -85,12 +86,12 @@ def test_wrong_keys_and_types_are_named(values: dict[str, Any], message: str) ->
 )
 def test_impossible_values_are_named(table: str, key: str, value: Any) -> None:
     with pytest.raises(RecipeError, match=key):
-        from_dict({table: {key: value}})
+        from_dict({"family": "gains", table: {key: value}})
 
 
 def test_whitening_without_muon_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"optimiser\.whiten is Muon's"):
-        from_dict({"optimiser": {"kind": "adamw", "whiten": 0.5}})
+        from_dict({"family": "gains", "optimiser": {"kind": "adamw", "whiten": 0.5}})
 
 
 @pytest.mark.parametrize("content", [b"name = ", b"[network\n", b"\xff\xfe\x00", b"name = 'x'\nname = 'y'"])
@@ -103,7 +104,7 @@ def test_files_that_are_no_toml(tmp_path: Path, content: bytes) -> None:
 
 def test_errors_name_the_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text("[data]\nbach = 8\n")
+    path.write_text('family = "gains"\n[data]\nbach = 8\n')
     with pytest.raises(RecipeError, match=r"mine\.toml: unknown key 'data\.bach'"):
         read_recipe(path)
     with pytest.raises(TrainingError, match="absent"):
@@ -111,8 +112,14 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
 
 
 def test_lambda_grows_exponentially() -> None:
-    rate = from_dict({"rate": {"lambda_low": 0.001, "lambda_high": 0.1}}).rate
+    rate = from_dict({"family": "gains", "rate": {"lambda_low": 0.001, "lambda_high": 0.1}}).rate
     assert [rate.lambda_of(q) for q in (0, 50, 100)] == pytest.approx([0.001, 0.01, 0.1])
+
+
+@pytest.mark.parametrize("values", [{}, {"family": "jpeg"}, {"family": ["gains"]}, {"family": 3}])
+def test_a_recipe_names_its_family(values: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match=r"'family' must be one of gains, vae, content.*, not "):
+        from_dict(values)
 
 
 # --- Learning rate -----------------------------------------------------------------------------------------
@@ -142,16 +149,18 @@ def test_warm_up_and_decay_can_be_left_out() -> None:
 
 
 def test_a_recipe_changes_its_base_and_settings_change_both(tmp_path: Path) -> None:
-    (tmp_path / "base.toml").write_text('name = "base"\n[data]\ncrop = 128\nbatch = 2\n[rate]\nbalance = 0.3\n')
+    (tmp_path / "base.toml").write_text(
+        'family = "gains"\nname = "base"\n[data]\ncrop = 128\nbatch = 2\n[rate]\nbalance = 0.3\n'
+    )
     path = tmp_path / "own.toml"
     path.write_text('base = "base.toml"\nname = "own"\n[data]\nbatch = 4\n')
     recipe = read_recipe(path)
-    assert isinstance(recipe, Recipe)
+    assert isinstance(recipe, GainsRecipe)
     assert (recipe.name, recipe.data.crop, recipe.data.batch, recipe.rate.balance) == ("own", 128, 4, 0.3)
-    whole = {"name": "own", "data": {"crop": 128, "batch": 4}, "rate": {"balance": 0.3}}
+    whole = {"family": "gains", "name": "own", "data": {"crop": 128, "batch": 4}, "rate": {"balance": 0.3}}
     assert recipe.hash() == from_dict(whole).hash()
     changed = read_recipe(path, ["data.batch=6", "rate.single = true", "rate.distortion=ms-ssim", "data.crop=192"])
-    assert isinstance(changed, Recipe)
+    assert isinstance(changed, GainsRecipe)
     assert (changed.data.batch, changed.data.crop) == (6, 192)
     assert changed.rate.single
     assert changed.rate.distortion == "ms-ssim"
@@ -177,13 +186,13 @@ def test_wrong_bases_are_named(text: str, message: str, tmp_path: Path) -> None:
 )
 def test_wrong_settings_are_named(setting: str, tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
-    path.write_text("")
+    path.write_text('family = "gains"')
     with pytest.raises(RecipeError, match=r"table\.key=value|must be int"):
         read_recipe(path, [setting])
 
 
 def test_unknown_settings_are_named(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
-    path.write_text("")
+    path.write_text('family = "gains"')
     with pytest.raises(RecipeError, match=r"unknown key 'data\.bach'"):
         read_recipe(path, ["data.bach=4"])

@@ -16,14 +16,16 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install
 
 import glissando  # noqa: E402
 from glissando.errors import TrainingError, UnknownModelError  # noqa: E402
-from glissando.models.scales import IntegerConv  # noqa: E402
+from glissando.families.gains.recipe import GainsRecipe  # noqa: E402
+from glissando.networks.integer import IntegerConv  # noqa: E402
 from glissando.training.data import Tiles  # noqa: E402
 from glissando.training.loop import Trainer, load_checkpoint, run  # noqa: E402
-from glissando.training.recipe import Recipe, from_dict, read_recipe  # noqa: E402
+from glissando.training.recipe import from_dict, read_recipe  # noqa: E402
 
 Pixels = NDArray[np.uint8]
 
 RECIPE = """
+family = "gains"
 name = "tiny"
 summary = "for a test"
 [network]
@@ -163,7 +165,7 @@ def test_minutes_end_a_run(own: bool, shards: Path, tmp_path: Path) -> None:
 # --- Trainer -----------------------------------------------------------------------------------------------
 
 
-def tiny(initial: str = "random", **tables: dict[str, Any]) -> Recipe:
+def tiny(initial: str = "random", **tables: dict[str, Any]) -> GainsRecipe:
     import tomllib
 
     values = tomllib.loads(RECIPE.format(initial=initial))
@@ -379,7 +381,7 @@ def test_an_exported_model_codes_pictures(
 
 def test_an_exported_models_card(exported: Path) -> None:
     card = glissando.open_model(exported).card
-    assert (card.name, card.summary, card.width) == ("tiny", "for a test", 192)
+    assert (card.name, card.summary) == ("tiny", "for a test")
     assert card.halo % 64 == 0
     assert card.parameters > 0
     assert card.scores == {"kodak": 1}
@@ -388,7 +390,8 @@ def test_an_exported_models_card(exported: Path) -> None:
     assert piece["samples"] == card.training["samples"] == 6
     assert piece["recipe"] == card.training["recipe_hash"]
     assert card.training["recipe"]["network"]["latents"] == 64
-    assert set(card.training["differences_from_torch"]) == {"analysis", "quantise", "decode"}
+    assert card.training["recipe"]["network"]["width"] == 192
+    assert set(card.training["differences_from_torch"]) == {"analysis", "quantise", "decode", "decode-8bit"}
     assert sorted(path.name for path in exported.parent.iterdir()) == ["model", "out", "tiny.toml"]
 
 

@@ -12,7 +12,7 @@ from tiny_recipe import NETWORK
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install glissando[train]")
 
-from glissando.models.cost import kmac_per_pixel  # noqa: E402
+from glissando.families.gains.cost import kmac_per_pixel  # noqa: E402
 from glissando.training.crops import Crops  # noqa: E402
 from glissando.training.data import Tiles  # noqa: E402
 from glissando.training.hardware import describe_device, operations_per_picture  # noqa: E402
@@ -22,6 +22,7 @@ from glissando.training.recipe import from_dict  # noqa: E402
 from glissando.training.trainer import Trainer  # noqa: E402
 
 RECIPE = f"""
+family = "gains"
 {NETWORK}[data]
 crop = 64
 batch = 2

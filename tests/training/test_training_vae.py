@@ -15,12 +15,11 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install
 
 import glissando  # noqa: E402
 from glissando.bitstream import LATENTS, Container, Tile, container  # noqa: E402
-from glissando.codec.vae import PlaneModel, VaeCodec  # noqa: E402
-from glissando.entropy import MAGNITUDE_TABLES, MagnitudeContext  # noqa: E402
+from glissando.codec import Quality  # noqa: E402
 from glissando.errors import CorruptError, FormatError, ModelMismatchError, RecipeError, TrainingError  # noqa: E402
-from glissando.models import VaeConfig, VaeNetwork  # noqa: E402
-from glissando.training import calibration, export_vae, run  # noqa: E402
-from glissando.training.calibration import (  # noqa: E402
+from glissando.families.vae import calibration  # noqa: E402
+from glissando.families.vae import export as export_vae  # noqa: E402
+from glissando.families.vae.calibration import (  # noqa: E402
     Fit,
     fit_context,
     log2_rate_weights,
@@ -28,10 +27,15 @@ from glissando.training.calibration import (  # noqa: E402
     tables_of,
     typical,
 )
+from glissando.families.vae.coding import PlaneModel, VaeCoding  # noqa: E402
+from glissando.families.vae.initial import initialise  # noqa: E402
+from glissando.families.vae.magnitudes import MAGNITUDE_TABLES, MagnitudeContext  # noqa: E402
+from glissando.families.vae.network import VaeConfig, VaeNetwork  # noqa: E402
+from glissando.families.vae.recipe import VaeRecipe  # noqa: E402
+from glissando.training import run  # noqa: E402
 from glissando.training.export import export  # noqa: E402
-from glissando.training.initial import initialise_vae  # noqa: E402
 from glissando.training.loop import load_checkpoint  # noqa: E402
-from glissando.training.recipe import VaeRecipe, from_dict, read_recipe  # noqa: E402
+from glissando.training.recipe import from_dict, read_recipe  # noqa: E402
 
 Pixels = NDArray[np.uint8]
 
@@ -87,7 +91,7 @@ def picture(natural: Callable[..., Pixels]) -> Pixels:
 
 
 def test_one_network_slides_through_rates(vae: Any, picture: Pixels, psnr: Callable[..., float]) -> None:
-    assert isinstance(vae, VaeCodec)
+    assert isinstance(vae.coding, VaeCoding)
     found = []
     for quality in (0, 20, 45.5, 70, 100):
         data = vae.encode(picture, quality)
@@ -112,7 +116,7 @@ def test_symbols_are_the_same_everywhere(exported: Path, vae: Any, picture: Pixe
     pytest.importorskip("onnxruntime", reason="needs glissando[onnxruntime]")
     data = vae.encode(picture, 60)
     other = glissando.open_model(exported, backend="onnxruntime", precision="f32", threads=2)
-    (one,), (two,) = (codec.decode_symbols(container.read(data)).values() for codec in (vae, other))
+    one, two = (codec.decode_symbols(data).latents.symbols for codec in (vae, other))
     np.testing.assert_array_equal(one, two)
     assert np.abs(vae.decode(data).astype(int) - other.decode(data)).max() <= 1
 
@@ -123,14 +127,14 @@ def test_values_are_near_their_means(vae: Any, picture: Pixels) -> None:
     errors = []
     for quality in (10, 90):
         data = vae.encode_analysed(analysed, quality)
-        (symbols,) = vae.decode_symbols(container.read(data)).values()
-        units = container.read(data).header.quality
-        error = np.abs(vae.values(symbols, units) - analysed.arrays["mean"])[:10, :13]
-        assert (error <= 1.51 * vae.step(units)).all()
+        symbols = vae.decode_symbols(data).latents.symbols
+        step, lowest = (vae.coding.step(Quality.of(q)) for q in (quality, 0))
+        error = np.abs(vae.coding.values(symbols, Quality.of(quality)) - analysed.latents.mean)[:10, :13]
+        assert (error <= 1.51 * step).all()
         errors.append(error.mean())
-        np.testing.assert_allclose(vae.step(units) / vae.step(0), vae.step(units)[0] / vae.step(0)[0], rtol=1e-5)
+        np.testing.assert_allclose(step / lowest, step[0] / lowest[0], rtol=1e-5)
     assert errors[1] < 0.5 * errors[0]
-    assert vae.rate_weight(2560) > vae.rate_weight(23040)
+    assert vae.coding.rate_weight(Quality.of(10)) > vae.coding.rate_weight(Quality.of(90))
 
 
 def test_quality_is_continuous(vae: Any, picture: Pixels) -> None:
@@ -149,9 +153,8 @@ def test_bits_per_place_are_those_of_the_file(vae: Any, picture: Pixels) -> None
 
 def test_tiles_decode_alone(vae: Any, natural: Callable[..., Pixels]) -> None:
     data = vae.encode(natural(80, 1100, seed=4), 50)
-    file = container.read(data)
-    assert len(file.tiles) == 3
-    (one,), (two,) = (vae.decode_symbols(file, order).values() for order in ((0, 1, 2), (2, 0, 1)))
+    assert len(container.read(data).tiles) == 3
+    one, two = (vae.decode_symbols(data, order).latents.symbols for order in ((0, 1, 2), (2, 0, 1)))
     np.testing.assert_array_equal(one, two)
 
 
@@ -172,9 +175,9 @@ def test_the_card(exported: Path) -> None:
     assert (card.family, card.name) == ("vae", "tiny-vae")
     assert card.decode_kmac_per_pixel > 0
     assert card.encode_kmac_per_pixel > card.decode_kmac_per_pixel
-    assert set(card.training["differences_from_torch"]) == {"analysis", "decode"}
+    assert set(card.training["differences_from_torch"]) == {"analysis", "decode", "decode-8bit"}
     assert sorted(path.name for path in exported.iterdir()) == [
-        "analysis.onnx", "card.json", "decode.onnx", "decoder.npz", "encoder.npz", "integers.npz",
+        "analysis.onnx", "card.json", "decode-8bit.onnx", "decode.onnx", "decoder.npz", "encoder.npz", "integers.npz",
     ]  # fmt: skip
 
 
@@ -292,7 +295,7 @@ def test_it_starts_as_a_linear_codec(natural: Callable[..., Pixels]) -> None:
     stack = np.stack([natural(128, 128, seed=i) for i in range(8)])
     pictures = torch.from_numpy(stack).permute(0, 3, 1, 2).float() / 255
     network = VaeNetwork(VaeConfig(latents=192, variance=1e-4))
-    initialise_vae(network, pictures, 0.0)
+    initialise(network, pictures, 0.0)
     with torch.no_grad():
         out, _ = network(pictures)
     assert 30 < -10 * math.log10(float((out - pictures).square().mean())) < 45

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import glissando
-import glissando.entropy.scales
 from glissando import zoo
 from glissando.errors import InputError, ModelMismatchError, UnknownModelError
+from glissando.families.gains import scales
 from glissando.zoo import model as model_module
 
 
@@ -59,11 +59,8 @@ def test_a_models_gains_are_within_what_the_arithmetic_is_made_for() -> None:
     """entropy.dequantise: within ±16 octaves; a scale network that its bounds prove exact."""
     integers = zoo.find("medium").integers
     assert np.abs(integers["hyper_gain"]).max() <= 16 * 256
-    layers = {
-        name: (integers[f"scales.{name}.weight"], integers[f"scales.{name}.bias"])
-        for name in glissando.entropy.scales.LAYERS
-    }
-    assert max(glissando.entropy.ScaleNetwork.check_bounds(layers).values()) < 2**24
+    layers = {name: (integers[f"scales.{name}.weight"], integers[f"scales.{name}.bias"]) for name in scales.LAYERS}
+    assert max(scales.ScaleNetwork.check_bounds(layers).values()) < 2**24
 
 
 def test_a_folder_is_a_model(copy: Path, codec: Any) -> None:

@@ -32,6 +32,7 @@ EXAMPLES = examples(
     ("glissando decode small/*.gliss large/", "many files, as PNG, into the folder large"),
     ("glissando decode small/*.gliss large/ -f jpg", "the same as JPEG, quality 95"),
     ("glissando decode photo.gliss - | display", "PNG to standard output"),
+    ("glissando decode photo.gliss part.png --region 512,0,200,100", "200x100 pixels, 512 from the left"),
 )
 
 
@@ -59,6 +60,14 @@ def decode(
             "folders and to standard output.",
         ),
     ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            "--region",
+            metavar="X,Y,WIDTH,HEIGHT",
+            help="Decode this rectangle of the picture alone, in pixels; x and y count from the upper left corner.",
+        ),
+    ] = None,
     threads: Threads = None,
     overwrite: Overwrite = True,
     max_pixels: MaxPixels = 2**28,
@@ -71,6 +80,7 @@ def decode(
     Each file names the model that it needs. PNG, WebP, TIFF, BMP and PPM are written without further loss.
     """
     chosen = (format or "png").lower().lstrip(".")
+    part = None if region is None else _region(region)
     todo = plan(sources, out, f".{chosen}", wrong_suffixes=(".gliss",))
 
     import glissando
@@ -89,7 +99,7 @@ def decode(
         model = glissando.probe(data).model_hash
         if model not in codecs:
             codecs[model] = glissando.open_for(data, threads=threads)
-        picture = codecs[model].decode_picture(data, max_pixels=max_pixels)
+        picture = codecs[model].decode_picture(data, region=part, max_pixels=max_pixels)
         if job.dest == STANDARD:
             whole = io.BytesIO()  # standard output gets all of the picture or nothing
             notes = write_picture(picture, whole, format=chosen)
@@ -109,3 +119,12 @@ def decode(
         return Done(line, len(data), written, picture.width * picture.height)
 
     return run(todo, work, overwrite=overwrite, quiet=quiet, verbose=verbose)
+
+
+def _region(text: str) -> tuple[int, ...]:
+    """Four numbers between commas; whether they fit a picture, its decoding tells."""
+    try:
+        x, y, width, height = (int(number) for number in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not X,Y,WIDTH,HEIGHT in pixels", param_hint="--region") from None
+    return x, y, width, height

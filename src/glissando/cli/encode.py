@@ -161,7 +161,8 @@ def encode(
             from glissando.picture.heat import draw_bits
 
             data, bits = codec.encode_with_bits(picture, quality, **mapped)
-            write_picture(Picture(draw_bits(picture.pixels, bits)), quality_map, format="png")
+            heat = draw_bits(picture.pixels, bits, side=codec.pixels_per_latent)
+            write_picture(Picture(heat), quality_map, format="png")
         if job.dest == STANDARD:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()

@@ -56,7 +56,7 @@ def info(
             return _show_arrays(file, data, as_json=as_json)
         found = glissando.probe(data)
         if importance is not None:
-            _write_map(data, importance, found, max_pixels)
+            _write_map(data, importance, max_pixels)
     except (GlissandoError, OSError) as error:
         show_error(error, show_name(file))
         return 1
@@ -67,18 +67,16 @@ def info(
     return 0
 
 
-def _write_map(data: bytes, path: str, found: Info, max_pixels: int) -> None:
+def _write_map(data: bytes, path: str, max_pixels: int) -> None:
     import numpy as np
 
-    from glissando import read_importance
-    from glissando.codec.geometry import LATENT
+    from glissando.codec.info import read_quality_field
     from glissando.picture import Picture, write_picture
 
-    offsets = read_importance(data, max_pixels=max_pixels)
-    largest = max(float(np.abs(offsets).max()), 1 / 256)
-    grey = np.rint(127.5 + 127.5 / largest * offsets).clip(0, 255).astype(np.uint8)
-    grey = np.repeat(np.repeat(grey, LATENT, axis=0), LATENT, axis=1)[: found.height, : found.width]
-    write_picture(Picture(grey), path, format="png")
+    grid, field = read_quality_field(data, max_pixels=max_pixels)
+    largest = max(float(np.abs(field.offsets).max()), 1 / 256)
+    grey = np.rint(127.5 + 127.5 / largest * field.offsets).clip(0, 255).astype(np.uint8)
+    write_picture(Picture(grid.over_pixels(grey)), path, format="png")
 
 
 def _show_arrays(file: str, data: bytes, *, as_json: bool) -> int:

@@ -1,4 +1,4 @@
-"""A map of importance from the picture itself: less for what is busy, where eyes see errors least.
+"""A quality field from the picture itself: less for what is busy, where eyes see errors least.
 
 The rule is that of x264's adaptive quantisation: an offset that falls with the logarithm of the local variance. Its
 numbers were chosen on eight training pictures, by SSIMULACRA2 and MS-SSIM.
@@ -6,13 +6,16 @@ numbers were chosen on eight training pictures, by SSIMULACRA2 and MS-SSIM.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
-from .geometry import LATENT
-from .importance import Importance, check_strength, of_shades
+from .geometry import Grid
+from .importance import check_strength, field_of_shades
+from .quality import QualityField
 
-__all__ = ["AUTO_STRENGTH", "automatic_importance"]
+__all__ = ["AUTO_STRENGTH", "automatic_field"]
 
 AUTO_STRENGTH = 12.0
 """Quality steps that a place gains or loses at most."""
@@ -24,32 +27,31 @@ STEPS = 3  # offsets on either side of neutral
 OCTAVES = 4.0  # of the variance, from the picture's mean to full strength
 
 
-def automatic_importance(pixels: NDArray[np.uint8], strength: float | None = None) -> Importance:
-    """The map of a picture, uint8 (H, W) or (H, W, 3).
+def automatic_field(pixels: NDArray[np.uint8], grid: Grid, strength: float | None = None) -> QualityField:
+    """The quality field of a picture, uint8 (H, W) or (H, W, 3), whose places are those of ``grid``.
 
     Offsets are proportional to how many octaves a place's variance of luma lies below the picture's mean, up to
     ``strength`` quality steps: 0 to 100, 12 unless given. Raises InputError for another.
     """
     strength = check_strength(AUTO_STRENGTH if strength is None else strength)
-    activity = _soften(np.log2(_variance(pixels) + FLOOR), SOFTENING)
-    return of_shades((activity.mean() - activity) / OCTAVES, strength, STEPS)
+    activity = _soften(np.log2(_variance(pixels, grid) + FLOOR), SOFTENING)
+    return field_of_shades((activity.mean() - activity) / OCTAVES, strength, STEPS)
 
 
-def _variance(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Variance of luma over each latent's pixels in the picture, (rows, columns)."""
-    height, width = pixels.shape[:2]
-    tops, lefts = range(0, height, LATENT), np.arange(0, width, LATENT)
-    columns = np.diff(np.append(lefts, width))
-    found = np.empty((len(tops), len(lefts)))
-    for row, top in enumerate(tops):
-        luma = pixels[top : top + LATENT].astype(np.float64)
+def _variance(pixels: NDArray[np.uint8], grid: Grid) -> NDArray[np.float64]:
+    """Variance of luma over each coded latent's pixels in the picture, (rows, columns)."""
+    down, right = grid.edges()
+    lefts, columns = right[:-1], np.diff(right)
+    variance = np.empty(grid.coded)
+    for row, (top, bottom) in enumerate(itertools.pairwise(down)):
+        luma = pixels[top:bottom].astype(np.float64)
         if luma.ndim == 3:
             luma = luma @ LUMA
         mean, square = (
             np.add.reduceat(values.sum(axis=0), lefts) / (columns * len(luma)) for values in (luma, luma * luma)
         )
-        found[row] = np.maximum(square - mean * mean, 0)
-    return found
+        variance[row] = np.maximum(square - mean * mean, 0)
+    return variance
 
 
 def _soften(values: NDArray[np.float64], times: int) -> NDArray[np.float64]:

@@ -1,107 +1,221 @@
-"""Where things lie: pixels, latents (1/16, or what the model says), hyper-latents (1/64), tiles and windows.
+"""Where things lie in a picture: pixels, cells, latents, tiles, windows and regions.
 
-The latent grid is one for the whole picture, padded to whole hyper-latents; latents beyond the picture's
-edge are never coded. Tiles cut the entropy coding, windows cut the transforms: the two are independent.
+A cell is 64 by 64 pixels, the smallest tile of the format. Everything else is a whole number of cells or of parts of a
+cell: each cell has ``latents_per_cell`` latents each way, as the model says. The grid of cells is one for the whole
+picture, padded to whole cells; latents that begin beyond the picture's edge are never coded.
+
+Tiles cut the entropy coding, windows cut the transforms: the two are independent of each other. What is decoded of a
+picture is an ``Area`` of cells made of whole tiles, which is the whole picture unless a region is asked for.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CELL", "LATENT", "PER_CELL", "Area", "Grid", "Window", "checkerboard", "joined", "split", "windows"]
+from glissando.errors import InputError
 
-LATENT = 16  # pixels a latent covers, each way, where the model does not say otherwise
-CELL = 64  # pixels a hyper-latent covers, each way
-PER_CELL = CELL // LATENT  # latents a hyper-latent covers, each way, likewise
+__all__ = ["CELL", "Area", "Grid", "Region", "Window", "checkerboard", "joined", "split", "windows"]
+
+CELL = 64
+"""Pixels of a cell, each way."""
+
+Slices = tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of pixels: ``x`` columns from the left edge, ``y`` rows from the top."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @classmethod
+    def of(cls, region: Sequence[int], picture_width: int, picture_height: int) -> Region:
+        """From (x, y, width, height), checked against the size of the picture.
+
+        Raises InputError unless these are four integers and a rectangle of at least one pixel inside the picture.
+        """
+        try:
+            x, y, width, height = region
+        except (TypeError, ValueError):
+            raise InputError(f"a region is (x, y, width, height), not {region!r}") from None
+        for value in (x, y, width, height):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer):
+                raise InputError(f"a region is four whole numbers of pixels; {value!r} is none")
+        for name, start, size, whole in (("columns", x, width, picture_width), ("rows", y, height, picture_height)):
+            if start < 0 or size < 1 or start + size > whole:
+                raise InputError(
+                    f"the region's {name} {start}..{start + size} must be one or more of 0..{whole}, "
+                    f"inside the picture of {picture_width}x{picture_height} pixels"
+                )
+        return cls(int(x), int(y), int(width), int(height))
 
 
 @dataclass(frozen=True)
 class Area:
-    """A rectangle of hyper-latent cells, and how many of its latents lie in the picture."""
+    """A rectangle of cells, and how many of its latents begin in the picture.
+
+    Attributes:
+        top, left: its first row and column of cells, from where the arrays begin that it is a part of.
+        height, width: rows and columns of cells.
+        rows, columns: rows and columns of latents that are coded, at most ``latents_per_cell`` for each cell.
+        latents_per_cell: latents of a cell, each way.
+    """
 
     top: int
     left: int
     height: int
     width: int
-    rows: int  # latents to be coded, at most per_cell · height
+    rows: int
     columns: int
-    per_cell: int = PER_CELL
+    latents_per_cell: int
 
-    def cells(self) -> tuple[slice, slice]:
-        """Its place in an array of hyper-latents."""
+    def cells(self) -> Slices:
+        """Its place in an array with one element for each cell."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
-    def latents(self) -> tuple[slice, slice]:
+    def latents(self) -> Slices:
         """Its place in an array of latents, padding included."""
-        n = self.per_cell
-        return slice(n * self.top, n * (self.top + self.height)), slice(n * self.left, n * (self.left + self.width))
+        rows, columns = self.cells()
+        return _scaled(rows, self.latents_per_cell), _scaled(columns, self.latents_per_cell)
 
-    def inside(self) -> tuple[slice, slice]:
-        """The same without padding: what lies in the picture."""
+    def coded(self) -> Slices:
+        """Its place in an array of latents, without the padding."""
         rows, columns = self.latents()
         return slice(rows.start, rows.start + self.rows), slice(columns.start, columns.start + self.columns)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of cells."""
+        return self.height, self.width
+
+    @property
+    def latents_shape(self) -> tuple[int, int]:
+        """Rows and columns of latents, padding included."""
+        return self.latents_per_cell * self.height, self.latents_per_cell * self.width
+
+    @property
+    def coded_shape(self) -> tuple[int, int]:
+        """Rows and columns of latents that are coded."""
+        return self.rows, self.columns
+
+    def within(self, other: Area) -> Area:
+        """The same rectangle in arrays that begin where ``other`` does."""
+        return replace(self, top=self.top - other.top, left=self.left - other.left)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """All sizes that follow from a picture's size in pixels."""
+    """All places that follow from a picture's size.
+
+    Attributes:
+        width, height: of the picture, in pixels.
+        tile_log2: tiles are 2^tile_log2 pixels wide and high.
+        latents_per_cell: latents of a cell, each way: a divisor of ``CELL``.
+    """
 
     width: int
     height: int
     tile_log2: int
-    per_cell: int = PER_CELL
+    latents_per_cell: int
+
+    @property
+    def pixels_per_latent(self) -> int:
+        """Pixels that a latent covers, each way."""
+        return CELL // self.latents_per_cell
 
     @property
     def cells(self) -> tuple[int, int]:
-        """Rows and columns of hyper-latents."""
+        """Rows and columns of cells."""
         return -(-self.height // CELL), -(-self.width // CELL)
-
-    @property
-    def latents(self) -> tuple[int, int]:
-        """Rows and columns of latents, padded to whole cells."""
-        rows, columns = self.cells
-        return self.per_cell * rows, self.per_cell * columns
 
     @property
     def coded(self) -> tuple[int, int]:
         """Rows and columns of latents that begin in the picture."""
-        return -(-self.height * self.per_cell // CELL), -(-self.width * self.per_cell // CELL)
+        return -(-self.height // self.pixels_per_latent), -(-self.width // self.pixels_per_latent)
 
-    def tiles(self) -> list[Area]:
+    @property
+    def whole(self) -> Area:
+        """All of the grid."""
+        return self._area(0, 0, *self.cells)
+
+    @property
+    def region(self) -> Region:
+        """All of the picture."""
+        return Region(0, 0, self.width, self.height)
+
+    @cached_property
+    def tiles(self) -> tuple[Area, ...]:
         """Tiles in raster order, as the container stores them."""
         side = (1 << self.tile_log2) // CELL
         rows, columns = self.cells
-        n = self.per_cell
-        in_rows, in_columns = self.coded
-        areas = []
-        for top in range(0, rows, side):
-            for left in range(0, columns, side):
-                height, width = min(side, rows - top), min(side, columns - left)
-                areas.append(
-                    Area(
-                        top,
-                        left,
-                        height,
-                        width,
-                        min(n * height, in_rows - n * top),
-                        min(n * width, in_columns - n * left),
-                        n,
-                    )
-                )
-        return areas
+        return tuple(
+            self._area(top, left, min(side, rows - top), min(side, columns - left))
+            for top in range(0, rows, side)
+            for left in range(0, columns, side)
+        )
+
+    def tiles_over(self, area: Area) -> tuple[list[int], Area]:
+        """Numbers of the tiles that have cells in common with ``area``, ascending, and the area of all of them."""
+        side = (1 << self.tile_log2) // CELL
+        rows, columns = self.cells
+        across = -(-columns // side)
+        down = range(area.top // side, -(-(area.top + area.height) // side))
+        right = range(area.left // side, -(-(area.left + area.width) // side))
+        numbers = [row * across + column for row in down for column in right]
+        top, left = side * down.start, side * right.start
+        return numbers, self._area(top, left, min(side * down.stop, rows) - top, min(side * right.stop, columns) - left)
+
+    def area_over(self, region: Region) -> Area:
+        """The smallest area of cells that covers a region."""
+        top, left = region.y // CELL, region.x // CELL
+        bottom, right = -(-(region.y + region.height) // CELL), -(-(region.x + region.width) // CELL)
+        return self._area(top, left, bottom - top, right - left)
+
+    def around(self, area: Area, cells: int) -> Area:
+        """``area`` and so many cells on each side of it, as far as the grid goes."""
+        rows, columns = self.cells
+        top, left = max(area.top - cells, 0), max(area.left - cells, 0)
+        bottom, right = min(area.top + area.height + cells, rows), min(area.left + area.width + cells, columns)
+        return self._area(top, left, bottom - top, right - left)
+
+    def edges(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Where latents begin in the picture, in pixels: of its rows, (rows + 1,), and columns, (columns + 1,).
+
+        The last number is the picture's height or width, as the last latent may reach beyond the edge.
+        """
+        step = self.pixels_per_latent
+        down, right = (
+            np.minimum(np.arange(0, length + step, step)[: count + 1], length)
+            for length, count in zip((self.height, self.width), self.coded, strict=True)
+        )
+        return down, right
+
+    def over_pixels(self, values: NDArray[Any]) -> NDArray[Any]:
+        """An array with one element for each coded latent as one with an element for each pixel, (height, width)."""
+        step = self.pixels_per_latent
+        return np.repeat(np.repeat(values, step, axis=0), step, axis=1)[: self.height, : self.width]
+
+    def _area(self, top: int, left: int, height: int, width: int) -> Area:
+        n = self.latents_per_cell
+        rows, columns = self.coded
+        return Area(top, left, height, width, min(n * height, rows - n * top), min(n * width, columns - n * left), n)
 
 
 @dataclass(frozen=True)
 class Window:
-    """A part of the grid that a network runs over (``outer``), and the part of its result to keep.
+    """A part of the grid that a network runs over (``outer``), and the part of its result to keep (``inner``).
 
-    All in cells; ``inner`` lies in ``outer`` and, over all windows, the inner parts cover the grid once.
+    All in cells; ``inner`` lies in ``outer``, and over all windows the inner parts cover once what is wanted.
     """
 
     outer_rows: slice
@@ -109,20 +223,41 @@ class Window:
     inner_rows: slice
     inner_columns: slice
 
-    def outer(self, per_cell: int) -> tuple[slice, slice]:
-        """``outer`` in an array that has ``per_cell`` elements a cell."""
+    def outer(self, per_cell: int) -> Slices:
+        """``outer`` in an array that has ``per_cell`` elements a cell, each way."""
         return _scaled(self.outer_rows, per_cell), _scaled(self.outer_columns, per_cell)
 
-    def inner(self, per_cell: int) -> tuple[slice, slice]:
+    def inner(self, per_cell: int) -> Slices:
         """``inner`` in an array over the whole grid."""
         return _scaled(self.inner_rows, per_cell), _scaled(self.inner_columns, per_cell)
 
-    def kept(self, per_cell: int) -> tuple[slice, slice]:
+    def kept(self, per_cell: int) -> Slices:
         """``inner`` in the network's result over ``outer``."""
         return (
             _scaled(_moved(self.inner_rows, self.outer_rows.start), per_cell),
             _scaled(_moved(self.inner_columns, self.outer_columns.start), per_cell),
         )
+
+    def within(self, area: Area) -> Window:
+        """The same window in arrays that begin where ``area`` does."""
+        return Window(
+            _moved(self.outer_rows, area.top),
+            _moved(self.outer_columns, area.left),
+            _moved(self.inner_rows, area.top),
+            _moved(self.inner_columns, area.left),
+        )
+
+    def pixels(self, region: Region) -> tuple[Slices, Slices]:
+        """What of a window's pixels lies in a region: its place in the result over ``outer``, and in the region."""
+        sources, targets = [], []
+        for inner, outer, start, length in (
+            (self.inner_rows, self.outer_rows, region.y, region.height),
+            (self.inner_columns, self.outer_columns, region.x, region.width),
+        ):
+            first, last = max(CELL * inner.start, start), min(CELL * inner.stop, start + length)
+            sources.append(slice(first - CELL * outer.start, last - CELL * outer.start))
+            targets.append(slice(first - start, last - start))
+        return (sources[0], sources[1]), (targets[0], targets[1])
 
 
 def _scaled(part: slice, factor: int) -> slice:
@@ -133,14 +268,20 @@ def _moved(part: slice, origin: int) -> slice:
     return slice(part.start - origin, part.stop - origin)
 
 
-def windows(cells: tuple[int, int], core: int, halo: int) -> Iterator[Window]:
-    """Cut a grid of ``cells`` into windows of at most ``core`` cells a side, each widened by ``halo`` cells.
+def windows(cells: tuple[int, int], core: int, halo: int, area: Area | None = None) -> Iterator[Window]:
+    """Cut a part of a grid into windows of at most ``core`` cells a side, each widened by ``halo`` cells.
 
-    A grid that fits into core + 2·halo cells is one window: a halo would cost more than it saves.
+    What fits into core + 2·halo cells is one window, as a halo inside it would cost more than it saves.
+
+    Args:
+        cells: rows and columns of the whole grid, beyond which no window reaches.
+        core, halo: in cells.
+        area: what the windows' inner parts cover; the whole grid unless given.
     """
     rows, columns = cells
-    for row in _cuts(rows, core, halo):
-        for column in _cuts(columns, core, halo):
+    down, right = (slice(0, rows), slice(0, columns)) if area is None else area.cells()
+    for row in _cuts(down, core, halo):
+        for column in _cuts(right, core, halo):
             yield Window(
                 slice(max(0, row.start - halo), min(rows, row.stop + halo)),
                 slice(max(0, column.start - halo), min(columns, column.stop + halo)),
@@ -149,11 +290,12 @@ def windows(cells: tuple[int, int], core: int, halo: int) -> Iterator[Window]:
             )
 
 
-def _cuts(length: int, core: int, halo: int) -> list[slice]:
+def _cuts(part: slice, core: int, halo: int) -> list[slice]:
+    length = part.stop - part.start
     if length <= core + 2 * halo:
-        return [slice(0, length)]
+        return [part]
     count = -(-length // core)
-    edges = [length * i // count for i in range(count + 1)]
+    edges = [part.start + length * i // count for i in range(count + 1)]
     return [slice(a, b) for a, b in itertools.pairwise(edges)]
 
 

@@ -7,17 +7,20 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from glissando.bitstream import DEFAULT_LIMITS, HYPER_LATENTS, IMPORTANCE, LATENTS, Limits, container
+from glissando.bitstream import DEFAULT_LIMITS, HYPER_LATENTS, IMPORTANCE, LATENTS, Header, Limits, container
 from glissando.bitstream.container import IMPORTANCE_BOX
 from glissando.bitstream.importance import decode_tile_map, read_palette
 from glissando.errors import CorruptError, InputError
+from glissando.families import family
 from glissando.zoo import models
 
-from .geometry import Grid
+from .geometry import CELL, Grid
+from .quality import QualityField
 
-__all__ = ["Info", "probe", "read_importance"]
+__all__ = ["Info", "probe", "read_importance", "read_quality_field"]
 
 ANY_SIZE = Limits(max_pixels=2**48)  # reading a header costs little, whatever it declares
+MAIN_FAMILY = "gains"  # what a file with a quality field is taken for where its model is not installed
 STREAMS = {HYPER_LATENTS: "hyper-latents", LATENTS: "latents", IMPORTANCE: "importance"}
 
 
@@ -79,21 +82,35 @@ def probe(data: bytes, *, limits: Limits = ANY_SIZE) -> Info:
 
 
 def read_importance(data: bytes, *, max_pixels: int = DEFAULT_LIMITS.max_pixels) -> NDArray[np.float32]:
-    """The offsets of a file's map in quality steps: float32 (rows, columns), one for each 16x16 pixels.
+    """The offsets of a file's quality field in quality steps: float32 (rows, columns), one for each latent.
 
-    Raises InputError where the file has no map, FormatError where it is damaged, LimitError where it declares more
-    than ``max_pixels``.
+    Latents of the shipped models cover 16x16 pixels. Raises InputError where the file has no quality field, FormatError
+    where it is damaged, LimitError where it declares more than ``max_pixels``.
     """
+    _, field = read_quality_field(data, max_pixels=max_pixels)
+    return field.offsets
+
+
+def read_quality_field(data: bytes, *, max_pixels: int = DEFAULT_LIMITS.max_pixels) -> tuple[Grid, QualityField]:
+    """A file's quality field, and the grid that it lies on; errors as in ``read_importance``."""
     file = container.read(data, limits=Limits(max_pixels=max_pixels))
     palette = read_palette(file.boxes)
     if palette is None:
         raise InputError("the file has no map of importance")
-    grid = Grid(file.header.width, file.header.height, file.header.tile_log2)
+    grid = _grid(file.header)
     index = np.empty(grid.coded, np.int16)
-    areas = grid.tiles()
-    for number, (tile, area) in enumerate(zip(file.tiles, areas, strict=True)):
+    for number, (tile, area) in enumerate(zip(file.tiles, grid.tiles, strict=True)):
         try:
-            index[area.inside()], _ = decode_tile_map(tile, area.rows, area.columns, palette)
+            index[area.coded()], _ = decode_tile_map(tile, area.rows, area.columns, palette)
         except CorruptError as error:
-            raise CorruptError(f"tile {number} of {len(areas)}: {error}") from error
-    return np.array(palette, np.float32)[index] / np.float32(256)
+            raise CorruptError(f"tile {number} of {len(grid.tiles)}: {error}") from error
+    return grid, QualityField(palette, index)
+
+
+def _grid(header: Header) -> Grid:
+    """The grid of a file that has a quality field, by what its model's family says of its latents."""
+    name = next((card.family for card in models() if card.hash == header.model_hash.hex()), MAIN_FAMILY)
+    pixels_per_latent = family(name).pixels_per_latent
+    if pixels_per_latent is None:
+        raise CorruptError(f"the file has a quality field, which the family {name!r} of its model cannot have")
+    return Grid(header.width, header.height, header.tile_log2, CELL // pixels_per_latent)

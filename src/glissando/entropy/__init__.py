@@ -1,21 +1,9 @@
-"""Which probability table codes which symbol: integer arithmetic that every machine repeats exactly."""
+"""Integer arithmetic that every machine repeats exactly, as far as families share it.
 
-from .bits import ODDS_TABLES, BitContext
+``fixed_point`` has levels, gains and powers of two, ``dense`` the layers of integer networks. The networks themselves
+are each family's own (``glissando.families``).
+"""
+
 from .fixed_point import EARLY, LATE, dequantise, level_row, quality_units, table_index
-from .magnitudes import MAGNITUDE_MOST, MAGNITUDE_TABLES, MagnitudeContext
-from .scales import ScaleNetwork
 
-__all__ = [
-    "EARLY",
-    "LATE",
-    "MAGNITUDE_MOST",
-    "MAGNITUDE_TABLES",
-    "ODDS_TABLES",
-    "BitContext",
-    "MagnitudeContext",
-    "ScaleNetwork",
-    "dequantise",
-    "level_row",
-    "quality_units",
-    "table_index",
-]
+__all__ = ["EARLY", "LATE", "dequantise", "level_row", "quality_units", "table_index"]

@@ -1,6 +1,6 @@
 """Layers of integers as matrix products in float32: exact wherever every partial sum stays below 2^24.
 
-What the integer networks (``scales``, ``bits``) share. Arrays are channels-last, one tile at a time; outside the tile
+What the families' integer networks share. Arrays are channels-last, one tile at a time; outside the tile
 everything is zero, so a tile decodes alone.
 """
 

@@ -9,7 +9,6 @@ from .picture import Pixels
 
 __all__ = ["draw_bits"]
 
-AREA = 16 * 16  # pixels of the file that a number stands for
 LEGEND = 40  # rows below the picture
 SHARE = 0.6  # of the colour, over the picture in grey
 
@@ -19,14 +18,18 @@ _STOPS = np.array(
 """Dark to bright and even to the eye: matplotlib's "inferno" at every fifth of its length."""
 
 
-def draw_bits(pixels: Pixels, bits: NDArray[np.float64], *, place: int = 16, top: float | None = None) -> Pixels:
+def draw_bits(
+    pixels: Pixels, bits: NDArray[np.float64], *, side: int, drawn_side: int | None = None, top: float | None = None
+) -> Pixels:
     """The picture in grey under the colours of ``bits``, and a legend in bits per pixel below.
 
     Args:
         pixels: uint8 (H, W, 3) or (H, W).
-        bits: (rows, columns), those of each 16x16 pixels of the file.
-        place: rows and columns of ``pixels`` that a number lies over: fewer than 16 where they are of a smaller copy.
-        top: bits per pixel of the brightest colour; those of the place with the most unless given.
+        bits: (rows, columns), those of each square of the file.
+        side: pixels of the file in such a square, each way.
+        drawn_side: pixels of ``pixels`` in it, each way: fewer than ``side`` where they are of a smaller copy; ``side``
+            unless given.
+        top: bits per pixel of the brightest colour; those of the square with the most unless given.
 
     Returns:
         uint8 (H + 40, max(W, 240), 3). Colours follow the square root, so that small rates differ, too.
@@ -34,10 +37,11 @@ def draw_bits(pixels: Pixels, bits: NDArray[np.float64], *, place: int = 16, top
     from PIL import Image, ImageDraw
 
     height, width = pixels.shape[:2]
-    rate = bits / AREA
+    drawn_side = side if drawn_side is None else drawn_side
+    rate = bits / side**2
     top = max(float(rate.max()) if top is None else top, 1e-6)
     colours = _colours(np.sqrt(rate / top))
-    heat = np.repeat(np.repeat(colours, place, axis=0), place, axis=1)[:height, :width]
+    heat = np.repeat(np.repeat(colours, drawn_side, axis=0), drawn_side, axis=1)[:height, :width]
     grey = pixels.reshape(height, width, -1).mean(axis=2, keepdims=True)
     whole = np.full((height + LEGEND, max(width, 240), 3), 24, np.uint8)
     whole[:height, :width] = np.rint(SHARE * heat + (1 - SHARE) * grey)

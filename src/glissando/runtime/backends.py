@@ -38,13 +38,18 @@ class _OpenVino:
     _lock = threading.Lock()
 
     @classmethod
+    def forget_core(cls) -> None:
+        """In a forked child: the core's threads are gone, and the lock may have been held by another thread."""
+        cls._core, cls._lock = None, threading.Lock()
+
+    @classmethod
     def core(cls) -> Any:
         import openvino
 
         with cls._lock:
-            if _OpenVino._core is None:
-                _OpenVino._core = openvino.Core()
-            return _OpenVino._core
+            if cls._core is None:
+                cls._core = openvino.Core()
+            return cls._core
 
     def __init__(self, path: Path, precision: str, threads: int | None) -> None:
         core = self.core()
@@ -66,6 +71,10 @@ class _OpenVino:
             return tuple(results[i] for i in range(len(self._model.outputs)))
         finally:
             self._idle.put(request)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_OpenVino.forget_core)
 
 
 class _OnnxRuntime:

@@ -12,11 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glissando.errors import TrainingError
-from glissando.models import NetworkConfig
-from glissando.models.bits import BitContext
-from glissando.models.codec import scale_network
-from glissando.models.scales import ScaleNetwork
+from glissando.errors import ModelMismatchError, TrainingError
+
+from .family import training_of
 
 __all__ = ["Progress", "load_checkpoint"]
 
@@ -69,7 +67,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         # As the recipe was written then; its name for people is of that, not of what it is translated to.
         text = repr(state["recipe"])
         return _translated(state, hashlib.sha256(text.encode()).hexdigest()[:12])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, ModelMismatchError) as error:
         raise TrainingError(f"{path} is not a checkpoint of this trainer: {error!r}") from error
 
 
@@ -85,6 +83,7 @@ def _translated(state: dict[str, Any], recipe_hash: str) -> dict[str, Any]:
         counted = {"samples": progress["samples"], "seconds": progress["seconds"]}
         pieces = [{**counted, "device": NOT_RECORDED, "recipe": recipe_hash}] if progress["samples"] else []
         progress = {**progress, "pieces": pieces}
+    recipe = training_of(recipe["family"]).written_before(recipe)
     return {**state, "recipe": recipe, "progress": progress}
 
 
@@ -98,34 +97,19 @@ def _load_shipped(folder: Path) -> dict[str, Any]:
                 # Parameters are shipped in float16; what else lies there belongs to the codec.
                 halves = {key: array for key, array in arrays.items() if array.dtype == np.float16}
                 weights |= {key: torch.from_numpy(array.astype(np.float32)) for key, array in halves.items()}
-        training = card["training"]
-        weights |= _whole_weights(folder, training["recipe"])
+        counts = card["training"]
+        recipe = counts["recipe"]
+        with np.load(folder / "integers.npz", allow_pickle=False) as integers:
+            weights |= training_of(recipe["family"]).integer_weights(recipe["network"], integers)
         progress = {
-            "step": training["steps"],
-            "samples": training["samples"],
-            "seconds": 3600.0 * training["hours"],
-            "history": [training["validation"]] if training["validation"] else [],
+            "step": counts["steps"],
+            "samples": counts["samples"],
+            "seconds": 3600.0 * counts["hours"],
+            "history": [counts["validation"]] if counts["validation"] else [],
         }
-        if "pieces" in training:
-            progress["pieces"] = training["pieces"]
-        state = {"recipe": training["recipe"], "ema": weights, "progress": progress}
-        return _translated(state, training["recipe_hash"])
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        if "pieces" in counts:
+            progress["pieces"] = counts["pieces"]
+        state = {"recipe": recipe, "ema": weights, "progress": progress}
+        return _translated(state, counts["recipe_hash"])
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, ModelMismatchError) as error:
         raise TrainingError(f"{folder} is not a shipped model: {error}") from error
-
-
-def _whole_weights(folder: Path, recipe: dict[str, Any]) -> dict[str, Tensor]:
-    """Parameters that are shipped in integers alone: what a file's symbols and their scales depend on."""
-    shape = recipe["network"]
-    part: BitContext | ScaleNetwork
-    match recipe["family"]:
-        case "content":
-            prefix, part = "bits.", BitContext(shape["bits"], shape["importance_levels"], shape["hidden"])
-        case "gains":
-            prefix, part = "scales.", scale_network(NetworkConfig(**shape))
-        case _:
-            return {}
-    with np.load(folder / "integers.npz", allow_pickle=False) as arrays:
-        own = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
-    part.take_integers({key: torch.from_numpy(array) for key, array in own.items()})
-    return {f"{prefix}{key}": value for key, value in part.state_dict().items()}

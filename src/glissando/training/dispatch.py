@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from glissando.errors import RecipeError, TrainingError
+from glissando.families import families
 
 from .distributed import started
 from .loop import run as run_pictures
-from .recipe import FAMILIES
 from .tables import read_tables
 from .words import FAMILY as WORDS
 from .words import run_words
 
 __all__ = ["run"]
-
-_TRAINERS = {**dict.fromkeys(FAMILIES, run_pictures), WORDS: run_words}
 
 
 def run(
@@ -32,10 +30,11 @@ def run(
 
     ``settings``: keys of the recipe that this training changes, as "table.key=value".
     """
-    family = read_tables(recipe_path, settings).get("family", FAMILIES[0])
-    trainer = _TRAINERS.get(family) if isinstance(family, str) else None
-    if trainer is None:
-        raise RecipeError(f"{recipe_path}: 'family' must be one of {', '.join(_TRAINERS)}, not {family!r}")
-    if trainer is run_words and started() > 1:
+    family = read_tables(recipe_path, settings).get("family")
+    known = [*(f.name for f in families()), WORDS]
+    if family not in known:
+        raise RecipeError(f"{recipe_path}: 'family' must be one of {', '.join(known)}, not {family!r}")
+    train = run_words if family == WORDS else run_pictures
+    if family == WORDS and started() > 1:
         raise TrainingError(f"{recipe_path}: word embeddings are trained in one process, without torchrun")
-    return trainer(recipe_path, data=data, out=out, resume=resume, minutes=minutes, threads=threads, settings=settings)
+    return train(recipe_path, data=data, out=out, resume=resume, minutes=minutes, threads=threads, settings=settings)

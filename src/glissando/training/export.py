@@ -7,50 +7,22 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from glissando.errors import TrainingError
-from glissando.models.cost import PictureNetwork, halo, kmac_per_pixel
-from glissando.models.graphs import ExportedGraph
 from glissando.zoo.model import ENCODER, hash_files
 
-from .export_content import ContentExport
-from .export_gains import GainsExport
-from .export_vae import VaeExport
-from .graph_export import WEIGHTS, Examples, write_graph
-from .loop import load_checkpoint
-from .recipe import ContentRecipe, PictureRecipe, VaeRecipe, from_dict
+from .checkpoints import load_checkpoint
+from .family import training_of
+from .graph_export import WEIGHTS, write_graph
+from .recipe import from_dict
 
 __all__ = ["export"]
-
-
-class Exported(Protocol):
-    """What a family adds to an export."""
-
-    encoder_parts: tuple[str, ...]  # beginnings of the parameters' names that only an encoder needs
-    integer_parts: tuple[str, ...]  # ... and of those that integers.npz holds, and no other file
-    integers: dict[str, NDArray[Any]]  # of integers.npz
-    arrays: dict[str, dict[str, NDArray[Any]]]  # what goes into decoder.npz and encoder.npz beside the weights
-
-    @property
-    def network(self) -> PictureNetwork: ...
-
-    def graphs(self) -> dict[str, ExportedGraph]:
-        """What is written as NAME.onnx."""
-
-    def round_weights(self, weights: dict[str, Tensor]) -> None:
-        """Take the shipped, rounded weights over into the network."""
-
-    def examples(self) -> Examples:
-        """Inputs of its graphs."""
-
-    def verify(self, folder: Path) -> dict[str, float]:
-        """Check what was written against torch; the largest difference of each graph. Raises TrainingError."""
 
 
 def half_weights(
@@ -66,14 +38,6 @@ def half_weights(
             raise TrainingError(f"{name} does not fit into float16")
         files["encoder.npz" if name.startswith(encoder_parts) else "decoder.npz"][name] = array
     return files
-
-
-def _of_family(recipe: PictureRecipe, weights: dict[str, Tensor], data: Path | None) -> Exported:
-    if isinstance(recipe, VaeRecipe):
-        return VaeExport(recipe, weights, data)
-    if isinstance(recipe, ContentRecipe):
-        return ContentExport(recipe, weights, data)
-    return GainsExport(recipe, weights)
 
 
 def earlier_versions(folder: Path, name: str) -> list[dict[str, Any]]:
@@ -102,7 +66,8 @@ def export(checkpoint: Path, out_dir: Path, scores: dict[str, Any] | None = None
     """
     state = load_checkpoint(checkpoint)
     recipe = from_dict(state["recipe"])
-    ours = _of_family(recipe, state["ema"], data)
+    family = training_of(recipe.family)
+    ours = family.export(recipe, state["ema"], data)
     files = half_weights(ours.network, ours.encoder_parts, ours.integer_parts)
     shipped = {name: array for arrays in files.values() for name, array in arrays.items()}
     ours.round_weights({name: torch.from_numpy(array.astype(np.float32)) for name, array in shipped.items()})
@@ -125,10 +90,9 @@ def export(checkpoint: Path, out_dir: Path, scores: dict[str, Any] | None = None
             "hash": hash_files(work).hex(),
             "encoder_hash": hash_files(work, ENCODER[recipe.family]).hex(),
             "parameters": sum(p.numel() for p in ours.network.parameters()),
-            "width": recipe.network.width,
-            "halo": halo(ours.network),
-            "decode_kmac_per_pixel": round(kmac_per_pixel(ours.network, "decode")["total"], 3),
-            "encode_kmac_per_pixel": round(kmac_per_pixel(ours.network, "encode")["total"], 3),
+            "halo": family.halo(recipe.network),
+            "decode_kmac_per_pixel": round(family.cost(ours.network, "decode")["total"], 3),
+            "encode_kmac_per_pixel": round(family.cost(ours.network, "encode")["total"], 3),
             "training": {
                 "recipe": recipe.to_dict(),
                 "recipe_hash": recipe.hash(),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glissando.errors import TrainingError
-from glissando.models.graphs import ExportedGraph
+from glissando.networks.graphs import ExportedGraph
 
 __all__ = ["WEIGHTS", "Examples", "compare_graph", "run_graph", "write_graph"]
 
@@ -94,8 +94,8 @@ def run_graph(name: str, folder: Path, values: Mapping[str, NDArray[Any]]) -> li
 def compare_graph(name: str, module: ExportedGraph, values: Mapping[str, NDArray[Any]], folder: Path) -> float:
     """The largest difference between the written graph and torch.
 
-    Values of the analysis may differ by 1 % of the largest. Symbols and pixels may differ by one, in 1 % of the
-    places, as a tie may round either way. Raises TrainingError where more does.
+    Whole numbers (symbols, 8-bit pixels) may differ by one, in 1 % of the places, as a tie may round either way. Real
+    numbers may differ by the graph's ``tolerance`` of the largest, or of 1. Raises TrainingError where more does.
     """
     found = run_graph(name, folder, {key: values[key] for key in module.inputs})
     expected = module.eval()(*(torch.from_numpy(values[key]) for key in module.inputs))
@@ -103,8 +103,8 @@ def compare_graph(name: str, module: ExportedGraph, values: Mapping[str, NDArray
     worst = 0.0
     for left, right in zip(found, expected, strict=True):
         gap = np.abs(left.astype(np.float64) - right.numpy().astype(np.float64))
-        allowed = 1.0 if name != "analysis" else 1e-2 * max(1.0, float(np.abs(left).max()))
-        share = float((gap > 0).mean()) if name != "analysis" else 0.0
+        allowed = 1.0 if module.rounded else module.tolerance * max(1.0, float(np.abs(left).max()))
+        share = float((gap > 0).mean()) if module.rounded else 0.0
         worst = max(worst, float(gap.max()))
         if gap.max() > allowed or share > 0.01:
             raise TrainingError(f"graph {name} differs from torch by {gap.max():.3g} ({share:.2%} of the values)")

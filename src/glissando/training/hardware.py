@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from glissando.bench.machine import Machine
 
-from .objective import Objective
+from .family import Objective
 
 __all__ = ["choose_device", "describe_device", "operations_per_picture"]
 

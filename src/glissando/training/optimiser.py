@@ -14,16 +14,24 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer, ParamsT
 
-from glissando.models.bits import BitContext
-from glissando.models.content import BitCode, Importance
-from glissando.models.layers import LevelTable, Pointwise
-from glissando.models.likelihood import Likelihood
+from glissando.networks.layers import LevelTable, Pointwise
+from glissando.networks.likelihood import Likelihood
 
 from .distributed import ALONE, Processes
-from .recipe import ContentOptimisation, Optimisation
+from .recipe import Optimisation
 from .whitening import look_due, moments_of, whitener
 
-__all__ = ["Muon", "WhitenedMuon", "build_optimisers", "learning_factor", "set_rates"]
+__all__ = [
+    "Group",
+    "Muon",
+    "ParameterGroups",
+    "WhitenedMuon",
+    "build_optimisers",
+    "learning_factor",
+    "level_tables",
+    "parameters_within",
+    "set_rates",
+]
 
 REMEMBERED = 0.9  # share of the former moments, when layers are looked at again
 
@@ -161,24 +169,34 @@ class WhitenedMuon(Muon):
         return self._whiteners[weight]
 
 
-def build_optimisers(network: nn.Module, settings: Optimisation, processes: Processes = ALONE) -> list[Optimizer]:
+Group = tuple[list[nn.Parameter], float]
+"""Parameters, and the rate that AdamW has for them at its peak."""
+ParameterGroups = Callable[[nn.Module, Any], list[Group]]
+"""From a network and the recipe's ``optimiser`` table: the parameters that learn at rates of their own."""
+
+
+def parameters_within(network: nn.Module, *kinds: type[nn.Module]) -> list[nn.Parameter]:
+    """The parameters of all modules of these kinds, wherever in the network they are."""
+    return [p for module in network.modules() if isinstance(module, kinds) for p in module.parameters()]
+
+
+def level_tables(network: nn.Module, settings: Optimisation) -> list[Group]:
+    """Level tables and the likelihood's shape: they are few, in octaves, and may have far to go."""
+    return [(parameters_within(network, LevelTable, Likelihood), settings.table_lr)]
+
+
+def build_optimisers(
+    network: nn.Module,
+    settings: Optimisation,
+    processes: Processes = ALONE,
+    *,
+    parameter_groups: ParameterGroups = level_tables,
+) -> list[Optimizer]:
     """AdamW alone, or with Muon for the pointwise layers beside it; each group's own rate is its "peak".
 
-    Level tables and the likelihood's shape learn at a rate of their own: they are few, in octaves, and may
-    have far to go. So do a content-weighted code's layers, its context
-    model and its importance network.
+    ``parameter_groups`` of the network's family name what learns at a rate of its own, and never with Muon.
     """
-
-    def within(*kinds: type[nn.Module]) -> list[nn.Parameter]:
-        return [p for m in network.modules() if isinstance(m, kinds) for p in m.parameters()]
-
-    own: list[tuple[list[nn.Parameter], float]] = [(within(LevelTable, Likelihood), settings.table_lr)]
-    if isinstance(settings, ContentOptimisation):
-        own += [
-            (within(BitCode), settings.bits_lr),
-            (within(BitContext), settings.context_lr),
-            (within(Importance), settings.importance_lr),
-        ]
+    own = parameter_groups(network, settings)
     apart = {id(p) for params, _ in own for p in params}
     muon = settings.kind == "muon"
     pointwise = [m for m in network.modules() if isinstance(m, Pointwise)] if muon else []

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from glissando.errors import TrainingError
-from glissando.models.layers import DepthConvBlock
+from glissando.networks.layers import DepthConvBlock
 
 from .checkpoints import Progress, load_checkpoint
 from .crops import Crops, send
 from .data import Tiles
 from .distributed import ALONE, Processes
-from .objective import objective_for
+from .family import training_of
 from .optimiser import Muon, WhitenedMuon, build_optimisers, set_rates
 from .recipe import PictureRecipe
 
@@ -51,7 +51,8 @@ class Trainer:
         fresh: bool = True,
     ) -> None:
         self.recipe, self.device, self.out, self.processes = recipe, device, out, processes
-        self.objective = objective_for(recipe)
+        self.family = training_of(recipe.family)
+        self.objective = self.family.objective(recipe)
         torch.manual_seed(recipe.run.seed)
         self.generator = torch.Generator().manual_seed(recipe.run.seed)
         self.pictures = processes.share(recipe.data.batch)  # of each batch, that are this process's
@@ -73,7 +74,7 @@ class Trainer:
         )
         size = min(256, tiles.validation.shape[-1])
         self.validation = tiles.validation[:VALIDATION_TILES, :, :size, :size].to(device)
-        self.optimisers = build_optimisers(self.network, recipe.optimiser, processes)
+        self.optimisers = self._build_optimisers()
         self.progress = Progress()
         self.data = tiles.describe()
         self.autocast = False
@@ -84,6 +85,11 @@ class Trainer:
         self.cutting = 0.0  # seconds that the steps spent asking for crops
         self._skipped = torch.zeros((), device=device)  # not yet in progress.skipped
         processes.seed_noise(recipe.run.seed, 0)
+
+    def _build_optimisers(self) -> list[Optimizer]:
+        return build_optimisers(
+            self.network, self.recipe.optimiser, self.processes, parameter_groups=self.family.parameter_groups
+        )
 
     # One step ---------------------------------------------------------------------------------------
 
@@ -276,10 +282,11 @@ class Trainer:
         Blocks that the checkpoint's network has not begin as the identity: a network may grow in depth.
         """
         state = load_checkpoint(path)
-        # Activations have no weights: a network with others would fit, and compute something else.
-        leaks = [shape.get("leak", 0.0) for shape in (state["recipe"]["network"], self.recipe.to_dict()["network"])]
-        if leaks[0] != leaks[1]:
-            raise TrainingError(f"{path} was trained with network.leak = {leaks[0]}, this recipe says {leaks[1]}")
+        saved, ours, usual = state["recipe"]["network"], self.recipe.network, type(self.recipe.network)()
+        for key in self.family.unweighted:
+            before, now = saved.get(key, getattr(usual, key)), getattr(ours, key)
+            if before != now:
+                raise TrainingError(f"{path} was trained with network.{key} = {before}, this recipe says {now}")
         blocks = _new_blocks(self.network, state["ema"])
         try:
             self.network.load_state_dict({**blocks, **state.get("network", state["ema"])})
@@ -295,7 +302,7 @@ class Trainer:
                 self._set_noise_state(state["noise"][self.device.type])
         except (KeyError, ValueError):
             # Shipped weights carry no optimiser state, another recipe's does not fit: the warm-up rebuilds it.
-            self.optimisers = build_optimisers(self.network, self.recipe.optimiser, self.processes)
+            self.optimisers = self._build_optimisers()
             self.warm_from = self.progress.step
         self.processes.share_weights(self.network, self.ema)
         self.processes.seed_noise(self.recipe.run.seed, self.progress.step)

@@ -1,0 +1,90 @@
+"""What the codec asks of a family: latents to symbols, symbols to latents, and nothing else.
+
+    encoding   pixels ─ graph "analysis" ─▶ latents ─ passes ─▶ symbols and tables of each tile ─ ANS ─▶ streams
+    decoding   streams ─ decode_tile ─▶ symbols ─ decoder_inputs ─▶ graph "decode" ─▶ pixels
+
+The encoder and the decoder run the graphs over windows, cut the grid into tiles, code quality fields, check sums and
+write files, which is alike for all families. What lies between is a family's: its module ``coding`` has a constant
+``CODING`` that is called with a model and an engine and returns an object of this kind, which all pictures share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glissando.bitstream import SymbolTables
+from glissando.bitstream.tiles import Passes
+
+from .geometry import Area, Grid, Window
+from .quality import LocalQuality
+
+__all__ = ["Coding", "DecoderInputs"]
+
+L = TypeVar("L")
+S = TypeVar("S")
+
+DecoderInputs = Callable[[Window], Mapping[str, NDArray[Any]]]
+"""What the decoder's graph takes for a window whose places are those of the symbols' arrays."""
+
+
+class Coding(Protocol[L, S]):
+    """A family at work with one model. ``L`` is its dataclass of latents, ``S`` that of the symbols of a picture.
+
+    The arrays of both are channels-last over the cells or latents of an area, padding included.
+    """
+
+    @property
+    def tables(self) -> SymbolTables:
+        """The model's tables, which all its symbols are coded with."""
+        ...
+
+    @property
+    def latents_per_cell(self) -> int:
+        """Latents of a cell of 64 pixels, each way."""
+        ...
+
+    @property
+    def analysis_per_cell(self) -> tuple[int, ...]:
+        """For each output of the graph "analysis", how many positions it has for a cell, each way."""
+        ...
+
+    @property
+    def streams(self) -> tuple[int, ...]:
+        """The streams that each tile of a file has, ascending, a quality field's left out."""
+        ...
+
+    def latents(self, outputs: Sequence[NDArray[np.float32]]) -> L:
+        """The latents of a picture from the outputs of the analysis, (rows, columns, channels) each."""
+        ...
+
+    def passes(self, latents: L, grid: Grid, quality: LocalQuality) -> list[Passes]:
+        """What each tile of the grid codes."""
+        ...
+
+    def latent_bits(self, area: Area, costs: Mapping[int, Sequence[NDArray[np.float64]]]) -> NDArray[np.float64]:
+        """What each coded latent of a tile costs in bits, (rows, columns).
+
+        ``costs``: of each stream its passes, each the bits of the symbols that ``passes`` gives.
+        """
+        ...
+
+    def empty_symbols(self, area: Area) -> S:
+        """Arrays for all symbols of an area."""
+        ...
+
+    def decode_tile(
+        self, streams: Mapping[int, bytes], area: Area, quality: LocalQuality, symbols: S
+    ) -> Sequence[NDArray[Any]]:
+        """Write a tile's symbols into their places in ``symbols``; return them in the order they are coded in.
+
+        Raises CorruptError where a stream holds something else.
+        """
+        ...
+
+    def decoder_inputs(self, symbols: S, quality: LocalQuality) -> DecoderInputs:
+        """What the decoder's graph takes, window by window."""
+        ...

@@ -1,0 +1,155 @@
+"""A model's networks, compiled when they are first needed, and the threads that work beside them."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+from types import TracebackType
+from typing import Self, TypeVar
+
+from glissando.errors import InputError, ModelMismatchError
+from glissando.families import Family, family
+from glissando.runtime import Graph, choose_engine, fast_precision, open_graph
+from glissando.zoo import Model
+
+from .geometry import CELL, Area, Grid, Window, windows
+from .options import BackendOptions
+from .quality import Quality
+
+__all__ = ["Engine"]
+
+WINDOW = 24
+"""Cells (1,536 pixels): the longest side of what a network runs over at once, without the halo."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Engine:
+    """Runs the graphs of one model, each in the precision that suits; safe to use from several threads.
+
+    Graphs are compiled when they are first asked for, and kept. After ``fork`` the child has threads of its own and
+    compiles anew. ``close`` releases both; an engine is its own context manager.
+
+    Raises InputError or BackendError where the options cannot be met, ModelMismatchError where the model's family is
+    not known.
+    """
+
+    def __init__(self, model: Model, options: BackendOptions | None = None) -> None:
+        self.model = model
+        self.options = options = options or BackendOptions()
+        try:
+            self.family: Family = family(model.card.family)
+        except ModelMismatchError as error:
+            raise ModelMismatchError(f"model {model.card.name}: {error}") from error
+        # What is wrong with the options shows now, not at the first picture.
+        self._backend = choose_engine(options.backend, options.precision, options.threads)
+        self._closed = False
+        self._start()
+        _RUNNING.add(self)
+
+    def _start(self) -> None:
+        """Begin without any graph or thread; the pool starts its threads when it is first given work."""
+        self._lock = threading.Lock()
+        self._graphs: dict[tuple[str, str], Future[Graph]] = {}
+        threads = self.options.threads or os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="glissando")
+
+    def close(self) -> None:
+        """Wait for what is running, then let threads and graphs go. Using the engine afterwards is an InputError."""
+        with self._lock:
+            self._closed = True
+            self._graphs.clear()
+        self._pool.shutdown()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Precision ----------------------------------------------------------------------------------------
+
+    def encoder_precision(self, quality: Quality) -> str:
+        """What an encoder's networks compute in: bfloat16 only where it is fast and its rounding is not seen."""
+        return self._precision(quality.number <= self.model.card.bf16_encode_quality)
+
+    def decoder_precision(self, quality: Quality) -> str:
+        """The same for a decoder's networks."""
+        return self._precision(quality.number <= self.model.card.bf16_quality)
+
+    def _precision(self, unseen: bool) -> str:
+        if self.options.precision != "auto":
+            return self.options.precision
+        return self._fast_precision if unseen else "f32"
+
+    @cached_property
+    def _fast_precision(self) -> str:
+        return fast_precision(self._backend)
+
+    # Graphs -------------------------------------------------------------------------------------------
+
+    def prepare(self, name: str, precision: str) -> Future[Graph]:
+        """Compile a graph in the background, once; the future's result is the graph."""
+        with self._lock:
+            self._check_open()
+            if (name, precision) not in self._graphs:
+                self._graphs[name, precision] = self._pool.submit(self._open, name, precision)
+            return self._graphs[name, precision]
+
+    def graph(self, name: str, precision: str) -> Graph:
+        """The compiled graph, after waiting for it where need be."""
+        return self.prepare(name, precision).result()
+
+    def _open(self, name: str, precision: str) -> Graph:
+        if name in self.family.encoder_graphs:
+            self.model.check_encoder()
+        source = self.model.graph(name)
+        # TO BE REMOVED once the shipped models are exported anew: their 8-bit decoder is still called "decode".
+        source = source if source.exists() else self.model.graph(name.removesuffix("-8bit"))
+        return open_graph(source, backend=self._backend, precision=precision, threads=self.options.threads)
+
+    # What they run over -------------------------------------------------------------------------------
+
+    @property
+    def halo(self) -> int:
+        """Cells around a window that the networks' results inside it depend on."""
+        halo: object = self.model.card.halo
+        if not isinstance(halo, int) or halo <= 0 or halo % CELL:
+            raise ModelMismatchError(f"model {self.model.card.name}: a halo of {halo!r} pixels cannot be right")
+        return halo // CELL
+
+    def windows(self, grid: Grid, area: Area | None = None) -> Iterator[Window]:
+        """What a network runs over, one after the other, so that the results cover an area: the grid unless given."""
+        return windows(grid.cells, WINDOW, self.halo, area)
+
+    # Threads ------------------------------------------------------------------------------------------
+
+    def each(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        """``work`` over all items, side by side where there are several; the results in the items' order."""
+        listed = list(items)
+        self._check_open()
+        return [work(listed[0])] if len(listed) == 1 else list(self._pool.map(work, listed))
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InputError(f"model {self.model.card.name} has been closed; open it again")
+
+
+_RUNNING: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+def _restart_all() -> None:
+    """In a forked child: threads are gone, and a lock may have been held by one of them."""
+    for engine in list(_RUNNING):
+        engine._start()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_restart_all)

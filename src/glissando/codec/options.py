@@ -1,0 +1,55 @@
+"""What a caller may choose, each group as one object that travels unchanged to where it is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+from PIL import Image
+
+from glissando.errors import InputError
+from glissando.picture import Picture
+
+__all__ = ["BackendOptions", "EncodeOptions", "ImportanceLike"]
+
+ImportanceLike = NDArray[Any] | Image.Image | Picture
+"""A greyscale picture of any size: uint8, uint16, bool, or floats in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class BackendOptions:
+    """What runs the networks.
+
+    Attributes:
+        backend: "openvino", "onnxruntime", or "auto", the first of them that is installed.
+        precision: "f32", "bf16", or "auto": bfloat16 where the machine is fast at it and its rounding is not seen.
+        threads: at most so many; None for as many as the machine has.
+    """
+
+    backend: str = "auto"
+    precision: str = "auto"
+    threads: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class EncodeOptions:
+    """What an encoder is told besides the quality.
+
+    Attributes:
+        importance: where to spend the bits, as a greyscale picture laid over the picture; "auto", found in the picture
+            itself; or None, the same quality everywhere.
+        strength: quality steps that white adds and black takes away, 0 to 100; None for 24, or for 12 with "auto".
+        keep_size: choose the quality so that the file is as large as it would be without importance, within 1 %.
+
+    Raises:
+        InputError: a strength, or a size to keep, without importance.
+    """
+
+    importance: ImportanceLike | Literal["auto"] | None = None
+    strength: float | None = None
+    keep_size: bool = False
+
+    def __post_init__(self) -> None:
+        if self.importance is None and (self.strength is not None or self.keep_size):
+            raise InputError("strength and keep_size need a map of importance")

@@ -1,0 +1,45 @@
+"""Pixels on their way into the networks and out of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["grey_of", "padded", "to_levels"]
+
+
+def to_levels(values: NDArray[np.floating[Any]], depth: int = 8) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Real numbers, 0 black and 1 white, as whole levels of ``depth`` bits: uint8 up to 8 bits, else uint16.
+
+    Values are scaled by 2^depth − 1, rounded to the nearest level, of two equally near ones to the even one, and
+    clamped. ``depth``: 1 to 16.
+    """
+    top = (1 << depth) - 1
+    levels: NDArray[np.float32] = np.rint(np.multiply(values, top, dtype=np.float32))
+    np.clip(levels, 0, top, out=levels)
+    return levels.astype(np.uint8) if depth <= 8 else levels.astype(np.uint16)
+
+
+def grey_of(pixels: NDArray[Any]) -> NDArray[Any]:
+    """One channel from three, (height, width), of the same type: their mean, rounded half up.
+
+    The three channels are three estimates of one grey, and their mean is the best of them.
+    """
+    mean: NDArray[Any] = ((pixels.sum(axis=2, dtype=np.uint32) + 1) // 3).astype(pixels.dtype)
+    return mean
+
+
+def padded(pixels: NDArray[np.uint8], rows: slice, columns: slice) -> NDArray[np.uint8]:
+    """A window's pixels as the analysis takes them, (1, h, w, 3).
+
+    Beyond the picture's edge its last row and column are repeated; a grey picture has its one channel three times.
+    """
+    part = pixels[rows, columns]
+    if part.ndim == 2:
+        part = np.repeat(part[:, :, None], 3, axis=2)
+    margin = [(0, (s.stop - s.start) - n) for s, n in zip((rows, columns), part.shape[:2], strict=True)]
+    if any(after for _, after in margin):
+        part = np.pad(part, (*margin, (0, 0)), mode="edge")
+    return np.ascontiguousarray(part)[None]

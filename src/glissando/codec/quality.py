@@ -1,0 +1,119 @@
+"""Quality: of a whole file, and of each place where a file says that it differs from place to place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glissando.entropy import quality_units
+from glissando.errors import InputError
+
+__all__ = ["LocalQuality", "Quality", "QualityField"]
+
+TOP_UNITS = 25600
+
+
+@dataclass(frozen=True, order=True)
+class Quality:
+    """A quality from 0 to 100 as files store it: ``units`` of 1/256, 0 .. 25600."""
+
+    units: int
+
+    @classmethod
+    def of(cls, number: float) -> Quality:
+        """The nearest to a real number. Raises InputError unless it is a number from 0 to 100."""
+        try:
+            value = float(number)
+        except (TypeError, ValueError, OverflowError):
+            raise InputError(f"quality must be a number from 0 to 100, not {number!r}") from None
+        if not 0 <= value <= 100:
+            raise InputError(f"quality must be from 0 to 100, not {number}")
+        return cls(quality_units(value))
+
+    @property
+    def number(self) -> float:
+        """From 0 to 100."""
+        return self.units / 256
+
+    def moved(self, offset: int) -> Quality:
+        """Higher by ``offset`` units of 1/256, kept between the lowest and the highest."""
+        return Quality(min(max(self.units + offset, 0), TOP_UNITS))
+
+    @classmethod
+    def highest(cls) -> Quality:
+        """100."""
+        return cls(TOP_UNITS)
+
+
+@dataclass(frozen=True, eq=False)
+class QualityField:
+    """Offsets of the quality over a picture, one for each coded latent.
+
+    Attributes:
+        palette: the offsets that occur, in 1/256 of quality, ascending.
+        index: int16 (rows, columns), which of them each latent has.
+    """
+
+    palette: tuple[int, ...]
+    index: NDArray[np.int16]
+
+    @classmethod
+    def of_offsets(cls, offsets: NDArray[np.integer[Any]]) -> QualityField:
+        """From the offsets themselves, (rows, columns) in 1/256 of quality."""
+        palette, index = np.unique(offsets, return_inverse=True)
+        return cls(tuple(palette.tolist()), index.reshape(offsets.shape).astype(np.int16))
+
+    @property
+    def offsets(self) -> NDArray[np.float32]:
+        """Float32 (rows, columns): the offsets in quality steps."""
+        return np.array(self.palette, np.float32)[self.index] / np.float32(256)
+
+
+@dataclass(frozen=True, eq=False)
+class LocalQuality:
+    """The quality at each latent of a picture: the file's own, moved by the offsets of a field where there is one.
+
+    Attributes:
+        base: the file's quality.
+        field: the offsets, over the latents of the picture or of the part of it that is decoded.
+    """
+
+    base: Quality
+    field: QualityField | None = None
+
+    @cached_property
+    def palette(self) -> tuple[Quality, ...]:
+        """The qualities that occur, in the order of the field's offsets."""
+        offsets = (0,) if self.field is None else self.field.palette
+        return tuple(self.base.moved(offset) for offset in offsets)
+
+    @property
+    def highest(self) -> Quality:
+        """The highest quality of all places."""
+        return max(self.palette)
+
+    @property
+    def synthesis(self) -> Quality:
+        """The one quality that the synthesis is told for the whole picture.
+
+        Told another one at each place, it would draw the borders between places into a smooth sky. Too high a quality
+        harms less than too low a one: this is three quarters of the way from the lowest to the highest.
+        """
+        return Quality((3 * max(self.palette).units + min(self.palette).units + 2) // 4)
+
+    def over(self, part: tuple[slice, slice]) -> NDArray[np.int16] | None:
+        """Which quality of ``palette`` each latent in a part of the grid has; None where all have the first.
+
+        Padding beyond the coded latents repeats their last row and column.
+        """
+        if self.field is None or len(self.palette) == 1:
+            return None
+        rows, columns = (
+            np.minimum(np.arange(part.start, part.stop), size - 1)
+            for part, size in zip(part, self.field.index.shape, strict=True)
+        )
+        return self.field.index[np.ix_(rows, columns)]

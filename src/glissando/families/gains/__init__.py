@@ -1,0 +1,13 @@
+"""The main family: gain units before and behind the quantiser, scales and means from hyper-latents."""
+
+from glissando.families.registry import Family
+
+__all__ = ["FAMILY"]
+
+FAMILY = Family(
+    name="gains",
+    package=__name__,
+    codes="Latents scaled by gains that slide with the quality, and hyper-latents that tell how large they are.",
+    encoder_graphs=("analysis", "quantise"),
+    takes_quality_field=True,
+)

@@ -1,0 +1,194 @@
+"""The main family in the codec: latents y at 1/16 and hyper-latents z at 1/64 to symbols, and back.
+
+``symbols`` holds the integers' side, tile by tile; here are the floats: gains, and the graph "quantise", which needs
+the means that only a network can tell.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glissando.bitstream import HYPER_LATENTS, LATENTS, MAX_SYMBOL
+from glissando.bitstream.tiles import Passes
+from glissando.codec.bits import share_of_cells
+from glissando.codec.coding import DecoderInputs
+from glissando.codec.engine import Engine
+from glissando.codec.geometry import CELL, Area, Grid, Window, checkerboard
+from glissando.codec.quality import LocalQuality, Quality
+from glissando.zoo import Model
+
+from . import FAMILY
+from .symbols import Rates, SymbolModel, TileCoder, octaves, spread
+
+__all__ = ["CODING", "GainsCoding", "GainsLatents", "GainsSymbols"]
+
+VECTORS = ("means_offset", "synthesis_factor", "synthesis_offset")
+
+Floats = NDArray[np.float32]
+Symbols = NDArray[np.int16]
+
+
+@dataclass(frozen=True, eq=False)
+class GainsLatents:
+    """Latents y (4·rows, 4·columns, latents) and hyper-latents z (rows, columns, hyper), before any gain."""
+
+    y: Floats
+    z: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class GainsSymbols:
+    """Symbols of the hyper-latents z and of the latents y, shapes as in ``GainsLatents``."""
+
+    z: Symbols
+    y: Symbols
+
+
+class GainsCoding:
+    """The coding of one model of this family (``glissando.codec.coding.Coding``)."""
+
+    latents_per_cell = CELL // (FAMILY.pixels_per_latent or CELL)
+    analysis_per_cell = (latents_per_cell, 1)
+    streams = (HYPER_LATENTS, LATENTS)
+
+    def __init__(self, model: Model, engine: Engine) -> None:
+        self._model, self.engine = model, engine
+        self.integers = SymbolModel(model.integers)
+        self.tables = self.integers.tables
+
+    @cached_property
+    def _vectors(self) -> dict[str, Floats]:
+        arrays = self._model.floats(tuple(f"{name}.table" for name in VECTORS))
+        return {name: arrays[f"{name}.table"] for name in VECTORS}
+
+    def _vector(self, name: str, quality: Quality) -> Floats:
+        """The row of a float level table at a quality, (channels,)."""
+        table = self._vectors[name]
+        position = quality.units / (100 * 256) * (len(table) - 1)
+        low = min(math.floor(position), len(table) - 2)
+        part = np.float32(position - low)
+        row: Floats = table[low] * (1 - part) + table[low + 1] * part
+        return row
+
+    def _rates(self, quality: LocalQuality) -> Rates:
+        return self.integers.at(quality.base.units, [local.units for local in quality.palette])
+
+    def _coder(self, rates: Rates, area: Area, quality: LocalQuality) -> TileCoder:
+        return TileCoder(self.integers, rates, area, quality.over(area.latents()))
+
+    # Encoding -----------------------------------------------------------------------------------------
+
+    def latents(self, outputs: Sequence[Floats]) -> GainsLatents:
+        return GainsLatents(*outputs)
+
+    def passes(self, latents: GainsLatents, grid: Grid, quality: LocalQuality) -> list[Passes]:
+        rates = self._rates(quality)
+        coders = [self._coder(rates, area, quality) for area in grid.tiles]
+        z = np.clip(np.rint(latents.z * octaves(rates.hyper_gain)), -MAX_SYMBOL, MAX_SYMBOL).astype(np.int16)
+        for coder in coders:
+            z[coder.area.cells()][coder.hyper_index() < 0] = 0
+        gain = np.zeros(latents.y.shape, np.float32)
+        rows = octaves(rates.gain)
+
+        def prepare(coder: TileCoder) -> NDArray[np.int32]:
+            """First scales of a tile; opens the gain where symbols may be other than zero."""
+            area = coder.area
+            scales = coder.first_scales(z[area.cells()])
+            coded = coder.first_index(scales) >= 0
+            open_ = coder.joined(coded, np.ones_like(coded))
+            open_[area.rows :] = False
+            open_[:, area.columns :] = False
+            np.multiply(open_, spread(rows, coder.row_of), out=gain[area.latents()])
+            return scales
+
+        scales = self.engine.each(prepare, coders)
+        y = self._quantised(latents.y, z, gain, grid, quality, rates)
+
+        def settle(pair: tuple[TileCoder, NDArray[np.int32]]) -> Passes:
+            coder, first = pair
+            return coder.settle(z[coder.area.cells()], y[coder.area.latents()], first)
+
+        return self.engine.each(settle, zip(coders, scales, strict=True))
+
+    def _quantised(
+        self, y: Floats, z: Symbols, gain: Floats, grid: Grid, quality: LocalQuality, rates: Rates
+    ) -> Symbols:
+        """Symbols of the latents: what is left of them beside the network's means, scaled by ``gain`` and rounded."""
+        quantise = self.engine.graph("quantise", self.engine.encoder_precision(quality.highest))
+        inverse_rows, z_values = octaves(rates.inverse_gain), self._hyper_values(z, rates.hyper_gain)
+        found = np.empty(y.shape, np.int16)
+        for window in self.engine.windows(grid):
+            inside = window.outer(self.latents_per_cell)
+            inverse = spread(inverse_rows, quality.over(inside))
+            (symbols,) = quantise(
+                y=y[inside][None],
+                z=z_values[window.outer(1)][None],
+                gain=gain[inside][None],
+                inverse_gain=inverse[None] if inverse.ndim == 3 else inverse[None, None, None],
+                means_offset=self._vector("means_offset", quality.base),
+                even=_even(inside),
+            )
+            kept = symbols[0][window.kept(self.latents_per_cell)]
+            found[window.inner(self.latents_per_cell)] = np.clip(kept, -MAX_SYMBOL, MAX_SYMBOL)
+        return found
+
+    def latent_bits(self, area: Area, costs: Mapping[int, Sequence[NDArray[np.float64]]]) -> NDArray[np.float64]:
+        (of_cells,) = costs[HYPER_LATENTS]
+        bits = share_of_cells(area, of_cells.reshape(*area.shape, -1).sum(axis=2))
+        for part in costs[LATENTS]:
+            bits += part.reshape(*area.coded_shape, -1).sum(axis=2)
+        return bits
+
+    # Decoding -----------------------------------------------------------------------------------------
+
+    def empty_symbols(self, area: Area) -> GainsSymbols:
+        return GainsSymbols(
+            z=np.empty((*area.shape, self.integers.hyper), np.int16),
+            y=np.empty((*area.latents_shape, self.integers.latents), np.int16),
+        )
+
+    def decode_tile(
+        self, streams: Mapping[int, bytes], area: Area, quality: LocalQuality, symbols: GainsSymbols
+    ) -> list[Symbols]:
+        coder = self._coder(self._rates(quality), area, quality)
+        symbols.z[area.cells()], symbols.y[area.latents()], in_order = coder.decode(streams)
+        return in_order
+
+    def decoder_inputs(self, symbols: GainsSymbols, quality: LocalQuality) -> DecoderInputs:
+        rates = self._rates(quality)
+        inverse_rows, z_values = octaves(rates.inverse_gain), self._hyper_values(symbols.z, rates.hyper_gain)
+        vectors = {
+            name: self._vector(name, quality.base if name == "means_offset" else quality.synthesis) for name in VECTORS
+        }
+
+        def inputs(window: Window) -> dict[str, NDArray[Any]]:
+            inside = window.outer(self.latents_per_cell)
+            gain = spread(inverse_rows, quality.over(inside))
+            return {
+                "residual": np.multiply(symbols.y[inside], gain, dtype=np.float32)[None],
+                "z": z_values[window.outer(1)][None],
+                "even": _even(inside),
+                **vectors,
+            }
+
+        return inputs
+
+    def _hyper_values(self, z: Symbols, log_gain: NDArray[np.int32]) -> Floats:
+        """Hyper-latents as the float networks see them."""
+        return np.multiply(z, octaves(-log_gain), dtype=np.float32)
+
+
+CODING = GainsCoding
+
+
+def _even(inside: tuple[slice, slice]) -> Floats:
+    """The checkerboard of a window, (1, rows, columns, 1); windows start on even latents."""
+    rows, columns = (part.stop - part.start for part in inside)
+    return checkerboard(rows, columns).astype(np.float32)[None, :, :, None]

@@ -1,0 +1,11 @@
+"""The family of plain VAEs: each latent is rounded as finely as the uncertainty about it deserves."""
+
+from glissando.families.registry import Family
+
+__all__ = ["FAMILY"]
+
+FAMILY = Family(
+    name="vae",
+    package=__name__,
+    codes="Means of a posterior, rounded after training by how certain each of them is.",
+)

@@ -1,0 +1,78 @@
+"""The transforms that families share: pictures to latents at 1/16 and back, over one trunk at 1/8 resolution.
+
+Source: trunk and blocks after EVC and its successors (arXiv 2302.05071, DCVC-RT).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from .layers import DepthConvBlock, Downshuffle, Pointwise, Upshuffle
+
+__all__ = ["Analysis", "Synthesis", "TransformConfig"]
+
+
+class TransformConfig(Protocol):
+    """What shapes analysis and synthesis, whatever the family."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def latents(self) -> int: ...
+    @property
+    def analysis_blocks(self) -> int: ...
+    @property
+    def analysis_latent_blocks(self) -> int: ...
+    @property
+    def synthesis_blocks(self) -> int: ...
+    @property
+    def synthesis_latent_blocks(self) -> int: ...
+    @property
+    def ratio(self) -> int: ...
+
+
+def _blocks(number: int, channels: int, ratio: int, gated: bool, leak: float) -> nn.Sequential:
+    return nn.Sequential(*(DepthConvBlock(channels, ratio, gated=gated, leak=leak) for _ in range(number)))
+
+
+class Analysis(nn.Module):
+    """Picture (B, 3, H, W) in [0, 1], sides multiples of 16 → latents (B, latents, H/16, W/16).
+
+    ``ratio`` of its blocks' feed-forward pairs, the configuration's if 0.
+    """
+
+    def __init__(self, c: TransformConfig, *, ratio: int = 0, gated: bool = False, leak: float = 0.0) -> None:
+        super().__init__()
+        ratio = ratio or c.ratio
+        self.patch = nn.PixelUnshuffle(8)
+        self.enter = Pointwise(192, c.width)
+        self.blocks = _blocks(c.analysis_blocks, c.width, ratio, gated, leak)
+        self.down = Downshuffle(c.width, c.latents)
+        self.latent_blocks = _blocks(c.analysis_latent_blocks, c.latents, ratio, gated, leak)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Under autocast the blocks' products are bfloat16; the sum that they add to stays float32.
+        x = self.blocks(self.enter(self.patch(x - 0.5)).float())
+        out: Tensor = self.latent_blocks(self.down(x).float())
+        return out
+
+
+class Synthesis(nn.Module):
+    """Latents (B, latents, h, w), and two level vectors (B, width, 1, 1) if any → picture (B, 3, 16h, 16w)."""
+
+    def __init__(self, c: TransformConfig, *, gated: bool = False, leak: float = 0.0) -> None:
+        super().__init__()
+        self.latent_blocks = _blocks(c.synthesis_latent_blocks, c.latents, c.ratio, gated, leak)
+        self.up = Upshuffle(c.latents, c.width)
+        self.blocks = _blocks(c.synthesis_blocks, c.width, c.ratio, gated, leak)
+        self.leave = Pointwise(c.width, 192, exact=True)
+        self.patch = nn.PixelShuffle(8)
+
+    def forward(self, y: Tensor, factor: Tensor | None = None, offset: Tensor | None = None) -> Tensor:
+        x = self.up(self.latent_blocks(y)).float()
+        if factor is not None and offset is not None:
+            x = x * factor + offset
+        out: Tensor = self.patch(self.leave(self.blocks(x))) + 0.5
+        return out

@@ -1,0 +1,174 @@
+"""Start from the best linear codec: what families share that are built of the transforms of ``networks``.
+
+The analysis becomes two orthonormal PCA steps (8×8×3 patches, then 2×2 groups of them), or the fixed bases of older
+codecs in their place (``dct_bases``), the synthesis their transpose, all residual branches near zero. Then channels are
+given more equal deviations without changing what is computed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from glissando.networks.layers import DepthConvBlock, Pointwise
+from glissando.networks.transforms import Analysis, Synthesis, TransformConfig
+
+__all__ = [
+    "balance_trunks",
+    "channel_factors",
+    "dct_bases",
+    "divide_outputs",
+    "fill_transforms",
+    "multiply_inputs",
+    "rescale_blocks",
+    "watch_features",
+]
+
+
+def _components(vectors: Tensor, keep: int) -> tuple[Tensor, Tensor]:
+    """Principal directions (keep, D), and the standard deviations along them (keep,). ``vectors`` (N, D)."""
+    centred = vectors - vectors.mean(0)
+    covariance = (centred.T @ centred / len(vectors)).double()
+    values, directions = torch.linalg.eigh(covariance)
+    order = torch.argsort(values, descending=True)[:keep]
+    return directions[:, order].T.float(), values[order].clamp_min(1e-9).sqrt().float()
+
+
+def dct_bases() -> tuple[Tensor, Tensor]:
+    """Fixed orthonormal bases for both steps: colours and 8×8 DCT (192, 192), then 2×2 Hadamard (768, 768).
+
+    Columns of the first are the unshuffled samples of a patch, those of the second its results at 2×2 places. Colours
+    are Ohta's I1 I2 I3 (Computer Graphics and Image Processing 13, 1980), orthonormal: nearly YCbCr's axes.
+    """
+    k = torch.arange(8, dtype=torch.float64)
+    dct = torch.cos(math.pi / 8 * (k + 0.5) * k[:, None]) / 2
+    dct[0] /= math.sqrt(2)
+    colours = torch.tensor([[1, 1, 1], [1, 0, -1], [-1, 2, -1]], dtype=torch.float64)
+    colours /= colours.norm(dim=1, keepdim=True)
+    haar = torch.tensor([[1, 1], [1, -1]], dtype=torch.float64) / math.sqrt(2)
+    first = torch.kron(colours, torch.kron(dct, dct))
+    second = torch.kron(torch.eye(192, dtype=torch.float64), torch.kron(haar, haar))
+    return first.float(), second.float()
+
+
+def _largest(vectors: Tensor, basis: Tensor, keep: int) -> tuple[Tensor, Tensor]:
+    """As ``_components``, of the directions in ``basis`` (K, D) those along which ``vectors`` vary most."""
+    deviation = (vectors @ basis.T).std(0, correction=0)
+    order = torch.argsort(deviation, descending=True)[:keep]
+    return basis[order], deviation[order].clamp_min(math.sqrt(1e-9))
+
+
+def _fill(layer: nn.Module, matrix: Tensor) -> None:
+    """Set a pointwise layer's first rows and columns, and everything else in it to zero."""
+    assert isinstance(layer, Pointwise)
+    assert layer.bias is not None
+    layer.weight.zero_()
+    layer.weight[: matrix.shape[0], : matrix.shape[1], 0, 0] = matrix
+    layer.bias.zero_()
+
+
+def fill_transforms(
+    config: TransformConfig,
+    analysis: Analysis,
+    synthesis: Synthesis,
+    pictures: Tensor,
+    order: Callable[[Tensor], Tensor] = lambda x: x,
+    bases: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
+    """Analysis and synthesis become PCA and its transpose; returns the latents' deviations (latents,).
+
+    ``order`` rearranges the components (K, …), which come with the largest first. ``bases`` (see ``dct_bases``) take
+    the place of the principal directions; of the second one those that vary most are kept.
+    """
+    c = config
+    patches = F.pixel_unshuffle(pictures - 0.5, 8)
+    if bases is None:
+        first, _ = _components(patches.permute(0, 2, 3, 1).reshape(-1, 192), min(192, c.width))
+    else:
+        first = bases[0]
+    trunk = torch.einsum("oc,nchw->nohw", first, patches)
+    groups = F.pixel_unshuffle(trunk, 2)
+    vectors = groups.permute(0, 2, 3, 1).reshape(-1, groups.shape[1])
+    second, deviation = _components(vectors, c.latents) if bases is None else _largest(vectors, bases[1], c.latents)
+    second, deviation = order(second), order(deviation)
+
+    # Columns of 4·192 unshuffled trunk channels, placed among 4·width.
+    used = second.shape[1] // 4
+    widened = second.new_zeros(len(second), 4 * c.width)
+    widened.view(-1, c.width, 4)[:, :used] = second.view(-1, used, 4)
+
+    _fill(analysis.enter, first)
+    _fill(analysis.down[1], widened)
+    _fill(synthesis.up[0], widened.T)
+    _fill(synthesis.leave, first.T)
+    return deviation
+
+
+def watch_features(
+    watched: Mapping[str, nn.Module], run: Callable[[Tensor], object], pictures: Tensor
+) -> dict[str, Tensor]:
+    """What some modules answer while ``run`` works on the pictures."""
+    features: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        return lambda module, inputs, output: features.__setitem__(name, output)
+
+    hooks = [module.register_forward_hook(keep(name)) for name, module in watched.items()]
+    run(pictures)
+    for hook in hooks:
+        hook.remove()
+    return features
+
+
+def channel_factors(features: Tensor, power: float) -> Tensor:
+    """What to divide each channel by: its deviation, relative to the largest, to a power.
+
+    None is made smaller: Muon moves all weights that write by the same amount, which then counts times the factor.
+    Relative to the mean deviation it would count 25 times in the channels that hold a patch's mean.
+    """
+    deviation = features.float().std((0, 2, 3)).clamp_min(1e-4).log()
+    return torch.exp(power * (deviation - deviation.max()))
+
+
+def divide_outputs(layer: nn.Module, factor: Tensor) -> None:
+    """Divide what a layer writes, channel by channel."""
+    assert isinstance(layer, nn.Conv2d)
+    assert layer.bias is not None
+    layer.weight.div_(factor[:, None, None, None])
+    layer.bias.div_(factor)
+
+
+def multiply_inputs(layer: nn.Module, factor: Tensor) -> None:
+    """Multiply what a layer reads, channel by channel."""
+    assert isinstance(layer, nn.Conv2d)
+    layer.weight[:, : len(factor)].mul_(factor[None, :, None, None])
+
+
+def rescale_blocks(stack: nn.Sequential, factor: Tensor) -> None:
+    """A stack of residual blocks whose input and output channels are divided by ``factor``."""
+    for block in stack:
+        assert isinstance(block, DepthConvBlock)
+        multiply_inputs(block.enter, factor)
+        multiply_inputs(block.widen, factor)
+        divide_outputs(block.leave, factor)
+        divide_outputs(block.narrow, factor)
+
+
+def balance_trunks(analysis: Analysis, synthesis: Synthesis, features: dict[str, Tensor], power: float) -> Tensor:
+    """Balance the channels at 1/8 of both transforms; returns the synthesis' factors.
+
+    ``features`` hold what ``analysis.blocks`` and ``synthesis.up`` answer, as "analysis" and "synthesis"; ``power`` as
+    in ``channel_factors``.
+    """
+    a, s = channel_factors(features["analysis"], power), channel_factors(features["synthesis"], power)
+    divide_outputs(analysis.enter, a)
+    rescale_blocks(analysis.blocks, a)
+    multiply_inputs(analysis.down[1], a.repeat_interleave(4))
+    divide_outputs(synthesis.up[0], s.repeat_interleave(4))
+    rescale_blocks(synthesis.blocks, s)
+    multiply_inputs(synthesis.leave, s)
+    return s
