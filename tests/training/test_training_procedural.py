@@ -65,4 +65,4 @@ def test_processes_draw_the_same_pictures_between_them() -> None:
 
 def test_a_share_above_one_is_an_error() -> None:
     with pytest.raises(RecipeError, match=r"data\.procedural"):
-        from_dict({"data": {"procedural": 1.5}})
+        from_dict({"family": "gains", "data": {"procedural": 1.5}})
