@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "entropy"))
 from bits_reference import BitsReference  # noqa: E402
 
 from glissando.families.content.bit_context import BitContext, bit_costs, inward_clip  # noqa: E402
-from glissando.families.content.cost import halo, kmac_per_pixel  # noqa: E402
+from glissando.families.content.cost import kmac_per_pixel  # noqa: E402
 from glissando.families.content.graphs import AnalysisGraph, DecodeGraph  # noqa: E402
 from glissando.families.content.network import (  # noqa: E402  # noqa: E402
     BitCode,
@@ -28,6 +29,7 @@ from glissando.families.content.network import (  # noqa: E402  # noqa: E402
     map_costs,
     mask_levels,
 )
+from glissando.families.content.reach import decoder_halo, encoder_halo  # noqa: E402
 from glissando.families.content.source_shape import binarise  # noqa: E402
 
 TINY = ContentConfig(
@@ -355,7 +357,9 @@ def test_costs_and_reach(config: ContentConfig) -> None:
     assert costs["decode"]["synthesis"] > 0
     feedback = 32 * 32 * 3 / 8 / 16**2 / 1000 if config is TINY else 0
     assert costs["encode"]["code.feedback"] == pytest.approx(feedback)
-    assert halo(network.config) == (64 if config is TINY else 128)
+    shape = asdict(config)
+    assert decoder_halo(shape) == 64
+    assert encoder_halo(shape) == (64 if config is TINY else 128)
 
 
 def test_nothing_beyond_the_halo_matters() -> None:
@@ -365,10 +369,10 @@ def test_nothing_beyond_the_halo_matters() -> None:
         other = code.clone()
         other[:, :, :, 20:] *= -1
         differs = (network.synthesis(code) != network.synthesis(other)).any(1)[0].any(0)
-        assert int(differs.nonzero()[0]) >= 160 - halo(network.config)
+        assert int(differs.nonzero()[0]) >= 160 - decoder_halo(asdict(SOURCE))
         picture = torch.rand(1, 3, 256, 256)
         changed = picture.clone()
         changed[:, :, :, 128:] = 0
         features = [network.importance.mix(network.analysis(x)) for x in (picture, changed)]
         differs = (features[0] != features[1]).any(1)[0].any(0)
-        assert 8 * int(differs.nonzero()[0]) >= 128 - halo(network.config)
+        assert 8 * int(differs.nonzero()[0]) >= 128 - encoder_halo(asdict(SOURCE))

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="the networks need PyTorch: pip install glissando[train]")
 
 from glissando.errors import RecipeError, TrainingError  # noqa: E402
-from glissando.families.gains.cost import halo, kmac_per_pixel  # noqa: E402
+from glissando.families.gains.cost import kmac_per_pixel  # noqa: E402
 from glissando.families.gains.export import GainsExport  # noqa: E402
 from glissando.families.gains.graphs import DecodeGraph  # noqa: E402
 from glissando.families.gains.network import GainsConfig, GainsNetwork, first_pass_mask, step_masks  # noqa: E402
+from glissando.families.gains.reach import decoder_halo  # noqa: E402
 from glissando.families.gains.recipe import GainsRecipe  # noqa: E402
 from glissando.families.gains.scale_network import ScaleNetwork  # noqa: E402
 from glissando.families.gains.scales import ScaleNetwork as IntegerNetwork  # noqa: E402
@@ -305,7 +306,8 @@ def test_the_halo_covers_the_reach_of_four_steps() -> None:
     deep = dataclasses.replace(SMALL, synthesis_blocks=2)
     for steps, pixels in ((1, 64), (2, 128), (4, 256)):
         expected = 32 + 16 * 3 * (steps - 1) + 16 + 2 * 8
-        assert halo(dataclasses.replace(deep, context_steps=steps)) == pixels >= expected > pixels - 64
+        halo = decoder_halo(dataclasses.asdict(dataclasses.replace(deep, context_steps=steps)))
+        assert halo == pixels >= expected > pixels - 64
 
 
 # --- Scales ------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from glissando.families.content.network import (  # noqa: E402
 )
 from glissando.families.content.objective import ContentObjective  # noqa: E402
 from glissando.families.content.recipe import ContentRecipe  # noqa: E402
+from glissando.families.content.training import TRAINING  # noqa: E402
 from glissando.training import run  # noqa: E402
 from glissando.training.export import export  # noqa: E402
 from glissando.training.loop import load_checkpoint  # noqa: E402
@@ -354,7 +355,7 @@ def test_the_hinge_pays_for_nothing_within_the_budget() -> None:
 def test_parts_learn_at_their_own_rates() -> None:
     recipe = tiny(optimiser={"bits_lr": 0.25, "context_lr": 0.5, "importance_lr": 0.75, "table_lr": 2.0, "lr": 4.0})
     network = ContentNetwork(recipe.network)
-    optimisers = build_optimisers(network, recipe.optimiser)
+    optimisers = build_optimisers(network, recipe.optimiser, parameter_groups=TRAINING.parameter_groups)
     peak = {id(p): g["peak"] for o in optimisers for g in o.param_groups for p in g["params"]}
     assert len(peak) == len(list(network.parameters()))
     expected = {"code.": 0.25, "bits.": 0.5, "importance.": 0.75, "map_scale.": 2.0}

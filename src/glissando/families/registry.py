@@ -4,7 +4,7 @@ A family is a way to code pictures: what its latents are, which networks make th
 symbols. Everything of one family stands in one package. The package's ``__init__`` announces it with a constant
 ``FAMILY``, and two of its modules are imported only when they are first used:
 
-    PACKAGE/__init__.py     FAMILY, a Family; imports nothing but this module
+    PACKAGE/__init__.py     FAMILY, a Family; imports nothing but this module and plain arithmetic
     PACKAGE/coding.py       CODING, the numpy half: latents to symbols and back (``glissando.codec.coding``)
     PACKAGE/training.py     TRAINING, the torch half: recipe, network, objective, export
 
@@ -14,11 +14,14 @@ So decoding never imports torch, and looking at a family's announcement imports 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from glissando.errors import InputError, ModelMismatchError
+
+from .reach import one_cell
 
 __all__ = ["Family", "families", "family", "register"]
 
@@ -39,6 +42,9 @@ class Family:
             bytes; None where the family has none, so that ``codec.pixels`` rounds.
         pixels_per_latent: pixels that one latent covers, each way; None where each model says it.
         takes_quality_field: whether its files may have a quality that differs from place to place.
+        decoder_halo: from the configuration of a model's networks, the pixels around a window on which its pixels can
+            depend: a multiple of 64, and at least that.
+        encoder_halo: the same for its latents.
     """
 
     name: str
@@ -49,6 +55,8 @@ class Family:
     decoder_graph_8bit: str | None = "decode-8bit"
     pixels_per_latent: int | None = 16
     takes_quality_field: bool = False
+    decoder_halo: Callable[[Mapping[str, Any]], int] = one_cell
+    encoder_halo: Callable[[Mapping[str, Any]], int] = one_cell
 
     @property
     def encoder_files(self) -> tuple[str, ...]:

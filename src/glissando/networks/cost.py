@@ -10,9 +10,8 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-__all__ = ["CELL", "Counted", "kmac_per_pixel", "whole_cells"]
+__all__ = ["Counted", "kmac_per_pixel"]
 
-CELL = 64  # pixels: the side of a cell of the grid that files are cut along
 _SIDE = 256
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -63,8 +62,3 @@ def kmac_per_pixel(
     }
     costs |= others or {}
     return {**costs, "total": sum(costs.values())}
-
-
-def whole_cells(pixels: int) -> int:
-    """So many pixels, rounded up to whole cells of the grid."""
-    return -(-pixels // CELL) * CELL

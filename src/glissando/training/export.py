@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from glissando.errors import TrainingError
-from glissando.zoo.model import ENCODER, hash_files
+from glissando.families import family
+from glissando.zoo.model import hash_files
 
 from .checkpoints import load_checkpoint
 from .family import training_of
@@ -66,8 +67,8 @@ def export(checkpoint: Path, out_dir: Path, scores: dict[str, Any] | None = None
     """
     state = load_checkpoint(checkpoint)
     recipe = from_dict(state["recipe"])
-    family = training_of(recipe.family)
-    ours = family.export(recipe, state["ema"], data)
+    announced, training = family(recipe.family), training_of(recipe.family)
+    ours = training.export(recipe, state["ema"], data)
     files = half_weights(ours.network, ours.encoder_parts, ours.integer_parts)
     shipped = {name: array for arrays in files.values() for name, array in arrays.items()}
     ours.round_weights({name: torch.from_numpy(array.astype(np.float32)) for name, array in shipped.items()})
@@ -81,18 +82,18 @@ def export(checkpoint: Path, out_dir: Path, scores: dict[str, Any] | None = None
         for name, graph in ours.graphs().items():
             write_graph(name, graph, ours.examples(), work)
         differences = ours.verify(work)
-        progress = state["progress"]
+        progress, shape = state["progress"], recipe.to_dict()["network"]
         card = {
             "name": recipe.name,
             "family": recipe.family,
             "summary": recipe.summary,
             "licence": "MIT",
             "hash": hash_files(work).hex(),
-            "encoder_hash": hash_files(work, ENCODER[recipe.family]).hex(),
+            "encoder_hash": hash_files(work, announced.encoder_files).hex(),
             "parameters": sum(p.numel() for p in ours.network.parameters()),
-            "halo": family.halo(recipe.network),
-            "decode_kmac_per_pixel": round(family.cost(ours.network, "decode")["total"], 3),
-            "encode_kmac_per_pixel": round(family.cost(ours.network, "encode")["total"], 3),
+            "halo": max(announced.decoder_halo(shape), announced.encoder_halo(shape)),
+            "decode_kmac_per_pixel": round(training.cost(ours.network, "decode")["total"], 3),
+            "encode_kmac_per_pixel": round(training.cost(ours.network, "encode")["total"], 3),
             "training": {
                 "recipe": recipe.to_dict(),
                 "recipe_hash": recipe.hash(),

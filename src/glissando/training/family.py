@@ -4,7 +4,7 @@ TRAINING ─┬─ recipe            the tables of its TOML file, with their che
           ├─ objective         its network, how it begins, its loss, its points of validation
           ├─ parameter_groups  which parameters learn at rates of their own
           ├─ export            its graphs and integers, and how they are verified
-          ├─ cost, halo        multiply-adds per pixel, and how far a network looks
+          ├─ cost              multiply-adds per pixel
           └─ …                 rules for reading checkpoints
 """
 
@@ -105,8 +105,6 @@ class TrainingFamily(Generic[RecipeType]):
     """From a recipe, trained weights, and the folder of the training's data where it was given."""
     cost: Callable[[nn.Module, str], dict[str, float]]
     """Thousands of multiply-adds per pixel of each part of a network on the path "encode" or "decode", and "total"."""
-    halo: Callable[[Any], int]
-    """Of a network's configuration: pixels around a window that its result depends on, a multiple of 64."""
     parameter_groups: ParameterGroups = level_tables
     integer_weights: Callable[[Mapping[str, Any], Mapping[str, NDArray[Any]]], dict[str, Tensor]] = _no_weights
     """Those parameters of a shipped model that its folder holds as integers alone, from its recipe's ``network`` table

@@ -14,17 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glissando.errors import InputError, ModelMismatchError, UnknownModelError
+from glissando.families import family
 
-__all__ = ["ENCODER", "HASHED", "HASH_BYTES", "Card", "Model", "find", "find_hash", "hash_files", "models"]
+__all__ = ["HASHED", "HASH_BYTES", "Card", "Model", "find", "find_hash", "hash_files", "models"]
 
 HASH_BYTES = 8  # as much of the SHA-256 as a file carries
 HASHED = ("integers.npz", "decoder.npz", "decode.onnx")
-ENCODER = {
-    "gains": ("encoder.npz", "analysis.onnx", "quantise.onnx"),
-    "vae": ("encoder.npz", "analysis.onnx"),
-    "content": ("encoder.npz", "analysis.onnx"),
-}
-"""Files that only an encoder uses, by family."""
 
 _FOLDER = Path(__file__).parent
 
@@ -72,7 +67,7 @@ class Model:
 
     def check_encoder(self) -> None:
         """Check the encoder's files against the card. Raises ModelMismatchError where they differ."""
-        self._check(ENCODER.get(self.card.family, ()), self.card.encoder_hash)
+        self._check(family(self.card.family).encoder_files, self.card.encoder_hash)
 
     def _check(self, files: tuple[str, ...], expected: str) -> None:
         found = hash_files(self.folder, files).hex()

@@ -2,6 +2,8 @@
 
 from glissando.families.registry import Family
 
+from .reach import decoder_halo, encoder_halo
+
 __all__ = ["FAMILY"]
 
 FAMILY = Family(
@@ -9,4 +11,6 @@ FAMILY = Family(
     package=__name__,
     codes="Bits in levels, of which a learnt level map keeps the first few at each place.",
     pixels_per_latent=None,
+    decoder_halo=decoder_halo,
+    encoder_halo=encoder_halo,
 )

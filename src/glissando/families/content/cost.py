@@ -1,4 +1,4 @@
-"""What a network of the content family costs, and how far it looks."""
+"""What a network of the content family costs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from torch import nn
 
 from glissando.networks import cost
 
-from .network import BitCode, ContentConfig, ContentNetwork
-from .source_shape import REACH
+from .network import BitCode, ContentNetwork
 
-__all__ = ["PATHS", "halo", "kmac_per_pixel"]
+__all__ = ["PATHS", "kmac_per_pixel"]
 
 PATHS = {
     "decode": ("bits", "code.leave", "synthesis"),
@@ -31,13 +30,3 @@ def kmac_per_pixel(network: nn.Module, path: str) -> dict[str, float]:
         # Each level's bits are subtracted, through a matrix, from the logits of all later ones.
         others["code.feedback"] = bits * (bits - bits // levels) / 2 / network.pitch**2 / 1000
     return cost.kmac_per_pixel(network, PATHS[path], lambda n, x: n(x, torch.tensor([50.0])), others)
-
-
-def halo(c: ContentConfig) -> int:
-    """Pixels around a window on which its result can depend, a multiple of 64."""
-    if c.shape == "source":
-        return cost.whole_cells(max(REACH.values()))
-    importance = 16  # a 3×3 convolution at 1/16
-    decode = 16 * c.synthesis_latent_blocks + 8 * c.synthesis_blocks
-    encode = importance + 16 * c.analysis_latent_blocks + 8 * c.analysis_blocks
-    return cost.whole_cells(max(decode, encode))

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 
 from glissando.networks.layers import Pointwise
 
-__all__ = ["FEATURES", "PITCH", "REACH", "SourceAnalysis", "SourceCode", "SourceSynthesis", "binarise"]
+__all__ = ["FEATURES", "PITCH", "SourceAnalysis", "SourceCode", "SourceSynthesis", "binarise"]
 
 FEATURES = 256  # that bits and importance are made of
 PITCH = 8  # pixels between two positions of the grid
-REACH = {"encode": 76, "decode": 64}  # pixels around a position on which it depends, and that depend on it, at most
 
 
 class _Binarise(torch.autograd.Function):

@@ -10,7 +10,7 @@ from glissando.training.family import TrainingFamily
 from glissando.training.optimiser import Group, level_tables, parameters_within
 
 from .bit_context import BitContext
-from .cost import halo, kmac_per_pixel
+from .cost import kmac_per_pixel
 from .export import ContentExport, context_weights
 from .network import BitCode, Importance
 from .objective import ContentObjective
@@ -40,7 +40,6 @@ TRAINING = TrainingFamily(
     objective=ContentObjective,
     export=ContentExport,
     cost=kmac_per_pixel,
-    halo=halo,
     parameter_groups=_parameter_groups,
     integer_weights=context_weights,
     written_before=_written_before,

@@ -2,6 +2,8 @@
 
 from glissando.families.registry import Family
 
+from .reach import decoder_halo, encoder_halo
+
 __all__ = ["FAMILY"]
 
 FAMILY = Family(
@@ -10,4 +12,6 @@ FAMILY = Family(
     codes="Latents scaled by gains that slide with the quality, and hyper-latents that tell how large they are.",
     encoder_graphs=("analysis", "quantise"),
     takes_quality_field=True,
+    decoder_halo=decoder_halo,
+    encoder_halo=encoder_halo,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from glissando.training.family import TrainingFamily
 
-from .cost import halo, kmac_per_pixel
+from .cost import kmac_per_pixel
 from .export import GainsExport, scale_weights
 from .objective import GainsObjective
 from .recipe import GainsRecipe
@@ -16,7 +16,6 @@ TRAINING = TrainingFamily(
     objective=GainsObjective,
     export=GainsExport,
     cost=kmac_per_pixel,
-    halo=halo,
     integer_weights=scale_weights,
     unweighted=("leak",),
 )

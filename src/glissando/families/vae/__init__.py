@@ -2,10 +2,14 @@
 
 from glissando.families.registry import Family
 
+from .reach import decoder_halo, encoder_halo
+
 __all__ = ["FAMILY"]
 
 FAMILY = Family(
     name="vae",
     package=__name__,
     codes="Means of a posterior, rounded after training by how certain each of them is.",
+    decoder_halo=decoder_halo,
+    encoder_halo=encoder_halo,
 )

@@ -1,4 +1,4 @@
-"""What a network of the vae family costs, and how far it looks."""
+"""What a network of the vae family costs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from torch import nn
 
 from glissando.networks import cost
 
-from .network import VaeConfig, VaeNetwork
+from .network import VaeNetwork
 
-__all__ = ["PATHS", "halo", "kmac_per_pixel"]
+__all__ = ["PATHS", "kmac_per_pixel"]
 
 PATHS = {"decode": ("synthesis",), "encode": ("analysis", "spread")}
 
@@ -17,10 +17,3 @@ def kmac_per_pixel(network: nn.Module, path: str) -> dict[str, float]:
     """Thousands of multiply-adds per pixel of each part on the path "encode" or "decode", and their "total"."""
     assert isinstance(network, VaeNetwork)
     return cost.kmac_per_pixel(network, PATHS[path], lambda n, x: n(x))
-
-
-def halo(c: VaeConfig) -> int:
-    """Pixels around a window on which its result can depend, a multiple of 64."""
-    decode = 16 * c.synthesis_latent_blocks + 8 * c.synthesis_blocks
-    encode = 16 * c.analysis_latent_blocks + 8 * c.analysis_blocks
-    return cost.whole_cells(max(decode, encode))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from glissando.training.family import TrainingFamily
 
-from .cost import halo, kmac_per_pixel
+from .cost import kmac_per_pixel
 from .export import VaeExport
 from .objective import VaeObjective
 from .recipe import VaeRecipe
@@ -16,5 +16,4 @@ TRAINING = TrainingFamily(
     objective=VaeObjective,
     export=VaeExport,
     cost=kmac_per_pixel,
-    halo=halo,
 )
