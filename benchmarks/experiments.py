@@ -217,7 +217,7 @@ def _against(reference: dict[str, Any], result: dict[str, Any], points: int | No
 
 
 def _time_ratio(reference: dict[str, Any], result: dict[str, Any]) -> float:
-    """Of a picture's training step. Runs that did not time the reference are from the machine of its own run."""
+    """Of a picture's training step. Runs that did not time the reference were made where its own run was."""
     alike: float = result.get("reference_ms_per_picture", reference["processor_ms_per_picture"])
     return float(result["processor_ms_per_picture"] / alike)
 
