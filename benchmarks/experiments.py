@@ -42,7 +42,7 @@ from glissando.training.loop import Trainer, flushed_denormals, learning_factor
 from glissando.training.recipe import from_dict
 from glissando.training.tables import merged, read_tables
 
-from .readme import update
+from .documents import update
 
 QUALITIES = (0.0, 10.0, 20.0, 35.0, 50.0, 65.0, 80.0, 90.0, 100.0)
 LOW = 5  # so many of them are the low rates, whose BD-rate is a column of its own
