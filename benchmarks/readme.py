@@ -85,13 +85,14 @@ def comparison_block(results: Results) -> str:
         ]
         for row in summarise(results)
     ]
+    versions = dict.fromkeys(codec.version for codec in results.codecs if not codec.ours)
     models = ", ".join(f"{c.model.name} {c.model.hash}" for c in results.codecs if c.model is not None)
     return "\n\n".join(
         [
             table(head, body),
             f"BD-rate against {_name(results, results.anchor)}: bits at equal quality, negative where fewer. Speed in "
             f"megapixels per second on {_pixels(HEADLINE_MEGAPIXELS)} pictures and, in brackets, over the anchor's. "
-            f"{_where(results)}" + (f" Models: {models}." if models else ""),
+            f"{_where(results)} {'; '.join(versions)}." + (f" Models: {models}." if models else ""),
         ]
     )
 

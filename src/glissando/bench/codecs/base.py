@@ -40,7 +40,7 @@ class Codec(ABC):
     whole: ClassVar[bool] = True
     slow: ClassVar[bool] = False
     ours: ClassVar[bool] = False
-    tuned_for: ClassVar[str] = ""
+    tuned_for: str = ""
     model: ClassVar[ModelInfo | None] = None
 
     def __init__(self, threads: int) -> None:
