@@ -1,5 +1,5 @@
-"""Measurements of the codec: rate and distortion, speed, size, and sameness across machines.
+"""Studies of the codec that `glissando bench` does not make by itself.
 
-``python -m benchmarks.kodak`` prints every figure that the project claims, beside its bar and its aim;
-``python -m benchmarks.readme RESULTS.json README.md`` writes the last results into the README.
+``python -m benchmarks.checks`` measures a model's file sizes, cold start and sameness between engines, and
+``python -m benchmarks.readme`` writes these and the results of `glissando bench` into the README.
 """

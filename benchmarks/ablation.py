@@ -81,7 +81,7 @@ class Heads(nn.Module):
         """The trained first pass, and a second pass that knows nothing yet: the same start for all."""
         scales = scale_network(network.config)
         trained = {name: weight for name, weight in network.scales.state_dict().items() if not name.startswith(SECOND)}
-        scales.load_state_dict(trained, strict=False)
+        scales.load_state_dict({**scales.state_dict(), **trained})
         return scales.requires_grad_(True)
 
     def forward(self, name: str, z: Tensor, offset: Tensor, symbols: Tensor, values: Tensor, gain: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ def _exact(exact: bool) -> Iterator[None]:
 
 
 @torch.no_grad()
-def frozen(network: GainsNetwork, picture: Tensor, quality: Tensor) -> dict[str, Tensor]:
+def frozen(network: GainsNetwork, picture: Tensor, quality: Tensor) -> tuple[dict[str, Tensor], Tensor]:
     """All that the scales may be computed from, and the residuals that they describe."""
     position = quality * ((network.config.levels - 1) / 100)
     y = network.analysis(picture)
@@ -121,14 +121,14 @@ def frozen(network: GainsNetwork, picture: Tensor, quality: Tensor) -> dict[str,
     symbols = torch.round(first) * mask
     values = (means + symbols * inverse) * mask
     second = (y - network.context(features, values)) * gain
-    return {
+    known = {
         "z": z,
         "offset": network.scale_offset(position),
         "symbols": symbols,
         "values": values,
         "gain": gain,
-        "residual": torch.where(mask, first, second),
     }
+    return known, torch.where(mask, first, second)
 
 
 def open_network(checkpoint: Path) -> GainsNetwork:
@@ -154,26 +154,23 @@ def train_heads(network: GainsNetwork, crops: Crops, steps: int) -> Heads:
         set_rates(optimiser, learning_factor(step, step / steps, WARMUP, 1.0))
         picture = crops.next()
         quality = 100 * (torch.arange(len(picture)) + torch.rand(())) / len(picture)
-        known = frozen(network, picture, quality)
-        residual = known.pop("residual")
+        known, residual = frozen(network, picture, quality)
         noisy = residual + torch.rand_like(residual) - 0.5
-        bits = dict(_bits(network, heads, known, noisy))
+        bits = {name: total / noisy.numel() for name, total in _bits(network, heads, known, noisy).items()}
         optimiser.zero_grad()
         sum(bits.values(), torch.zeros(())).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         if (step + 1) % 50 == 0:
-            text = "  ".join(f"{name} {float(value.detach()) / noisy.numel():.4f}" for name, value in bits.items())
+            text = "  ".join(f"{name} {float(value.detach()):.4f}" for name, value in bits.items())
             seconds = time.monotonic() - started
             print(f"step {step + 1}: bits per latent  {text}  {seconds:.0f} s", file=sys.stderr, flush=True)
     return heads
 
 
-def _bits(
-    network: GainsNetwork, heads: Heads, known: dict[str, Tensor], residual: Tensor
-) -> Iterator[tuple[str, Tensor]]:
+def _bits(network: GainsNetwork, heads: Heads, known: dict[str, Tensor], residual: Tensor) -> dict[str, Tensor]:
+    """Each variant's bits for all of ``residual``."""
     late = ~first_pass_mask(*residual.shape[1:])
-    for name in VARIANTS:
-        yield name, network.likelihood.bits(residual, heads(name, **known), late).sum()
+    return {name: network.likelihood.bits(residual, heads(name, **known), late).sum() for name in VARIANTS}
 
 
 @torch.no_grad()
@@ -185,9 +182,8 @@ def measure(network: GainsNetwork, heads: Heads, pictures: Sequence[Picture]) ->
         for picture in pictures:
             height, width = picture.pixels.shape[:2]
             pixels = torch.tensor(picture.pixels).permute(2, 0, 1)[None].float() / 255
-            known = frozen(network, pixels, torch.tensor([quality]))
-            symbols = torch.round(known.pop("residual"))
-            for name, bits in _bits(network, heads, known, symbols):
+            known, residual = frozen(network, pixels, torch.tensor([quality]))
+            for name, bits in _bits(network, heads, known, torch.round(residual)).items():
                 row[name] += float(bits) / (height * width * len(pictures))
         rows.append(row)
     return rows

@@ -1,17 +1,14 @@
-"""What the benchmarks use of the codec, in one place, so that a small fake can stand in for it."""
+"""What the studies use of the codec, in one place, so that a small fake can stand in for it."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
-from typing import Protocol, cast
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glissando.errors import BenchmarkError
-
-__all__ = ["Api", "BenchmarkError", "Card", "Codec", "Info", "Pixels", "load_api"]
+__all__ = ["Api", "Card", "Codec", "Info", "Pixels"]
 
 Pixels = NDArray[np.uint8]
 """RGB picture, height x width x 3, 0…255."""
@@ -24,12 +21,6 @@ class Card(Protocol):
     def name(self) -> str: ...
     @property
     def hash(self) -> str: ...
-    @property
-    def parameters(self) -> int: ...
-    @property
-    def decode_kmac_per_pixel(self) -> float: ...
-    @property
-    def encode_kmac_per_pixel(self) -> float: ...
 
 
 class Info(Protocol):
@@ -52,20 +43,9 @@ class Codec(Protocol):
 
 
 class Api(Protocol):
-    """The public functions of the package that the benchmarks call."""
+    """The public functions of the package that the studies call."""
 
     def open_model(
         self, name: str, *, backend: str = ..., precision: str = ..., threads: int | None = ...
     ) -> Codec: ...
     def probe(self, data: bytes, /) -> Info: ...
-
-
-def load_api(name: str = "glissando") -> Api:
-    """The installed package, or another module that offers the same. Raises BenchmarkError where it is incomplete."""
-    try:
-        module = importlib.import_module(name)
-        for function in ("open_model", "probe"):
-            getattr(module, function)
-    except (ImportError, AttributeError) as error:
-        raise BenchmarkError(f"the codec cannot be used: {error}; `pip install -e .` installs it") from error
-    return cast(Api, module)

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 import glissando
+from glissando.bench.metrics import psnr
 from glissando.errors import GlissandoError
 from glissando.files import atomic_write
 
 from .data import Picture, data_folder, load_pictures
-from .metrics import psnr
 
 __all__ = ["BOUND", "main", "trusted_qualities"]
 

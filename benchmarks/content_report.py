@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from glissando.bench.bdrate import Curve, bd_rate
+from glissando.bench.curves import scores_at
 from glissando.errors import BenchmarkError
 
+from .claim import Claim, claims_table
 from .data import KODAK_COUNT
-from .measures import Measure
-from .rd import scores_at
-from .readme import update
+from .documents import update
 
 __all__ = ["BEGIN", "END", "bars", "comparisons", "markdown", "short", "write"]
 
@@ -26,9 +26,14 @@ GRID = 200
 Point = dict[str, float]
 
 
+def pairs(points: Sequence[Point], metric: str) -> list[tuple[float, float]]:
+    """The curve of one metric: (bpp, score)."""
+    return [(point["bpp"], point[metric]) for point in points]
+
+
 def margin(
     what: str, ours: Sequence[Point], theirs: Sequence[Point], metric: str, note: str = "", *, must: bool
-) -> Measure:
+) -> Claim:
     """By how much our curve is above theirs where that is least, over all rates of RANGE that they have files for.
 
     Both are read as straight lines over log-rate. ``must``: whether being better is the bar, else it is the aim.
@@ -44,18 +49,18 @@ def margin(
         words = f"our files have {have[0]:.3f} … {have[1]:.3f} bpp, {low:.3f} … {high:.3f} are needed"
     else:
         rates = np.geomspace(low, high, GRID)
-        above = scores_at(ours, metric, rates) - scores_at(theirs, metric, rates)
+        above = scores_at(pairs(ours, metric), rates) - scores_at(pairs(theirs, metric), rates)
         value = float(above.min())
         words += f", least at {rates[above.argmin()]:.2f}"
         if low > RANGE[0]:
             words += "; their curve begins there"
-    return Measure(
+    return Claim(
         what, value, unit, higher_is_better=True, digits=digits, signed=True,
         bar=0.0 if must else None, aim=None if must else 0.0, note="; ".join(filter(None, (words, note))),
     )  # fmt: skip
 
 
-def bars(results: dict[str, Any]) -> list[Measure]:
+def bars(results: dict[str, Any]) -> list[Claim]:
     """Every figure beside its bar and its aim."""
     ours = results["ours"]
     few = "" if results["pictures"] == KODAK_COUNT else f"{results['pictures']} pictures against {KODAK_COUNT}"
@@ -67,35 +72,35 @@ def bars(results: dict[str, Any]) -> list[Measure]:
             what = f"{metric.upper()} over {name}, same run"
             found.append(margin(what, ours, curve, metric, must="2000" not in name))
     covered = min(p["bpp"] for p in ours) <= TOP_RATE <= max(p["bpp"] for p in ours)
-    psnr = float(scores_at(ours, "psnr", np.array([TOP_RATE]))[0]) if covered else None
-    found.append(Measure(f"PSNR at {TOP_RATE} bpp", psnr, "dB", 31.5, 33.5, True, 2, note="the source: 33.47"))
+    psnr = float(scores_at(pairs(ours, "psnr"), np.array([TOP_RATE]))[0]) if covered else None
+    found.append(Claim(f"PSNR at {TOP_RATE} bpp", psnr, "dB", 31.5, 33.5, True, 2, note="the source: 33.47"))
     inside = [p for p in ours if RANGE[0] <= p["bpp"] <= RANGE[1]]
     words = ", ".join(f"{p['bpp']:.2f}" for p in inside) + " bpp"
     savings = [100 * (1 - p["coded_bits"] / p["kept_bits"]) for p in inside if p["kept_bits"]]
     shares = [100 * p["map_bytes"] / p["bytes"] for p in inside]
     found += [
-        Measure("saving of the context model on the kept bits, least of", min(savings, default=None), "%", 11.0, 25.0,
+        Claim("saving of the context model on the kept bits, least of", min(savings, default=None), "%", 11.0, 25.0,
             True, note=f"{words}; the source: 11 to 21"),
-        Measure("share of the file that is the map, largest of", max(shares, default=None), "%", 12.0, 4.0,
+        Claim("share of the file that is the map, largest of", max(shares, default=None), "%", 12.0, 4.0,
             note=f"{words}; the source: 6 to 17"),
-        Measure("bytes beyond 101 % of the cross-entropy, worst file", max(p["beyond"] for p in ours), "bytes", 100.0),
+        Claim("bytes beyond 101 % of the cross-entropy, worst file", max(p["beyond"] for p in ours), "bytes", 100.0),
         *_speed(results["speed"], results["threads"]),
     ]  # fmt: skip
     return found
 
 
-def _speed(speed: dict[str, Any], threads: int) -> list[Measure]:
+def _speed(speed: dict[str, Any], threads: int) -> list[Claim]:
     where = f"{speed['bpp']:.2f} bpp, {threads} thread{'s' * (threads != 1)}"
     found = [
-        Measure("decoding 752×496 pixels", speed["decode_s"], "s", 0.5, 0.2, digits=3,
+        Claim("decoding 752×496 pixels", speed["decode_s"], "s", 0.5, 0.2, digits=3,
             note=f"{where}, of which symbols {speed['symbols_s']:.3f} s; the source: 212 s"),
-        Measure("encoding 752×496 pixels", speed["encode_s"], "s", digits=3, note=where),
+        Claim("encoding 752×496 pixels", speed["encode_s"], "s", digits=3, note=where),
     ]  # fmt: skip
     if "avif_decode_s" in speed:
         for name in ("decode", "encode"):
             ratio = speed[f"{name}_s"] / speed[f"avif_{name}_s"]
             found.append(
-                Measure(f"{name} time over that of Pillow's AVIF", ratio, "×", digits=2, note="same rate, same run")
+                Claim(f"{name} time over that of Pillow's AVIF", ratio, "×", digits=2, note="same rate, same run")
             )
     return found
 
@@ -116,25 +121,23 @@ def comparisons(results: dict[str, Any]) -> list[str]:
 
 def _against(ours: Sequence[Point], points: Sequence[Point], name: str, metric: str) -> str:
     if len(points) > 1:
-        theirs, curve = (
-            Curve.of(n, [(p["bpp"], p[metric]) for p in c], strict=False) for n, c in ((name, points), ("ours", ours))
-        )
+        theirs, curve = (Curve.of(n, pairs(c, metric), strict=False) for n, c in ((name, points), ("ours", ours)))
         result = bd_rate(theirs, curve)
         return f"{result.percent:+.1f} % of its bits, {result.low:.1f} … {result.high:.1f} dB"
     (point,) = points
     if not min(p["bpp"] for p in ours) <= point["bpp"] <= max(p["bpp"] for p in ours):
         raise BenchmarkError(f"no file of ours at its {point['bpp']:.3f} bpp")
-    difference = float(scores_at(ours, metric, np.array([point["bpp"]]))[0]) - point[metric]
+    difference = float(scores_at(pairs(ours, metric), np.array([point["bpp"]]))[0]) - point[metric]
     return f"{difference:+.2f} dB at {point['bpp']:.3f} bpp"
 
 
 def short(results: dict[str, Any]) -> str:
     """The bars alone."""
-    lines = ["| what | measured | bar | aim | verdict | |", "|---|---:|---:|---:|---|---|"]
-    lines += ["| " + " | ".join(measure.row()) + " |" for measure in bars(results)]
     model, machine = results["model"], results["machine"]
     what = f"model {model['name']} ({model['hash']}); {machine['processor']} ({', '.join(machine['extensions'])})"
-    return "\n".join([*lines, "", f"Measured {results['date']}; {results['pictures']} Kodak pictures; {what}."])
+    return "\n".join(
+        [claims_table(bars(results)), "", f"Measured {results['date']}; {results['pictures']} Kodak pictures; {what}."]
+    )
 
 
 def markdown(results: dict[str, Any]) -> str:

@@ -1,20 +1,20 @@
-"""The Kodak pictures and the published curves."""
+"""The Kodak pictures, for studies that measure them themselves."""
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from glissando.bench.bdrate import Curve
+from glissando.errors import BenchmarkError
 
-from .api import BenchmarkError, Pixels
+from .api import Pixels
 
-__all__ = ["KODAK_COUNT", "Picture", "data_folder", "load_pictures", "load_reference", "reference_file"]
+__all__ = ["KODAK_COUNT", "Picture", "data_folder", "load_pictures", "spread"]
 
 KODAK_COUNT = 24
 
@@ -37,15 +37,6 @@ def data_folder(given: Path | None) -> Path:
     return folder
 
 
-def reference_file(given: Path | None, data: Path) -> Path:
-    """The published curves: the argument, $GLISSANDO_REFERENCE, or ``reference/`` beside the data folder."""
-    named = os.environ.get("GLISSANDO_REFERENCE")
-    path = given or (Path(named) if named else data.resolve().parent / "reference" / "kodak-published.json")
-    if not path.is_file():
-        raise BenchmarkError(f"no published curves at {path}: --reference FILE or GLISSANDO_REFERENCE=FILE")
-    return path
-
-
 def load_pictures(data: Path, count: int | None = None) -> list[Picture]:
     """The Kodak pictures by name, or `count` of them spread evenly over the set."""
     paths = sorted((data / "kodak").glob("kodim*.png"))
@@ -62,14 +53,7 @@ def load_pictures(data: Path, count: int | None = None) -> list[Picture]:
     return pictures
 
 
-def load_reference(path: Path) -> dict[str, Curve]:
-    """Published curves by codec: ``{codec: [{"bpp": …, "psnr": …}, …]}``; MS-SSIM-tuned ones left out."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            name: Curve.of(name, ((float(p["bpp"]), float(p["psnr"])) for p in points))
-            for name, points in content.items()
-            if isinstance(points, list) and "[ms-ssim]" not in name
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BenchmarkError(f"{path} does not hold published curves: {error!r}") from error
+def spread(pictures: Sequence[Picture], count: int) -> list[Picture]:
+    """`count` of the pictures, or all where there are fewer, spread evenly over them."""
+    count = min(count, len(pictures))
+    return [pictures[i * len(pictures) // count] for i in range(count)]

@@ -42,7 +42,7 @@ from glissando.training.loop import Trainer, flushed_denormals, learning_factor
 from glissando.training.recipe import from_dict
 from glissando.training.tables import merged, read_tables
 
-from .readme import update
+from .documents import update
 
 QUALITIES = (0.0, 10.0, 20.0, 35.0, 50.0, 65.0, 80.0, 90.0, 100.0)
 LOW = 5  # so many of them are the low rates, whose BD-rate is a column of its own
@@ -217,7 +217,7 @@ def _against(reference: dict[str, Any], result: dict[str, Any], points: int | No
 
 
 def _time_ratio(reference: dict[str, Any], result: dict[str, Any]) -> float:
-    """Of a picture's training step. Runs that did not time the reference are from the machine of its own run."""
+    """Of a picture's training step. Runs that did not time the reference were made where its own run was."""
     alike: float = result.get("reference_ms_per_picture", reference["processor_ms_per_picture"])
     return float(result["processor_ms_per_picture"] / alike)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 import tempfile
@@ -12,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from .api import BenchmarkError
-from .speed import child_environment
+from glissando.errors import BenchmarkError
 
-__all__ = ["Cold", "Size", "measure_cold", "measure_size", "package_folder"]
+from .claim import Claim
+
+__all__ = ["Cold", "Size", "cold_claims", "measure_cold", "measure_size", "package_folder", "size_claims"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def measure_cold(
             start = time.perf_counter()
             child = subprocess.run(
                 [*command, str(source), str(target)],
-                env=child_environment(),
+                env=_child_environment(),
                 capture_output=True,
                 text=True,
                 check=False,
@@ -78,3 +80,24 @@ def measure_cold(
                 reason = (child.stderr.strip() or child.stdout.strip() or "no picture was written").splitlines()[-1]
                 raise BenchmarkError(f"`glissando decode` failed (exit code {child.returncode}): {reason}")
     return Cold(seconds, median(seconds), picture, quality)
+
+
+def _child_environment() -> dict[str, str]:
+    """This process's environment, with what it imports from also importable by a child process."""
+    path = [str(Path(__file__).resolve().parents[1]), *(p for p in sys.path if p)]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(path))}
+
+
+def cold_claims(cold: Cold) -> list[Claim]:
+    """The time of a cold start."""
+    note = f"median of {len(cold.seconds)}, first {cold.seconds[0]:.2f} s"
+    note = f"{note}; {cold.picture} at quality {cold.quality:g}"
+    what = "`glissando decode` of one picture, cold process"
+    return [Claim(what, cold.median_s, "s", 2.0, 0.7, digits=2, note=note)]
+
+
+def size_claims(size: Size) -> list[Claim]:
+    """Room on the disk; 1 MB is 10⁶ bytes."""
+    largest = ", ".join(f"{suffix} {count / 1e6:.2f}" for suffix, count in list(size.by_suffix.items())[:3])
+    what = "installed package with weights, without dependencies"
+    return [Claim(what, size.total / 1e6, "MB", 25.0, 12.0, digits=2, note=largest)]

@@ -29,11 +29,12 @@ from glissando.bench.metrics import METRICS, score
 from glissando.codec import Codec
 from glissando.codec.automatic import AUTO_STRENGTH
 from glissando.codec.importance import DEFAULT_STRENGTH
+from glissando.errors import BenchmarkError
 
-from .api import BenchmarkError
 from .commands import run_study
 from .data import Picture, data_folder, load_pictures
-from .readme import update
+from .documents import update
+from .points import bits_per_pixel
 
 __all__ = ["MASKS", "main", "markdown"]
 
@@ -98,7 +99,7 @@ def automatic(codec: Codec, pictures: Sequence[Picture]) -> dict[str, list[Row]]
             for name, used in ("none", None), ("auto", found):
                 data = codec.encode_analysed(analysed, quality, quality_field=used)
                 scores = score(AUTO_METRICS, picture.pixels, codec.decode(data))
-                row = {"bpp": 8 * len(data) / picture.pixels[..., 0].size, **scores}
+                row = {"bpp": bits_per_pixel(data, picture.pixels), **scores}
                 if used is not None:
                     row["share"] = map_bytes(data) / len(data)
                 rows.setdefault((name, quality), []).append(row)

@@ -1,36 +1,38 @@
-"""MS-SSIM on Kodak, real files, beside published codecs that were trained for it.
+"""MS-SSIM on Kodak, beside published codecs that were trained for it.
 
-    python -m benchmarks.msssim MODEL [MODEL …] [--data DIR] [--reference FILE] [--json OUT]
+    glissando bench kodak --codecs glissando:medium-msssim --metrics ms-ssim,psnr --no-speed --out report
+    python -m benchmarks.msssim report/results.json
 
-MODEL is a name or a folder. A curve's points are means over the pictures of bpp and of MS-SSIM on RGB, in dB as
-−10·log10(1 − mean), which is how the published curves have it (not the mean of each picture's dB).
+Every model of the comparison gets its tables. A curve's points are means over the pictures of bpp and of MS-SSIM on
+RGB, in dB as −10·log10(1 − mean), which is how the published curves have it (not the mean of each picture's dB).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from statistics import fmean
 
 import numpy as np
 
-from glissando.bench.bdrate import Curve, bd_rate
-from glissando.bench.metrics import ms_ssim
+from glissando.bench.curves import bd_row, scores_at
+from glissando.bench.published import is_kodak, load_published
+from glissando.bench.results import BDRow, PublishedCurve, Results
 from glissando.errors import BenchmarkError
 
-from .api import Codec
-from .data import Picture, data_folder, load_pictures, reference_file
-from .metrics import psnr
-from .points import Point, about, kodak_options, mean_point, open_models, run_and_print
-from .rd import QUALITIES, scores_at
+from .comparison import curve, read_comparison
+from .data import KODAK_COUNT
+from .documents import table
 
-__all__ = ["main", "markdown", "published_ms_ssim"]
+__all__ = ["differences", "main", "markdown", "ms_ssim_curve", "published_for_ms_ssim"]
 
 TAG = "[ms-ssim]"  # in the names of the published codecs that were trained for it
+METRIC = "ms-ssim"
+
+Point = dict[str, float]
 
 
 def decibels(value: float) -> float:
@@ -40,98 +42,99 @@ def decibels(value: float) -> float:
     return -10.0 * math.log10(1.0 - value)
 
 
-def published_ms_ssim(path: Path) -> list[Curve]:
-    """Curves (bpp, dB) of the codecs that were trained for MS-SSIM. Raises BenchmarkError where there is none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        curves = [
-            Curve.of(name, ((float(p["bpp"]), decibels(float(p["ms_ssim"]))) for p in points))
-            for name, points in content.items()
-            if isinstance(points, list) and TAG in name
-        ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BenchmarkError(f"{path} does not hold published curves with MS-SSIM: {error!r}") from error
+def published_for_ms_ssim(path: Path | None = None) -> list[PublishedCurve]:
+    """The published curves of codecs that were trained for MS-SSIM, of the package or of a file of that form.
+
+    Raises BenchmarkError where there is none.
+    """
+    curves = [found for found in load_published(path) if TAG in found.name and METRIC in found.points]
     if not curves:
-        raise BenchmarkError(f"{path} holds no codec that was trained for MS-SSIM: none is called … {TAG}")
+        raise BenchmarkError(f"no published codec was trained for MS-SSIM: none is called … {TAG}")
     return curves
 
 
-def measure_curve(codec: Codec, pictures: Sequence[Picture], qualities: Sequence[float] = QUALITIES) -> list[Point]:
-    """A model's points by quality, with the mean MS-SSIM's decibels as ``ms_ssim_db``."""
-    points = [mean_point(codec, pictures, q, {"psnr": psnr, "ms_ssim": ms_ssim}) for q in qualities]
-    return [{**point, "ms_ssim_db": decibels(point["ms_ssim"])} for point in points]
+def ms_ssim_curve(results: Results, codec: str) -> list[Point]:
+    """A model's points by rising rate; ``ms_ssim`` is the mean over the pictures, ``ms_ssim_db`` its decibels.
+
+    The comparison holds each picture's decibels, from which its MS-SSIM follows.
+    """
+    points = curve(results, codec, ["psnr", METRIC])
+    for point in points:
+        scores = [p.scores[METRIC] for p in results.points if (p.codec, p.setting) == (codec, point["quality"])]
+        point["ms_ssim"] = fmean(1.0 - 10.0 ** (-score / 10.0) for score in scores)
+        point["ms_ssim_db"] = decibels(point["ms_ssim"])
+    return points
 
 
-def compare(points: Sequence[Point], published: Curve) -> dict[str, Any]:
-    """BD-rate in MS-SSIM dB, and ours less theirs at each of their rates that our files reach; None where none is."""
+def _pairs(points: Sequence[Point]) -> list[tuple[float, float]]:
+    return [(point["bpp"], point["ms_ssim_db"]) for point in points]
+
+
+def differences(points: Sequence[Point], published: PublishedCurve) -> tuple[list[float], list[float]]:
+    """Those of the published curve's rates that our files reach, and at each of them our dB less theirs."""
     low, high = min(p["bpp"] for p in points), max(p["bpp"] for p in points)
-    pairs = [pair for pair in zip(published.bpp, published.score, strict=True) if low <= pair[0] <= high]
-    at = np.array([bpp for bpp, _ in pairs])
-    ours = scores_at(points, "ms_ssim_db", at)
-    found: dict[str, Any] = {
-        "codec": published.name,
-        "db": [[bpp, float(own) - score] for (bpp, score), own in zip(pairs, ours, strict=True)],
-        "percent": None, "low": None, "high": None, "reason": "",
-    }  # fmt: skip
-    try:
-        curve = Curve.of("ours", [(p["bpp"], p["ms_ssim_db"]) for p in points])
-        result = bd_rate(published, curve)
-        found |= {"percent": result.percent, "low": result.low, "high": result.high}
-    except BenchmarkError as error:
-        found["reason"] = str(error)
-    return found
+    theirs = [(bpp, score) for bpp, score in published.points[METRIC] if low <= bpp <= high]
+    rates = [bpp for bpp, _ in theirs]
+    ours = scores_at(_pairs(points), np.array(rates)).tolist()
+    return rates, [own - score for own, (_, score) in zip(ours, theirs, strict=True)]
 
 
-def measure(given: argparse.Namespace) -> dict[str, Any]:
-    """Everything that the tables show. Raises GlissandoError."""
-    data = data_folder(given.data)
-    published = published_ms_ssim(reference_file(given.reference, data))
-    pictures = load_pictures(data, given.pictures)
-    codecs = open_models(given.models, given.threads)
-    curves = [measure_curve(codec, pictures) for codec in codecs]
-    return {
-        **about(pictures, codecs),
-        "curves": curves,
-        "comparisons": [[compare(curve, theirs) for theirs in published] for curve in curves],
-    }
+def against(points: Sequence[Point], published: PublishedCurve) -> BDRow:
+    """BD-rate of our points against a published curve, by MS-SSIM in dB."""
+    anchor = [(bpp, score) for bpp, score in published.points[METRIC]]
+    return bd_row("ours", METRIC, "", published.name, anchor, _pairs(points))
 
 
-def markdown(results: dict[str, Any]) -> str:
-    """A table for each model against the published codecs, and one of its own points."""
+def markdown(results: Results, published: Sequence[PublishedCurve]) -> str:
+    """A table for each model against the published codecs, and one of its own points. Raises BenchmarkError."""
+    models = [codec for codec in results.codecs if codec.ours]
+    if not models:
+        raise BenchmarkError("no model of this package took part in the comparison")
     parts = []
-    for model, curve, rows in zip(results["models"], results["curves"], results["comparisons"], strict=True):
-        name = model["name"]
-        lines = [
-            f"| {name} against | BD-rate, MS-SSIM | between | dB at their rates: least | mean | most |",
-            "|---|---:|---:|---:|---:|---:|",
-        ]
-        for row in rows:
-            percent = f"{row['percent']:+.1f} %" if row["percent"] is not None else row["reason"]
-            between = f"{row['low']:.1f} … {row['high']:.1f} dB" if row["percent"] is not None else "–"
-            db = [value for _, value in row["db"]]
-            cells = [f"{v:+.2f}" for v in (min(db), sum(db) / len(db), max(db))] if db else ["–"] * 3
-            lines.append(f"| {row['codec']} | {percent} | {between} | {' | '.join(cells)} |")
-        lines += ["", f"| {name}, quality | bpp | MS-SSIM | MS-SSIM, dB | PSNR, dB |", "|---:|---:|---:|---:|---:|"]
-        lines += [
-            f"| {p['quality']:g} | {p['bpp']:.3f} | {p['ms_ssim']:.5f} | {p['ms_ssim_db']:.2f} | {p['psnr']:.2f} |"
-            for p in curve
-        ]
-        parts.append("\n".join(lines))
-    note = f" ({results['note']})" if results["note"] else ""
-    parts.append(f"{results['pictures']} Kodak pictures{note}; negative BD-rates and positive dB are to our favour.")
+    for codec in models:
+        points = ms_ssim_curve(results, codec.name)
+        body = []
+        for theirs in published:
+            row = against(points, theirs)
+            refused = row.percent is None or row.low is None or row.high is None
+            percent = row.reason if refused else f"{row.percent:+.1f} %"
+            between = "–" if refused else f"{row.low:.1f} … {row.high:.1f} dB"
+            _, db = differences(points, theirs)
+            cells = [f"{v:+.2f}" for v in (min(db), fmean(db), max(db))] if db else ["–"] * 3
+            body.append([theirs.name, percent, between, *cells])
+        head = [f"{codec.label} against", "BD-rate, MS-SSIM", "between", "dB at their rates: least", "mean", "most"]
+        parts.append(table(head, body))
+        head = [f"{codec.label}, quality", "bpp", "MS-SSIM", "MS-SSIM, dB", "PSNR, dB"]
+        parts.append(
+            table(
+                head,
+                [
+                    [f"{p['quality']:g}", f"{p['bpp']:.3f}", f"{p['ms_ssim']:.5f}", f"{p['ms_ssim_db']:.2f}",
+                     f"{p['psnr']:.2f}"]
+                    for p in points
+                ],
+            )
+        )  # fmt: skip
+    count = len(results.pictures)
+    note = "" if is_kodak(results.pictures) else f" (not Kodak's {KODAK_COUNT}: not comparable)"
+    parts.append(f"{count} pictures{note}; negative BD-rates and positive dB are to our favour.")
     return "\n\n".join(parts)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; 0 where everything could be measured, whatever the figures say."""
+    """Command line; 0 where there are tables to print, whatever the figures say."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.msssim", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("models", nargs="+", metavar="MODEL", help="name or folder")
-    parser.add_argument("--reference", type=Path, help="published curves (default: $GLISSANDO_REFERENCE, or "
-        "reference/kodak-published.json beside the data folder)")  # fmt: skip
-    kodak_options(parser)
-    return run_and_print(parser, arguments, measure, markdown)
+    parser.add_argument("results", type=Path, help="results.json of `glissando bench`")
+    parser.add_argument("--published", type=Path, metavar="FILE", help="other published curves than the package's")
+    given = parser.parse_args(arguments)
+    try:
+        print(markdown(read_comparison(given.results), published_for_ms_ssim(given.published)))
+    except (OSError, BenchmarkError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,49 +1,70 @@
-"""Mean rate and scores of a model's real files, one point for each quality, and the command line around them."""
+"""Mean rate and scores of real files, for codecs and variants that a study opens itself.
+
+What `glissando bench` can open by its name is measured there, and read by `benchmarks.comparison`. Here is the rest:
+variants of a model, models for one rate. A picture goes the same way as in a comparison, and is scored by its metrics.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import glissando
 from glissando.bench.machine import Machine, package_versions
+from glissando.bench.measure import Coder, round_trip
+from glissando.bench.metrics import score
 from glissando.errors import BenchmarkError, GlissandoError
 from glissando.files import atomic_write
 
 from .api import Codec, Pixels
 from .data import KODAK_COUNT, Picture
-from .metrics import bits_per_pixel
 
-__all__ = ["Point", "about", "kodak_options", "mean_point", "open_models", "run_and_print"]
+__all__ = [
+    "QUALITIES",
+    "Point",
+    "about",
+    "bits_per_pixel",
+    "kodak_options",
+    "mean_point",
+    "open_models",
+    "run_and_print",
+]
 
 Point = dict[str, float]
 Results = dict[str, Any]
 
+QUALITIES = tuple(float(q) for q in range(0, 101, 10))
+"""Points of a model's curve: those of a comparison."""
 
-def mean_point(
-    codec: Codec,
-    pictures: Sequence[Picture],
-    quality: float,
-    scores: Mapping[str, Callable[[Pixels, Pixels], float]],
-) -> Point:
-    """Means over the pictures of bpp, whole files, and of each score of original and decoded 8-bit pixels."""
+
+def bits_per_pixel(data: bytes, picture: Pixels) -> float:
+    """Bits of the whole file, header included, per pixel of the picture."""
+    height, width = (int(side) for side in picture.shape[:2])
+    return 8.0 * len(data) / (height * width)
+
+
+def mean_point(name: str, coder: Coder, pictures: Sequence[Picture], quality: float, metrics: Sequence[str]) -> Point:
+    """``{"quality": …, "bpp": …, metric: …}``: means over the pictures of whole files and of decoded 8-bit pixels.
+
+    Without a metric nothing is decoded. Raises BenchmarkError where a picture comes back in another shape.
+    """
     rows: list[Point] = []
     for picture in pictures:
-        data = codec.encode(picture.pixels, quality)
-        row = {"bpp": bits_per_pixel(data, picture.pixels)}
-        if scores:
-            decoded = codec.decode(data)
-            if decoded.shape != picture.pixels.shape:
-                raise BenchmarkError(f"{picture.name}: {picture.pixels.shape} went in, {decoded.shape} came back")
-            row |= {name: function(picture.pixels, decoded) for name, function in scores.items()}
-        rows.append(row)
+        if metrics:
+            try:
+                data, decoded = round_trip(coder, picture.pixels, quality)
+            except BenchmarkError as error:
+                raise BenchmarkError(f"{picture.name}: {error}") from error
+            rows.append({"bpp": bits_per_pixel(data, picture.pixels), **score(metrics, picture.pixels, decoded)})
+        else:
+            rows.append({"bpp": bits_per_pixel(coder.encode(picture.pixels, quality), picture.pixels)})
     found = {key: fmean(row[key] for row in rows) for key in rows[0]}
-    print(f"{codec.card.name} at {quality:g}: " + "  ".join(f"{k} {v:.5g}" for k, v in found.items()), file=sys.stderr)
+    print(f"{name} at {quality:g}: " + "  ".join(f"{k} {v:.5g}" for k, v in found.items()), file=sys.stderr, flush=True)
     return {"quality": quality, **found}
 
 

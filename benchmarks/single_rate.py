@@ -16,19 +16,17 @@ from typing import Any
 
 import numpy as np
 
+from glissando.bench.curves import Mean, scores_at, setting_at
 from glissando.errors import BenchmarkError
 
 from .api import Codec
 from .data import Picture, data_folder, load_pictures
-from .metrics import psnr
-from .points import Point, about, kodak_options, mean_point, open_models, run_and_print
-from .rd import scores_at
+from .points import QUALITIES, Point, about, kodak_options, mean_point, open_models, run_and_print
 
 __all__ = ["main", "markdown", "quality_at", "trained_quality"]
 
 STEP = 1.0  # qualities between the points that the one model is read from
-PROBES = 8  # halvings of the range of qualities: to 0.4
-SCORES = {"psnr": psnr}
+METRICS = ("psnr",)
 
 
 def trained_quality(codec: Any) -> float:
@@ -44,29 +42,27 @@ def quality_at(codec: Codec, pictures: Sequence[Picture], bpp: float) -> float:
 
     Raises BenchmarkError where the model has no such files.
     """
-    low, high = 0.0, 100.0
-    ends = [mean_point(codec, pictures, quality, {})["bpp"] for quality in (low, high)]
-    if not ends[0] <= bpp <= ends[1]:
-        raise BenchmarkError(f"{codec.card.name} has files of {ends[0]:.3f} … {ends[1]:.3f} bpp, not of {bpp:.3f}")
-    for _ in range(PROBES):
-        middle = (low + high) / 2
-        if mean_point(codec, pictures, middle, {})["bpp"] < bpp:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+    rates = {quality: _point(codec, pictures, quality, ())["bpp"] for quality in QUALITIES}
+    low, high = min(rates.values()), max(rates.values())
+    if not low <= bpp <= high:
+        raise BenchmarkError(f"{codec.card.name} has files of {low:.3f} … {high:.3f} bpp, not of {bpp:.3f}")
+    return setting_at([Mean(quality, rate, 0.0) for quality, rate in rates.items()], bpp, whole=False)
+
+
+def _point(codec: Codec, pictures: Sequence[Picture], quality: float, metrics: Sequence[str] = METRICS) -> Point:
+    return mean_point(codec.card.name, codec, pictures, quality, metrics)
 
 
 def compare(one: Codec, single: Any, pictures: Sequence[Picture]) -> dict[str, Any]:
     """A single-rate model's point, the one model's points around it, and what the latter lacks there, dB."""
-    theirs = mean_point(single, pictures, trained_quality(single), SCORES)
+    theirs = _point(single, pictures, trained_quality(single))
     about_there = quality_at(one, pictures, theirs["bpp"])
     around: list[Point] = []
     for offset in (-STEP, 0.0, STEP):
         quality = min(100.0, max(0.0, about_there + offset))
         if all(point["quality"] != quality for point in around):
-            around.append(mean_point(one, pictures, quality, SCORES))
-    ours = float(scores_at(around, "psnr", np.array([theirs["bpp"]]))[0])
+            around.append(_point(one, pictures, quality))
+    ours = float(scores_at([(p["bpp"], p["psnr"]) for p in around], np.array([theirs["bpp"]]))[0])
     return {"single": theirs, "one": around, "one_psnr": ours, "loss": theirs["psnr"] - ours}
 
 

@@ -1,10 +1,12 @@
 """The plain VAE on Kodak: its one model at all rates, against JPEG, and against the same latents quantised otherwise.
 
-    python -m benchmarks.vae measure src/glissando/zoo/vae --data DIR --json vae.json     # DIR holds kodak/ and train/
+    glissando bench DIR/kodak --codecs jpeg,glissando:vae --no-speed --out report         # DIR holds kodak/ and train/
+    python -m benchmarks.vae measure src/glissando/zoo/vae report/results.json --data DIR --json vae.json
     python -m benchmarks.vae report vae.json docs/vae.md
 
-All variants are files of the same format, decoded by the same network to the same 8-bit pixels. Each has tables and a
-context model of its own, fitted to what it makes of the same training pictures:
+The curves of the model and of JPEG are those of the comparison. All variants are files of the model's format, decoded
+by the same network to the same 8-bit pixels. Each has tables and a context model of its own, fitted to what it makes of
+the same training pictures:
 
 - **uncertainty**: the model as it is;
 - **rounded** and **full price**: the same grid and tables, with λ zero, and not lowered;
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,9 +32,11 @@ from numpy.typing import NDArray
 
 from glissando import zoo
 from glissando.bench.bdrate import Curve, bd_rate
+from glissando.bench.curves import scores_at
 from glissando.bench.machine import Machine, package_versions
-from glissando.bench.metrics import score
-from glissando.codec import Codec, open_codec
+from glissando.bench.measure import Coder
+from glissando.bench.results import Results
+from glissando.codec import Codec
 from glissando.errors import GlissandoError
 from glissando.families.vae.export import training_posteriors
 from glissando.families.vae.network import VaeNetwork
@@ -42,18 +46,16 @@ from glissando.training.recipe import from_dict
 from glissando.zoo import Model
 
 from .commands import run_study
-from .data import Picture, data_folder, load_pictures
-from .peers import JPEG
-from .rd import scores_at
-from .readme import update
-from .vae_variants import F32, FITTED, LEVELS, own_variants
+from .comparison import codec_of_model, curve, matching, read_comparison
+from .data import data_folder, load_pictures
+from .documents import update
+from .points import mean_point
+from .vae_variants import FITTED, LEVELS, own_variants
 
 __all__ = ["main", "markdown"]
 
 BEGIN, END = "<!-- vae:begin -->", "<!-- vae:end -->"
 METRICS = ("psnr", "ms-ssim")
-QUALITIES = tuple(float(q) for q in range(0, 101, 10))
-JPEG_QUALITIES = (3, 6, 10, 15, 22, 30, 40, 50, 62, 75, 85, 92)
 LABELS = {
     "uncertainty": "VAE",
     "rounded": "rounded, on its grid",
@@ -78,55 +80,27 @@ def posteriors(folder: Path, data: Path) -> tuple[NDArray[np.float32], NDArray[n
     return training_posteriors(network.eval().requires_grad_(False), recipe, data / "train")
 
 
-Coder = Callable[[NDArray[np.uint8]], tuple[bytes, NDArray[np.uint8]]]
-
-
-def _point(coder: Coder, pictures: Sequence[Picture]) -> dict[str, float]:
-    """Means over the pictures: bpp, scores."""
-    rows = []
-    for picture in pictures:
-        data, decoded = coder(picture.pixels)
-        height, width = picture.pixels.shape[:2]
-        rows.append({"bpp": 8 * len(data) / (height * width), **score(METRICS, picture.pixels, decoded)})
-    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-
-
-def _coder(codec: Any, quality: float) -> Coder:
-    def code(pixels: NDArray[np.uint8]) -> tuple[bytes, NDArray[np.uint8]]:
-        data = codec.encode(pixels, quality)
-        return data, codec.decode(data)
-
-    return code
-
-
-def _jpeg(quality: int) -> Coder:
-    def code(pixels: NDArray[np.uint8]) -> tuple[bytes, NDArray[np.uint8]]:
-        data = JPEG.encode(pixels, quality)
-        return data, JPEG.decode(data)
-
-    return code
-
-
-def curves(model: Model, mean: NDArray[np.float32], deviation: NDArray[np.float32]) -> Iterator[tuple[str, Coder]]:
-    """Every point of every curve: its name and what makes it."""
-    yield from (("uncertainty", _coder(open_codec(model, F32), q)) for q in QUALITIES)
-    levels = np.linspace(0, 100, LEVELS).tolist()
+def variants(model: Model, mean: NDArray[np.float32], deviation: NDArray[np.float32]) -> Iterator[tuple[str, Coder]]:
+    """Every variant: its name and what codes with it."""
     for name, own in own_variants(model).items():
-        yield from ((name, _coder(Codec(own.engine, own), q)) for q in levels)
-    yield from (("jpeg", _jpeg(q)) for q in JPEG_QUALITIES)
+        yield name, Codec(own.engine, own)
     for name, make in FITTED.items():
         variant = make(model, mean, deviation)
-        yield from ((name, _coder(Codec(variant.engine, variant), q)) for q in levels)
+        yield name, Codec(variant.engine, variant)
 
 
-def measure(folder: Path, data: Path, count: int | None) -> dict[str, Any]:
+def measure(folder: Path, comparison: Results, data: Path, count: int | None) -> dict[str, Any]:
     """All curves. Raises GlissandoError."""
     model, pictures = zoo.find(folder), load_pictures(data, count)
-    found: dict[str, list[dict[str, float]]] = {}
-    for name, coder in curves(model, *posteriors(folder, data)):
-        point = _point(coder, pictures)
-        found.setdefault(name, []).append(point)
-        print(f"{name}: " + "  ".join(f"{k} {v:.3f}" for k, v in point.items()), file=sys.stderr, flush=True)
+    matching(comparison, pictures)
+    ours = codec_of_model(comparison, str(model.card.hash))
+    found = {
+        "uncertainty": curve(comparison, ours.name, METRICS),
+        "jpeg": curve(comparison, "jpeg", METRICS),
+    }
+    for name, coder in variants(model, *posteriors(folder, data)):
+        qualities = np.linspace(0, 100, LEVELS).tolist()
+        found[name] = [mean_point(name, coder, pictures, quality, METRICS) for quality in qualities]
     return {
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
         "machine": Machine.this().to_json(),
@@ -144,7 +118,8 @@ def better_range(
     low = max(min(p["bpp"] for p in ours), min(p["bpp"] for p in theirs))
     high = min(max(p["bpp"] for p in ours), max(p["bpp"] for p in theirs))
     grid = np.geomspace(low, high, 400)
-    better = scores_at(ours, metric, grid) > scores_at(theirs, metric, grid)
+    ours_there, theirs_there = (scores_at([(p["bpp"], p[metric]) for p in points], grid) for points in (ours, theirs))
+    better = ours_there > theirs_there
     edges = np.flatnonzero(np.diff(np.concatenate([[False], better, [False]]).astype(int)))
     if not len(edges):
         return 0.0, 0.0
@@ -176,10 +151,7 @@ def markdown(results: dict[str, Any]) -> str:
             cells.append(f"{low:.2f} … {high:.2f} bpp, {high / low:.1f} ×" if low else "nowhere")
         lines.append(f"| {LABELS[name]} | {' | '.join(cells)} |")
     lines += ["", "| quality | bpp | PSNR, dB | MS-SSIM, dB |", "|---:|---:|---:|---:|"]
-    lines += [
-        f"| {q:g} | {p['bpp']:.3f} | {p['psnr']:.2f} | {p['ms-ssim']:.2f} |"
-        for q, p in zip(QUALITIES, ours, strict=True)
-    ]
+    lines += [f"| {p['quality']:g} | {p['bpp']:.3f} | {p['psnr']:.2f} | {p['ms-ssim']:.2f} |" for p in ours]
     model, machine = results["model"], results["machine"]
     what = f"model {model['name']} ({model['hash']}); {machine['processor']} ({', '.join(machine['extensions'])})"
     lines += ["", f"Measured {results['date']}; {results['pictures']} Kodak pictures; {what}."]
@@ -188,6 +160,7 @@ def markdown(results: dict[str, Any]) -> str:
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="the model's folder")
+    parser.add_argument("comparison", type=Path, help="results.json of `glissando bench` with this model and JPEG")
     parser.add_argument("--data", type=Path, help="folder that holds kodak/ and train/; $GLISSANDO_DATA unless given")
 
 
@@ -199,7 +172,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ),
         arguments,
         options=_options,
-        measure=lambda given: measure(given.model, data_folder(given.data), given.pictures),
+        measure=lambda given: measure(
+            given.model, read_comparison(given.comparison), data_folder(given.data), given.pictures
+        ),
         markdown=markdown,
         report=lambda results, documents: update(documents[0], BEGIN, END, markdown(results)),
         documents={"nargs": 1, "metavar": "document"},

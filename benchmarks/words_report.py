@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from glissando.errors import BenchmarkError
 from glissando.files import atomic_write
 
-from .readme import replace_between
+from .documents import replace_between
 
 __all__ = ["BEGIN", "CURVES", "END", "bits_at", "levels_of", "markdown", "plot", "write"]
 

@@ -18,8 +18,8 @@ from glissando.bench.codecs.base import register, rgb8
 from glissando.errors import BenchmarkError, CodecUnavailableError
 
 Pixels = NDArray[np.uint8]
-WITH_PILLOW = ("jpeg", "jpeg-444", "webp", "avif", "avif-slow")
-WITH_IMAGECODECS = ("jxl", "jxl-fast", "jp2")
+WITH_PILLOW = ("jpeg", "jpeg-444", "webp", "webp-best", "avif", "avif-psnr", "avif-slow")
+WITH_IMAGECODECS = ("jxl", "jxl-best", "jxl-fast", "jp2")
 EXTERNAL = ("hevc", "av1", "vvc", "bpg")
 
 
@@ -98,6 +98,25 @@ def test_what_a_codec_refuses_is_an_error_of_the_comparison(name: str) -> None:
 def test_a_model_refuses_a_quality_beyond_its_range(natural: Callable[..., Pixels]) -> None:
     with pytest.raises(BenchmarkError, match="glissando:medium: quality"):
         open_codec("glissando:medium", 1).encode(natural(32, 32), 101)
+
+
+def test_avif_says_what_it_is_tuned_for(natural: Callable[..., Pixels], psnr: Callable[..., float]) -> None:
+    eye, error = opened("avif"), opened("avif-psnr")
+    assert "tune=psnr" in error.label
+    assert error.tuned_for == "squared error"
+    picture = natural(256, 256, seed=5)
+    ours, theirs = (codec.encode(picture, 50) for codec in (eye, error))
+    version = eye.version.removeprefix("libavif ").split(".")
+    if (int(version[0]), int(version[1])) >= (1, 4):
+        assert "tune=iq" in eye.tuned_for
+        assert ours != theirs
+    assert psnr(picture, error.decode(theirs)) > 25
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_codecs_say_what_they_are_tuned_for(name: str) -> None:
+    if name != "bpg":  # its authors do not say
+        assert opened(name).tuned_for
 
 
 @pytest.mark.parametrize("name", ["avif", "jxl", "jp2"])

@@ -164,7 +164,9 @@ def test_too_small_for_ssimulacra2() -> None:
 
 def test_unknown_metric(natural: Callable[..., Pixels]) -> None:
     picture = natural(16, 16)
-    with pytest.raises(BenchmarkError, match=r"no metric called 'vmaf'; known: psnr, psnr-y, ms-ssim, ssimulacra2"):
+    with pytest.raises(
+        BenchmarkError, match=r"no metric called 'vmaf'; known: psnr, psnr-y, ssim, ms-ssim, ssimulacra2"
+    ):
         score(["vmaf"], picture, picture)
     with pytest.raises(BenchmarkError, match="no metric called"):
         describe("vmaf")
@@ -199,6 +201,6 @@ def test_describe(name: str) -> None:
     if name == "ssimulacra2":
         pytest.importorskip("ssimulacra2")
     record = describe(name)
-    assert (record.name, record.unit) == (name, "" if name == "ssimulacra2" else "dB")
+    assert (record.name, record.unit) == (name, "" if name in ("ssim", "ssimulacra2") else "dB")
     assert record.label
     assert len(record.source) > 10

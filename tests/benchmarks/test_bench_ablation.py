@@ -18,7 +18,6 @@ from tiny_recipe import NETWORK  # noqa: E402
 from benchmarks.ablation import VARIANTS, Heads, frozen, main, markdown, measure, open_network, train_heads  # noqa: E402
 from benchmarks.data import Picture  # noqa: E402
 from glissando.errors import TrainingError  # noqa: E402
-from glissando.families.gains.network import GainsNetwork  # noqa: E402
 from glissando.networks.integer import IntegerConv  # noqa: E402
 from glissando.training.crops import Crops  # noqa: E402
 from glissando.training.data import load_tiles  # noqa: E402
@@ -42,18 +41,12 @@ def saved(folder: Path, shards: Path, network: str = "") -> Path:
     return folder / "last.pt"
 
 
-def spread(network: GainsNetwork, picture: NDArray[np.uint8]) -> dict[str, torch.Tensor]:
-    pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
-    known = frozen(network, pixels, torch.tensor([80.0]))
-    known.pop("residual")
-    return known
-
-
 @torch.no_grad()
 def test_all_begin_without_a_correction(checkpoint: Path, natural: Natural) -> None:
     network = open_network(checkpoint)
     heads = Heads(network)
-    known = spread(network, natural(64, 128))
+    pixels = torch.from_numpy(natural(64, 128)).permute(2, 0, 1)[None].float() / 255
+    known, _ = frozen(network, pixels, torch.tensor([80.0]))
     assert torch.equal(heads("symbols", **known), heads("z", **known))
     assert torch.equal(heads("unrounded", **known), heads("float", **known))
     difference = (heads("unrounded", **known) - heads("z", **known)).abs()
@@ -87,20 +80,11 @@ def test_from_a_checkpoint_to_a_table(
     (tmp_path / "train").symlink_to(shards)
     (tmp_path / "kodak").mkdir()
     Image.fromarray(natural(64, 64)).save(tmp_path / "kodak" / "kodim01.png")
-    arguments = [
-        str(checkpoint),
-        "--data",
-        str(tmp_path),
-        "--batch",
-        "2",
-        "--crop",
-        "64",
-        "--json",
-        str(tmp_path / "x"),
-    ]
+    out = tmp_path / "out.json"
+    arguments = [str(checkpoint), f"--data={tmp_path}", "--batch=2", "--crop=64", f"--json={out}"]
     assert main([*arguments, "--steps", "1"]) == 0
     assert "on 1 Kodak pictures, 1 steps each" in capsys.readouterr().out
-    rows = json.loads((tmp_path / "x").read_text())["rows"]
+    rows = json.loads(out.read_text())["rows"]
     assert [row["quality"] for row in rows] == [20, 50, 80]
     assert all(row[name] > 0 for row in rows for name in VARIANTS)
     assert main([str(tmp_path), *arguments[1:]]) == 1

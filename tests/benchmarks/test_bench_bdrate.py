@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.api import BenchmarkError
-from benchmarks.data import load_reference
 from glissando.bench.bdrate import Curve, Method, bd_rate
+from glissando.bench.published import load_published
+from glissando.errors import BenchmarkError
 
 CURVE = Curve.of("a", [(0.1, 26.0), (0.2, 28.5), (0.5, 32.1), (1.0, 35.3), (2.0, 39.0)])
 METHODS: tuple[Method, ...] = ("pchip", "akima")
@@ -98,12 +95,8 @@ def test_independent_computation_on_a_small_curve() -> None:
 
 @pytest.fixture(scope="module")
 def published() -> dict[str, Curve]:
-    named, data = os.environ.get("GLISSANDO_REFERENCE"), os.environ.get("GLISSANDO_DATA")
-    beside = Path(data).resolve().parent / "reference" / "kodak-published.json" if data else None
-    path = Path(named) if named else beside
-    if path is None or not path.is_file():
-        pytest.skip("no published curves: set GLISSANDO_REFERENCE or GLISSANDO_DATA")
-    return load_reference(path)
+    curves = {curve.name: curve.points["psnr"] for curve in load_published() if "psnr" in curve.points}
+    return {name: Curve.of(name, [(bpp, score) for bpp, score in points]) for name, points in curves.items()}
 
 
 @pytest.mark.parametrize("name", ["JPEG2000", "WebP", "AV1", "BPG-444-x265-ycbcr", "VTM"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from content_model import BITS, content_integers, plane_codec, write_model
 from benchmarks import content, content_picture
 from benchmarks.content_report import BEGIN, END, bars, comparisons, margin, markdown
 from benchmarks.data import Picture
-from benchmarks.rd import scores_at
+from glissando.bench.curves import scores_at
+from glissando.bench.results import PictureInfo, Results
 from glissando.bitstream import container
 from glissando.codec import Codec
 from glissando.errors import BenchmarkError
@@ -57,8 +59,8 @@ def results(**changes: Any) -> dict[str, Any]:
 
 
 def test_scores_at_other_rates() -> None:
-    points = [{"bpp": 0.8, "psnr": 36.0}, {"bpp": 0.1, "psnr": 27.0}]
-    np.testing.assert_allclose(scores_at(points, "psnr", np.array([0.1, 0.2, 0.4, 0.8])), [27, 30, 33, 36])
+    points = [(0.8, 36.0), (0.1, 27.0)]
+    np.testing.assert_allclose(scores_at(points, np.array([0.1, 0.2, 0.4, 0.8])), [27, 30, 33, 36])
 
 
 def test_the_margin_is_the_least_over_the_range() -> None:
@@ -83,7 +85,7 @@ def test_a_margin_is_only_told_where_both_have_files() -> None:
 
 
 def test_bars_are_figures_of_the_results() -> None:
-    found = {measure.what: measure for measure in bars(results())}
+    found = {claim.what: claim for claim in bars(results())}
     assert found["PSNR over JPEG 4:2:0, same run"].verdict == "meets bar"
     assert found["PSNR over JPEG 2000, same run"].verdict == "short of the aim"
     assert found["PSNR over published JPEG2000"].value == pytest.approx(0.25)
@@ -152,21 +154,51 @@ def test_parts_are_those_of_the_file(codec: Codec, natural: Callable[..., NDArra
     assert parts["beyond"] == len(data) - 1.01 * ideal / 8 <= 100
 
 
-def test_a_whole_run(codec: Codec, natural: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_whole_run(codec: Codec, natural: Any, comparison: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(content, "open_content", lambda folder: codec)
+    monkeypatch.setattr(content, "METRICS", ("psnr", "ms-ssim"))
     monkeypatch.setattr(content, "QUALITIES", (0.0, 60.0))
-    monkeypatch.setattr(content, "PEERS", {content.JPEG: (5, 40)})
-    pictures = [Picture("a", natural(512, 768))]
-    found = content.measure(Path("model"), pictures, ["again=model", "one=model@60"], rounds=1)
+    pictures = [Picture("kodim01", natural(512, 768))]
+    compared = of_model(comparison, codec.card.hash)
+    found = content.measure(Path("model"), compared, pictures, ["again=model", "one=model@60"], rounds=1)
     again = json.loads(json.dumps(found))
-    assert [p["quality"] for p in again["ours"]] == [0.0, 60.0]
-    assert again["against"]["again"] == again["ours"]
-    assert again["against"]["one"] == again["ours"][1:2]
-    assert min(again["speed"][f"{name}_s"] for name in ("encode", "decode", "symbols")) > 0
+    assert [p["quality"] for p in again["ours"]] == [10.0 * k for k in range(11)]
+    assert again["ours"][6]["bpp"] == pytest.approx(0.9 * 0.06 * 8)  # the comparison's
+    again["ours"] = [{**p, "ssim": 0.9} for p in again["ours"]]
+    assert [p["quality"] for p in again["against"]["again"]] == [0.0, 60.0]
+    assert again["against"]["one"] == again["against"]["again"][1:]
     data = codec.encode(pictures[0].pixels, 60)
-    assert again["ours"][1]["bpp"] == pytest.approx(8 * len(data) / (512 * 768))
+    one = again["against"]["one"][0]
+    assert one["bpp"] == pytest.approx(8 * len(data) / (512 * 768))
+    assert one["bytes"] == len(data) == again["ours"][6]["bytes"]  # the parts are those of our own files
+    assert again["speed"]["symbols_s"] > 0
+    assert again["speed"]["decode_s"] == pytest.approx(0.372992 / 10)
+    assert again["speed"]["avif_encode_s"] == pytest.approx(0.372992 / 2)
+    assert list(again["peers"]) == ["JPEG | old", "JPEG 2000"]
     assert {"JPEG", "JPEG2000"} == set(again["published"])
+    again["peers"] = {}
     assert "| 60 |" in markdown(again)
+
+
+def of_model(comparison: Results, model_hash: str) -> Results:
+    """The comparison of one picture, with our model in place of the one that took part."""
+    codecs = [
+        replace(c, model=replace(c.model, hash=model_hash)) if c.model is not None else c for c in comparison.codecs
+    ]
+    points = [p for p in comparison.points if p.picture == "kodim01.png"]
+    return replace(comparison, codecs=codecs, points=points, pictures=[PictureInfo("kodim01.png", 768, 512, "")])
+
+
+def test_the_comparison_must_be_of_the_same_weights_and_timed(
+    codec: Codec, natural: Any, comparison: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "open_content", lambda folder: codec)
+    pictures = [Picture("kodim01", natural(512, 768))]
+    with pytest.raises(BenchmarkError, match="of other weights"):
+        content.measure(Path("model"), of_model(comparison, "00"), pictures)
+    untimed = replace(of_model(comparison, codec.card.hash), timings=[])
+    with pytest.raises(BenchmarkError, match="without --no-speed"):
+        content.measure(Path("model"), untimed, pictures)
 
 
 def test_only_this_family_is_measured() -> None:

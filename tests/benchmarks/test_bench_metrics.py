@@ -1,19 +1,17 @@
-"""PSNR and rate with known answers; Pillow's codecs; the machine."""
+"""PSNR and rate with known answers; the machine."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks.api import Pixels
-from benchmarks.metrics import bits_per_pixel, largest_drop, psnr
-from benchmarks.peers import AVIF, PEERS, Peer, nearest_quality
+from benchmarks.points import bits_per_pixel
 from glissando.bench.machine import Machine, package_versions
+from glissando.bench.metrics import psnr
 
 
 def test_psnr_of_equal_pictures() -> None:
@@ -46,41 +44,6 @@ def test_psnr_refuses_other_shapes_and_types() -> None:
 
 def test_bits_per_pixel() -> None:
     assert bits_per_pixel(bytes(100), np.zeros((10, 20, 3), np.uint8)) == 4.0
-
-
-@pytest.mark.parametrize(
-    ("sizes", "drop"),
-    [([1, 2, 3], 0.0), ([100, 99, 120, 90], 25.0), ([7], 0.0), ([200, 199], 0.5), ([], 0.0)],
-)
-def test_largest_drop(sizes: list[int], drop: float) -> None:
-    assert largest_drop(sizes) == pytest.approx(drop)
-
-
-@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
-def test_peers_round_trip(peer: Peer, make_picture: Callable[[int], Pixels]) -> None:
-    if not peer.available():
-        pytest.skip(f"this Pillow has no {peer.name}")
-    picture = make_picture(0)
-    files = [peer.encode(picture, quality, 1) for quality in (peer.qualities[1], peer.qualities[-1])]
-    decoded = [peer.decode(data, 1) for data in files]
-    assert all(d.shape == picture.shape and d.dtype == np.uint8 for d in decoded)
-    assert len(files[0]) < len(files[1])
-    assert 15.0 < psnr(picture, decoded[0]) < psnr(picture, decoded[1])
-
-
-def test_avif_keeps_full_colour_resolution() -> None:
-    """4:4:4: stripes of colour one pixel wide survive; with 4:2:0 they would not."""
-    if not AVIF.available():
-        pytest.skip("this Pillow has no AVIF")
-    stripes = np.zeros((32, 32, 3), np.uint8)
-    stripes[:, 0::2, 0] = 255
-    stripes[:, 1::2, 1] = 130  # about as bright as the red
-    assert psnr(stripes, AVIF.decode(AVIF.encode(stripes, 95))) > 30.0
-
-
-@pytest.mark.parametrize("wanted", [0.0, 17.4, 17.6, 100.0, 1e9])
-def test_nearest_quality(wanted: float) -> None:
-    assert nearest_quality(float, wanted) == min(100, round(wanted))
 
 
 def test_machine_reads_cpuinfo(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,24 +16,20 @@ from PIL import Image
 from benchmarks import msssim, points, single_rate
 from benchmarks.data import Picture
 from conftest import FakeCodec
-from glissando.bench.bdrate import Curve
-from glissando.bench.metrics import ms_ssim, psnr
+from glissando.bench.metrics import psnr, ssim
+from glissando.bench.results import PublishedCurve, Results
 from glissando.errors import BenchmarkError
 
 
 @pytest.fixture
 def kodak(tmp_path: Path) -> Path:
-    """Two small pictures, and published curves beside their folder."""
+    """Two small pictures."""
     random = np.random.default_rng(0)
     folder = tmp_path / "data"
     (folder / "kodak").mkdir(parents=True)
     for i in range(1, 3):
         coarse = Image.fromarray(random.integers(0, 256, (24, 28, 3), dtype=np.uint8))
         coarse.resize((224, 192), Image.Resampling.BICUBIC).save(folder / "kodak" / f"kodim0{i}.png")
-    (tmp_path / "reference").mkdir()
-    entries = [{"bpp": b, "psnr": 30.0 + b, "ms_ssim": 1 - 0.1 / b} for b in (0.5, 1.0, 2.0, 4.0)]
-    content = {"_meta": {}, "A [ms-ssim]": entries, "A": entries}
-    (tmp_path / "reference" / "kodak-published.json").write_text(json.dumps(content))
     return folder
 
 
@@ -51,59 +48,81 @@ def test_decibels_are_those_of_the_mean() -> None:
         msssim.decibels(math.nan)
 
 
-def test_points_are_means_of_real_files(kodak: Path) -> None:
+def test_points_are_means_of_the_pictures(comparison: Results) -> None:
+    """Decibels of the mean MS-SSIM, not the mean of decibels."""
+    points = [replace(p, scores={**p.scores, "ms-ssim": 10.0 * (1 + k % 2)}) for k, p in enumerate(comparison.points)]
+    found = msssim.ms_ssim_curve(replace(comparison, points=points), "glissando:medium")
+    scores = [p.scores["ms-ssim"] for p in points if (p.codec, p.setting) == ("glissando:medium", 0.0)]
+    assert sorted(scores) in ([10.0, 10.0, 20.0], [10.0, 20.0, 20.0])
+    mean = sum(1 - 10 ** (-score / 10) for score in scores) / 3
+    assert found[0]["ms_ssim"] == pytest.approx(mean)
+    assert found[0]["ms_ssim_db"] == pytest.approx(-10 * math.log10(1 - mean))
+    assert found[0]["bpp"] == pytest.approx(0.054)
+    assert found[0]["psnr"] == pytest.approx(25.0)
+
+
+def test_points_of_studies_are_means_of_real_files(kodak: Path) -> None:
     pictures = [Picture(p.stem, np.asarray(Image.open(p))) for p in sorted((kodak / "kodak").iterdir())]
     codec = FakeCodec()
-    (point,) = msssim.measure_curve(codec, pictures, [40.0])
+    point = points.mean_point("fake", codec, pictures, 40.0, ("psnr", "ssim"))
     files = [codec.encode(p.pixels, 40.0) for p in pictures]
-    values = [ms_ssim(p.pixels, codec.decode(data)) for p, data in zip(pictures, files, strict=True)]
+    assert point["quality"] == 40.0
     assert point["bpp"] == pytest.approx(sum(8 * len(data) for data in files) / (2 * 192 * 224))
-    assert point["ms_ssim_db"] == pytest.approx(-10 * math.log10(1 - sum(values) / 2))
-    assert point["psnr"] == pytest.approx(
-        sum(psnr(p.pixels, codec.decode(d)) for p, d in zip(pictures, files, strict=True)) / 2
-    )
+    for name, metric in (("psnr", psnr), ("ssim", ssim)):
+        values = [metric(p.pixels, codec.decode(data)) for p, data in zip(pictures, files, strict=True)]
+        assert point[name] == pytest.approx(sum(values) / 2)
+    assert points.mean_point("fake", codec, pictures, 40.0, ()) == {"quality": 40.0, "bpp": point["bpp"]}
+
+
+def published(name: str, *pairs: tuple[float, float]) -> PublishedCurve:
+    return PublishedCurve(name, {"ms-ssim": [[bpp, score] for bpp, score in pairs]}, "made up")
 
 
 def test_differences_are_taken_where_ours_has_files() -> None:
     ours = [{"bpp": 0.1 * 2**i, "ms_ssim_db": 10.0 + 3 * i} for i in range(5)]  # 0.1 … 1.6 bpp
-    theirs = Curve("theirs", (0.05, 0.2, 0.8, 3.2), (6.0, 12.0, 18.0, 24.0))
-    found = msssim.compare(ours, theirs)
-    assert [bpp for bpp, _ in found["db"]] == [0.2, 0.8]
-    assert [db for _, db in found["db"]] == pytest.approx([1.0, 1.0])
-    assert found["percent"] == pytest.approx(100 * (2 ** (-1 / 3) - 1), abs=0.5)  # a decibel is a third of an octave
-    far = msssim.compare(ours, Curve("far", (5.0, 6.0), (40.0, 50.0)))
-    assert far["percent"] is None
-    assert far["db"] == []
-    assert "share no range" in far["reason"]
-    text = msssim.markdown(
-        {"models": [{"name": "ours"}], "pictures": 24, "note": "", "comparisons": [[found, far]],
-         "curves": [[{"quality": 0.0, "psnr": 30.0, "ms_ssim": 0.9, **p} for p in ours]]}
-    )  # fmt: skip
-    assert "| theirs | -20.6 % | 10.0 … 22.0 dB | +1.00 | +1.00 | +1.00 |" in text
-    assert "| far | ours and far share no range of scores | – | – | – | – |" in text
+    theirs = published("theirs", (0.05, 6.0), (0.2, 12.0), (0.8, 18.0), (3.2, 24.0))
+    rates, db = msssim.differences(ours, theirs)
+    assert rates == [0.2, 0.8]
+    assert db == pytest.approx([1.0, 1.0])
+    # a decibel is a third of an octave
+    assert msssim.against(ours, theirs).percent == pytest.approx(100 * (2 ** (-1 / 3) - 1), abs=0.5)
+    far = published("far", (5.0, 40.0), (6.0, 50.0))
+    assert msssim.differences(ours, far) == ([], [])
+    assert msssim.against(ours, far).percent is None
+    assert "share no range" in msssim.against(ours, far).reason
 
 
-def test_the_command_measures_and_writes(
-    kodak: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(msssim, "open_models", lambda names, threads: [FakeCodec() for _ in names])
-    out = tmp_path / "out.json"
-    assert msssim.main(["a", "b", "--data", str(kodak), "--json", str(out)]) == 0
-    results = json.loads(out.read_text())
-    assert len(results["curves"]) == len(results["comparisons"]) == 2
-    assert [row["codec"] for row in results["comparisons"][0]] == ["A [ms-ssim]"]
-    printed = capsys.readouterr().out
-    assert "2 of Kodak's 24 pictures only" in printed
-    assert msssim.markdown(results) == printed.rstrip("\n")
+def test_the_tables_are_of_every_model(comparison: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    theirs = published("theirs [ms-ssim]", (0.06, 9.0), (0.48, 15.0))
+    far = published("far [ms-ssim]", (5.0, 40.0), (6.0, 50.0))
+    text = msssim.markdown(comparison, [theirs, far])
+    # Everybody's MS-SSIM rises by 2 dB with each octave; ours is 0.9 of a rate below theirs.
+    assert "| theirs [ms-ssim] | -10.0 % | 9.0 … 15.0 dB | +0.30 | +0.30 | +0.30 |" in text
+    assert "| far [ms-ssim] | ours and far [ms-ssim] share no range of scores | – | – | – | – |" in text
+    assert "| Glissando medium, quality | bpp | MS-SSIM | MS-SSIM, dB | PSNR, dB |" in text
+    assert "| 100 | 1.728 | 0.98741 | 19.00 | 40.00 |" in text
+    assert "3 pictures (not Kodak's 24: not comparable)" in text
+    (tmp_path / "results.json").write_text(comparison.to_json())
+    assert msssim.main([str(tmp_path / "results.json")]) == 0
+    assert capsys.readouterr().out.count("[ms-ssim] |") == 6  # the package's
+    peers = replace(comparison, codecs=[c for c in comparison.codecs if not c.ours])
+    with pytest.raises(BenchmarkError, match="no model of this package took part"):
+        msssim.markdown(peers, [theirs])
 
 
-def test_curves_that_cannot_be_read(kodak: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "reference" / "kodak-published.json"
-    for content, message in (('{"A": []}', "none is called"), ('{"A [ms-ssim]": [{"bpp": 1}]}', "does not hold"),
-        ('{"A [ms-ssim]": [{"bpp": 1, "ms_ssim": 1.0}]}', "no decibels"), ("{", "does not hold")):  # fmt: skip
-        path.write_text(content)
-        assert msssim.main(["medium", "--data", str(kodak)]) == 1
+def test_curves_that_cannot_be_read(comparison: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, curves = tmp_path / "results.json", tmp_path / "published.json"
+    source.write_text(comparison.to_json())
+    for content, message in (
+        ('{"source": "me", "curves": []}', "none is called"),
+        ('{"source": "me", "curves": [{"name": "A [ms-ssim]", "points": 3}]}', "not a file of published curves"),
+        ("{", "not a file of published curves"),
+    ):
+        curves.write_text(content)
+        assert msssim.main([str(source), "--published", str(curves)]) == 1
         assert message in capsys.readouterr().err
+    assert msssim.main([str(tmp_path / "missing.json")]) == 1
+    assert "missing.json" in capsys.readouterr().err
 
 
 def test_the_loss_of_one_model_to_one_for_a_rate(
@@ -139,14 +158,8 @@ def test_models_that_cannot_be_compared(
 
 
 def test_a_model_that_is_not_there(kodak: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert msssim.main(["no-such-model", "--data", str(kodak)]) == 1
+    assert single_rate.main(["no-such-model", "medium", "--data", str(kodak)]) == 1
     assert "no-such-model" in capsys.readouterr().err
-    with pytest.raises(BenchmarkError, match="came back"):
-        points.mean_point(
-            SimpleNamespace(  # type: ignore[arg-type]
-                card=SimpleNamespace(name="x"), encode=lambda p, q: b"", decode=lambda d: np.zeros((1, 1, 3), np.uint8)
-            ),
-            [Picture("a", np.zeros((32, 32, 3), np.uint8))],
-            50.0,
-            {"psnr": psnr},
-        )
+    broken = SimpleNamespace(encode=lambda p, q: b"", decode=lambda d: np.zeros((1, 1, 3), np.uint8))
+    with pytest.raises(BenchmarkError, match=r"a: decoded to uint8 of shape \(1, 1, 3\)"):
+        points.mean_point("x", broken, [Picture("a", np.zeros((32, 32, 3), np.uint8))], 50.0, ("psnr",))

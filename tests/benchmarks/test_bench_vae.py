@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,13 @@ import pytest
 
 pytest.importorskip("torch", reason="the study reads training pictures: pip install glissando[train]")
 
-from benchmarks import vae_variants
-from benchmarks.vae import LABELS, QUALITIES, better_range, markdown
+from benchmarks import vae, vae_variants
+from benchmarks.points import QUALITIES
+from benchmarks.vae import LABELS, better_range, markdown
 from benchmarks.vae_variants import CENTRES, LEVELS, as_in_the_source, by_kmeans, shallow_first
+from conftest import FakeCodec
+from glissando.bench.results import Results
+from glissando.errors import BenchmarkError
 
 
 def curve(*points: tuple[float, float]) -> list[dict[str, float]]:
@@ -30,6 +35,7 @@ def test_the_range_in_which_a_curve_is_better() -> None:
 
 def test_the_table_says_what_was_measured() -> None:
     ours = curve(*((0.1 * 1.4**k, 25.0 + 1.5 * k) for k in range(len(QUALITIES))))
+    ours = [{**point, "quality": quality} for point, quality in zip(ours, QUALITIES, strict=True)]
     dearer = [{**point, "bpp": 2 * point["bpp"]} for point in ours]
     text = markdown(
         {
@@ -92,3 +98,23 @@ def test_the_source_takes_deeper_points_where_bits_are_cheap(posteriors: tuple[A
 def test_shallow_points_have_small_symbols() -> None:
     assert shallow_first(1).tolist() == [-1, 0, 1]
     assert shallow_first(3).tolist() == [-7, -3, -6, -1, -5, -2, -4, 0, 4, 2, 5, 1, 6, 3, 7]
+
+
+def test_a_run_takes_the_known_curves_from_the_comparison(
+    comparison: Results, data_set: Any, make_picture: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = SimpleNamespace(card=SimpleNamespace(name="vae", hash="0123456789abcdef", bytes=1))
+    codec = FakeCodec()
+    monkeypatch.setattr(vae, "METRICS", ("psnr",))  # the fake's pictures are too small for MS-SSIM
+    monkeypatch.setattr(vae.zoo, "find", lambda folder: model)
+    monkeypatch.setattr(vae, "posteriors", lambda folder, data: (None, None))
+    monkeypatch.setattr(vae, "variants", lambda *_: iter([("uniform", codec)]))
+    found = vae.measure("vae", comparison, data_set, None)
+    assert [point["quality"] for point in found["curves"]["uncertainty"]] == list(QUALITIES)
+    assert found["curves"]["uncertainty"][0]["bpp"] == pytest.approx(0.054)
+    assert found["curves"]["jpeg"][0]["bpp"] == pytest.approx(0.12)
+    assert len(found["curves"]["uniform"]) == LEVELS
+    data = [codec.encode(make_picture(i), 100.0) for i in (1, 2, 3)]
+    assert found["curves"]["uniform"][-1]["bpp"] == pytest.approx(sum(8 * len(d) for d in data) / (3 * 64 * 96))
+    with pytest.raises(BenchmarkError, match="3 other pictures than the 2"):
+        vae.measure("vae", comparison, data_set, 2)

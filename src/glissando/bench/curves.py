@@ -8,12 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+import numpy as np
+from numpy.typing import NDArray
+
 from glissando.errors import BenchmarkError
 
 from .bdrate import Curve, bd_rate
 from .results import BDRow, Point
 
-__all__ = ["MIN_OVERLAP", "Mean", "bd_rows", "mean_curve", "setting_at", "valued"]
+__all__ = ["MIN_OVERLAP", "Mean", "bd_row", "bd_rows", "mean_curve", "scores_at", "setting_at", "valued"]
 
 MIN_OVERLAP = 0.25
 """Share of the shorter curve's range of scores that two curves must have in common for a BD-rate."""
@@ -62,24 +65,28 @@ def bd_rows(
         one[point.codec, point.picture].append(point)
     for metric in metrics:
         means = {codec: [(m.bpp, m.score) for m in mean_curve(points, codec, metric)] for codec in codecs}
-        rows += [_row(codec, metric, "", anchor, means[anchor], means[codec]) for codec in codecs]
+        rows += [bd_row(codec, metric, "", anchor, means[anchor], means[codec]) for codec in codecs]
         for picture in pictures:
             own = {
                 codec: [(p.bpp, p.scores[metric]) for p in one[codec, picture] if metric in p.scores]
                 for codec in codecs
             }
-            rows += [_row(codec, metric, picture, anchor, own[anchor], own[codec]) for codec in codecs]
+            rows += [bd_row(codec, metric, picture, anchor, own[anchor], own[codec]) for codec in codecs]
     return rows
 
 
-def _row(
+def bd_row(
     codec: str,
     metric: str,
     picture: str,
     anchor: str,
-    anchor_points: list[tuple[float, float]],
-    points: list[tuple[float, float]],
+    anchor_points: Iterable[tuple[float, float]],
+    points: Iterable[tuple[float, float]],
 ) -> BDRow:
+    """BD-rate of one curve of (bpp, score) points against another; where it is refused, the row says why.
+
+    ``picture`` is "" for curves of means over pictures. The anchor may also be a curve that others have published.
+    """
     try:
         curve, base = (
             Curve.of(name, given, strict=False) for name, given in ((codec, points), (anchor, anchor_points))
@@ -92,8 +99,20 @@ def _row(
     return BDRow(codec, metric, picture, result.percent, result.low, result.high)
 
 
-def setting_at(points: Iterable[Point], bpp: float, *, whole: bool) -> float:
+def scores_at(points: Iterable[tuple[float, float]], bpp: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The scores of a curve of (bpp, score) points at other rates, on straight lines over log-rate.
+
+    Beyond its ends the curve stays level: ask only within them.
+    """
+    rates, scores = zip(*sorted(points), strict=True)
+    at_rates: NDArray[np.float64] = np.interp(np.log(bpp), np.log(rates), scores)
+    return at_rates
+
+
+def setting_at(points: Iterable[Point | Mean], bpp: float, *, whole: bool) -> float:
     """The setting of one codec that gives about ``bpp``: interpolated over log-rate, or the nearest end.
+
+    The points are those of one picture, or means over the same pictures.
 
     Raises BenchmarkError where there is no point.
     """

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -15,7 +16,17 @@ from glissando.errors import BenchmarkError
 from .codecs.base import Codec, Pixels, open_codec
 from .pictures import read_rgb
 
-__all__ = ["Measured", "PointTask", "kept_codec", "kept_pixels", "measure_point", "release", "round_trip", "scores_of"]
+__all__ = [
+    "Coder",
+    "Measured",
+    "PointTask",
+    "kept_codec",
+    "kept_pixels",
+    "measure_point",
+    "release",
+    "round_trip",
+    "scores_of",
+]
 
 
 @dataclass(frozen=True)
@@ -66,7 +77,14 @@ def measure_point(task: PointTask) -> Measured:
     return Measured(len(data), scores_of(task.metrics, original, decoded))
 
 
-def round_trip(codec: Codec, original: Pixels, setting: float) -> tuple[bytes, Pixels]:
+class Coder(Protocol):
+    """Anything that encodes 8-bit RGB at a setting and decodes it: a codec of the comparison, or a study's own."""
+
+    def encode(self, pixels: Pixels, setting: float, /) -> bytes: ...
+    def decode(self, data: bytes, /) -> Pixels: ...
+
+
+def round_trip(codec: Coder, original: Pixels, setting: float) -> tuple[bytes, Pixels]:
     """A file and its pixels. Raises BenchmarkError where their shape is not the original's."""
     data = codec.encode(original, setting)
     decoded = codec.decode(data)

@@ -196,6 +196,7 @@ METRICS: dict[str, Measure] = {
     for measure in (
         Measure("psnr", "PSNR, RGB", "dB", lambda: "peak 255, error averaged over pixels and channels", psnr),
         Measure("psnr-y", "PSNR, luma", "dB", lambda: "luma of BT.601, full range, not rounded; peak 255", psnr_y),
+        Measure("ssim", "SSIM, RGB", "", lambda: "Wang et al. 2004, mean of R, G and B", ssim, smallest=11),
         Measure(
             "ms-ssim",
             "MS-SSIM, RGB",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from glissando.errors import BenchmarkError
@@ -19,6 +20,7 @@ __all__ = [
     "Memory",
     "Metric",
     "Missing",
+    "ModelInfo",
     "PictureInfo",
     "Point",
     "PublishedCurve",
@@ -26,7 +28,7 @@ __all__ = [
     "Timing",
 ]
 
-FORMAT = 1
+FORMAT = 2
 """Version of the JSON."""
 
 
@@ -41,6 +43,17 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class ModelInfo:
+    """The model of this package that a codec uses, as its card describes it."""
+
+    name: str
+    hash: str  # identifies the weights that a file is decoded with
+    parameters: int
+    encode_kmac_per_pixel: float  # thousands of multiply-adds for each pixel of the picture
+    decode_kmac_per_pixel: float
+
+
+@dataclass(frozen=True)
 class CodecInfo:
     """A codec that took part."""
 
@@ -49,6 +62,8 @@ class CodecInfo:
     version: str  # library and version
     ours: bool  # whether it is a model of this package
     threads: str  # what it was allowed: "2", or "1 (cannot use more)"
+    tuned_for: str = ""  # the measure of quality that its encoder makes its choices by
+    model: ModelInfo | None = None  # None for the codecs of others
 
 
 @dataclass(frozen=True)
@@ -184,6 +199,7 @@ class Results:
     bd: list[BDRow]
     timings: list[Timing] = field(default_factory=list)
     memory: list[Memory] = field(default_factory=list)
+    matrix_product_gmac_s: float | None = None  # 10⁹ multiply-adds per second of a matrix product, timed beside codecs
     published: list[PublishedCurve] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -208,6 +224,8 @@ class Results:
 
 def _build(kind: Any, values: Any) -> Any:
     """A record, or a list of them, from what JSON holds."""
+    if isinstance(kind, UnionType):  # "a record or None"
+        return None if values is None else _build(get_args(kind)[0], values)
     if isinstance(values, list) and (inner := get_args(kind)):
         items = [_build(inner[0], value) for value in values]
         return tuple(items) if get_origin(kind) is tuple else items

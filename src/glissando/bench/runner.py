@@ -168,6 +168,7 @@ def run(options: Options, progress: Progress | None = None) -> Outcome:
             bd=rates,
             timings=measured_speed.timings,
             memory=measured_speed.memory,
+            matrix_product_gmac_s=measured_speed.matrix_product_gmac_s,
             published=curves if overlay else [],
             comparisons=shown,
             failures=state.failures,
@@ -233,7 +234,7 @@ def _entrants(state: _Run) -> list[_Entrant]:
 
 def _entrant(name: str, codec: Codec, quick: bool) -> _Entrant:
     settings = tuple(float(setting) for setting in (codec.quick if quick else codec.settings))
-    info = CodecInfo(name, codec.label, codec.version, codec.ours, codec.thread_note)
+    info = CodecInfo(name, codec.label, codec.version, codec.ours, codec.thread_note, codec.tuned_for, codec.model)
     return _Entrant(info, settings, codec.whole)
 
 

@@ -1,8 +1,9 @@
 """Time and memory of each codec, warm, on pictures of several sizes.
 
 Each codec has a process of its own, so that libraries do not disturb one another; only one works at a time, and
-they take turns, round after round, so that noise on the machine disturbs all alike. Memory is measured in
-processes that are fresh for each figure.
+they take turns, round after round, so that noise on the machine disturbs all alike. A matrix product of NumPy takes its
+turn with them: it says how fast the machine was while they were timed. Memory is measured in processes that are fresh
+for each figure.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from statistics import median
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from glissando.errors import BenchmarkError
@@ -29,7 +32,9 @@ from .progress import Progress
 from .results import Failure, Memory, Timing
 from .workers import Worker, thread_environment
 
-__all__ = ["LIMIT_S", "QUICK_SIZES", "RATE", "SIZES", "Speed", "measure_speed", "resized"]
+__all__ = ["LIMIT_S", "MATRIX", "QUICK_SIZES", "RATE", "SIZES", "Speed", "measure_speed", "resized"]
+
+FloatMatrix = NDArray[np.float32]
 
 SIZES = (0.1, 0.4, 2.0, 8.0, 24.0)
 """Megapixels."""
@@ -38,16 +43,22 @@ RATE = 0.5
 """bpp at which codecs are timed."""
 LIMIT_S = 60.0
 """A codec is not timed at a size where encoding and decoding once would take longer than this."""
+MATRIX = 2048
+"""Rows and columns of the two float32 matrices whose product is timed."""
 _BUDGET_S = 120.0
 """Rounds are left out where all of them would take longer, but one is always timed."""
 
 
 @dataclass
 class Speed:
-    """What was measured; sizes that were left out; and what went wrong."""
+    """What was measured; sizes that were left out; and what went wrong.
+
+    ``matrix_product_gmac_s`` is the median over all rounds, in 10⁹ multiply-adds per second, or None without a round.
+    """
 
     timings: list[Timing] = field(default_factory=list)
     memory: list[Memory] = field(default_factory=list)
+    matrix_product_gmac_s: float | None = None
     skipped: list[Failure] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
@@ -104,6 +115,8 @@ def measure_speed(
     progress = progress or Progress()
     result = Speed()
     workers = {name: Worker(plugins, thread_environment(threads)) for name in settings}
+    yardstick = Worker((), thread_environment(threads))
+    products: list[float] = []  # seconds
     expected = dict.fromkeys(settings, 0.0)  # seconds per megapixel, by the size before
     progress.stage("timing", len(sizes) * len(settings))
     try:
@@ -122,7 +135,9 @@ def measure_speed(
                         )
                         result.skipped.append(Failure("timing", message, name, settings[name]))
                         workers.pop(name).close()
-                turns = _take_turns(workers, array, settings, threads, rounds, expected, size, result, progress)
+                turns = _take_turns(
+                    workers, yardstick, products, array, settings, threads, rounds, expected, size, result, progress
+                )
                 for turn in turns:
                     result.timings.append(
                         Timing(
@@ -142,13 +157,17 @@ def measure_speed(
                         )
                 array.unlink()
     finally:
-        for worker in workers.values():
+        for worker in (*workers.values(), yardstick):
             worker.close()
+    if products:
+        result.matrix_product_gmac_s = MATRIX**3 / median(products) / 1e9
     return result
 
 
 def _take_turns(
     workers: dict[str, Worker],
+    yardstick: Worker,
+    products: list[float],
     array: Path,
     settings: Mapping[str, float],
     threads: int,
@@ -180,6 +199,9 @@ def _take_turns(
             else:
                 turn.encode_s.append(encode_s)
                 turn.decode_s.append(decode_s)
+        seconds = yardstick.call(_time_matrix_product)
+        if number:
+            products.append(seconds)
     for turn in turns:
         expected[turn.name] = (median(turn.encode_s) + median(turn.decode_s)) / size
     return turns
@@ -221,6 +243,21 @@ def _time_once(name: str, threads: int, array: Path, setting: float) -> tuple[fl
     middle = time.perf_counter()
     codec.decode(data)
     return middle - start, time.perf_counter() - middle, len(data)
+
+
+@lru_cache(maxsize=1)
+def _matrices() -> tuple[FloatMatrix, FloatMatrix, FloatMatrix]:
+    """Two matrices to multiply, and one that takes their product."""
+    left = np.random.default_rng(0).standard_normal((MATRIX, MATRIX), dtype=np.float32)
+    return left, left.T.copy(), np.empty_like(left)
+
+
+def _time_matrix_product() -> float:
+    """Seconds for one product."""
+    left, right, product = _matrices()
+    start = time.perf_counter()
+    np.matmul(left, right, out=product)
+    return time.perf_counter() - start
 
 
 def _write_encoded(name: str, threads: int, array: Path, setting: float, file: Path) -> None:

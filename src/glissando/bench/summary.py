@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from .curves import bd_rows
 from .results import BDRow, CodecInfo, Memory, Results, Timing
 
-__all__ = ["HEADLINE_MEGAPIXELS", "SummaryRow", "summarise"]
+__all__ = ["HEADLINE_MEGAPIXELS", "SummaryRow", "against", "summarise"]
 
 HEADLINE_MEGAPIXELS = 0.4
 """Size of picture, about 768x512, at which the table states speed and memory."""
@@ -56,6 +57,15 @@ def summarise(results: Results) -> list[SummaryRow]:
         return percent is None, 0.0 if percent is None else percent
 
     return sorted(rows, key=key)
+
+
+def against(results: Results, codec: str, peer: str, metric: str) -> BDRow:
+    """BD-rate of the means of ``codec`` against any other codec, not only the anchor."""
+    if peer == results.anchor:
+        for row in results.bd:
+            if (row.codec, row.metric, row.picture) == (codec, metric, ""):
+                return row
+    return bd_rows(results.points, [peer, codec], [metric], [], peer)[-1]
 
 
 T = TypeVar("T", Timing, Memory)

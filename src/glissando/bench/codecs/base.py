@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from glissando.bench.results import ModelInfo
 from glissando.errors import BenchmarkError
 
 __all__ = ["DEFAULTS", "Codec", "Pixels", "family", "open_codec", "register", "registered", "rgb8"]
@@ -27,8 +28,9 @@ class Codec(ABC):
 
     ``settings`` are the points of its curve, from the smallest files to the largest; ``quick`` fewer of them. Where
     settings are not continuous, ``whole`` is True and only whole numbers are asked for. A codec that takes
-    seconds for a picture is ``slow``, and a quick comparison leaves it out unless it is asked for. Safe to use in
-    several processes, each with its own object; called from one thread at a time.
+    seconds for a picture is ``slow``, and a quick comparison leaves it out unless it is asked for. ``tuned_for`` names
+    the measure of quality that the encoder makes its choices by, and ``model`` is set for the models of this package
+    alone. Safe to use in several processes, each with its own object; called from one thread at a time.
     """
 
     name: ClassVar[str]
@@ -38,6 +40,8 @@ class Codec(ABC):
     whole: ClassVar[bool] = True
     slow: ClassVar[bool] = False
     ours: ClassVar[bool] = False
+    tuned_for: str = ""
+    model: ClassVar[ModelInfo | None] = None
 
     def __init__(self, threads: int) -> None:
         """Use at most ``threads`` cores. Raises CodecUnavailableError, which says what to install."""

@@ -150,6 +150,7 @@ class Hevc(_Ffmpeg):
     quick = (7, 13, 20, 28, 34)
     encoder = "libx265"
     muxer = "hevc"
+    tuned_for = "the eye (x265's psy-rd), at a constant quantiser"
 
     def options(self, setting: float) -> tuple[str, ...]:
         # info=0: without the text of all options, which x265 writes into every stream.
@@ -167,6 +168,7 @@ class Av1(_Ffmpeg):
     quick = (6, 16, 27, 39, 49)
     encoder = "libaom-av1"
     muxer = "obu"
+    tuned_for = "what libaom chooses for all-intra"
 
     def options(self, setting: float) -> tuple[str, ...]:
         crf = str(63 - round(setting))
@@ -182,6 +184,7 @@ class Vvc(ExternalCodec):
 
     name = "vvc"
     label = "VVC 4:2:0 10 bit, VVenC slow"
+    tuned_for = "squared error"
     settings = (12, 16, 20, 24, 28, 32, 36, 40, 44, 48)
     quick = (16, 24, 32, 40, 46)
     programs = ("vvencapp", "vvdecapp", "ffmpeg")

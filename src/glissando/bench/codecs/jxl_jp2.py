@@ -10,7 +10,7 @@ from glissando.errors import BenchmarkError, CodecUnavailableError
 
 from .base import Codec, Pixels, register, rgb8
 
-__all__ = ["Jp2", "Jxl", "JxlFast"]
+__all__ = ["Jp2", "Jxl", "JxlBest", "JxlFast"]
 
 
 class _Imagecodecs(Codec):
@@ -56,6 +56,7 @@ class _Jxl(_Imagecodecs):
     """A bare JPEG XL codestream; the setting is libjxl's quality, of which 90 is distance 1."""
 
     kind = "jpegxl"
+    tuned_for = "Butteraugli (libjxl's distance)"
     settings = (5, 10, 20, 30, 50, 65, 75, 83, 89, 93, 96)
     quick = (10, 30, 65, 83, 93)
     effort: ClassVar[int]
@@ -69,6 +70,16 @@ class Jxl(_Jxl):
     name = "jxl"
     label = "JPEG XL, effort 7"
     effort = 7
+
+
+@register
+class JxlBest(_Jxl):
+    """The slowest effort that libjxl recommends."""
+
+    name = "jxl-best"
+    label = "JPEG XL, effort 9"
+    slow = True
+    effort = 9
 
 
 @register
@@ -88,6 +99,7 @@ class Jp2(_Imagecodecs):
     name = "jp2"
     label = "JPEG 2000, 9/7"
     kind = "jpeg2k"
+    tuned_for = "squared error"
     settings = (22, 25, 27, 29, 31, 33, 35, 37, 40, 43, 46)
     quick = (25, 29, 33, 37, 43)
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 import glissando
 from glissando import zoo
 from glissando.bench.machine import package_versions
+from glissando.bench.results import ModelInfo
 from glissando.errors import BenchmarkError, CodecUnavailableError, GlissandoError, ModelError
 from glissando.zoo import Card
 
@@ -23,13 +24,13 @@ class ModelCodec(Codec):
     quick = (0.0, 20.0, 40.0, 60.0, 80.0, 100.0)
     whole = False
     ours = True
-    model: ClassVar[str]  # what ``glissando.open_model`` finds it by
+    found_by: ClassVar[str]  # what ``glissando.open_model`` is given: a name or a folder
     card: ClassVar[Card]
 
     def __init__(self, threads: int) -> None:
         super().__init__(threads)
         try:
-            self._codec = glissando.open_model(self.model, threads=threads)
+            self._codec = glissando.open_model(self.found_by, threads=threads)
         except GlissandoError as error:
             raise CodecUnavailableError(f"{self.name} cannot be opened: {error}") from error
 
@@ -57,10 +58,33 @@ class ModelCodec(Codec):
         return rgb8(decoded, self.name)
 
 
-def _codec_of(card: Card, model: str, label: str) -> type[ModelCodec]:
-    """The class of one model, which ``glissando.open_model(model)`` opens."""
-    values = {"name": f"glissando:{model}", "label": label, "model": model, "card": card}
+def _codec_of(card: Card, found_by: str, label: str) -> type[ModelCodec]:
+    """The class of one model, which ``glissando.open_model(found_by)`` opens."""
+    model = ModelInfo(
+        name=card.name,
+        hash=str(card.hash),
+        parameters=int(card.parameters),
+        encode_kmac_per_pixel=float(card.encode_kmac_per_pixel),
+        decode_kmac_per_pixel=float(card.decode_kmac_per_pixel),
+    )
+    values = {
+        "name": f"glissando:{found_by}",
+        "label": label,
+        "found_by": found_by,
+        "card": card,
+        "model": model,
+        "tuned_for": _tuned_for(card),
+    }
     return type("ModelCodec", (ModelCodec,), values)
+
+
+def _tuned_for(card: Card) -> str:
+    """What the model was trained for, where its card tells it."""
+    recipe = card.training.get("recipe")
+    if not isinstance(recipe, dict):
+        return ""
+    distortion = str(recipe.get("rate", {}).get("distortion", "mse"))
+    return {"mse": "squared error", "ms-ssim": "MS-SSIM", "eye": "SSIMULACRA 2 and squared error"}.get(distortion, "")
 
 
 @family("glissando")

@@ -14,7 +14,7 @@ from glissando.errors import BenchmarkError, CodecUnavailableError
 
 from .base import Codec, Pixels, register, rgb8
 
-__all__ = ["Avif", "AvifSlow", "Jpeg", "Jpeg444", "PillowCodec", "WebP"]
+__all__ = ["Avif", "AvifPsnr", "AvifSlow", "Jpeg", "Jpeg444", "PillowCodec", "WebP", "WebPBest"]
 
 ONE_THREAD = "1 (cannot use more)"
 
@@ -57,6 +57,7 @@ class PillowCodec(Codec):
 class _Jpeg(PillowCodec):
     format = "JPEG"
     feature = "jpg"
+    tuned_for = "the eye (JPEG's tables of Annex K)"
     quick = (7, 20, 50, 80, 92)
 
     @property
@@ -82,28 +83,56 @@ class Jpeg444(_Jpeg):
     options: ClassVar[Mapping[str, object]] = {"subsampling": "4:4:4", "optimize": True}
 
 
-@register
-class WebP(PillowCodec):
+class _WebP(PillowCodec):
     """Lossy WebP is always 4:2:0."""
 
-    name = "webp"
-    label = "WebP, method 4"
+    tuned_for = "squared error and flat areas (libwebp's default noise shaping)"
     format = "WEBP"
     feature = "webp"
     settings = (0, 5, 10, 20, 35, 50, 65, 80, 87, 92, 96)
     quick = (0, 20, 65, 87, 96)
-    options: ClassVar[Mapping[str, object]] = {"method": 4}
 
     @property
     def version(self) -> str:
         return f"libwebp {features.version('webp')} (Pillow {PIL.__version__})"
 
 
+@register
+class WebP(_WebP):
+    """Pillow's defaults."""
+
+    name = "webp"
+    label = "WebP, method 4"
+    options: ClassVar[Mapping[str, object]] = {"method": 4}
+
+
+@register
+class WebPBest(_WebP):
+    """The slowest search. libwebp's sharp conversion to 4:2:0 is not offered by Pillow, nor by imagecodecs."""
+
+    name = "webp-best"
+    label = "WebP, method 6"
+    options: ClassVar[Mapping[str, object]] = {"method": 6}
+
+
 class _Avif(PillowCodec):
+    """AVIF by libaom. ``tune`` is what aom is told; "" leaves the choice to libavif.
+
+    Since version 1.4 libavif chooses ``tune=iq`` for pictures, which was made with SSIMULACRA 2 in mind.
+    """
+
+    tune: ClassVar[str] = ""
     format = "AVIF"
     feature = "avif"
     settings = (5, 12, 20, 30, 40, 50, 60, 70, 80, 88, 94)
     quick = (12, 30, 50, 70, 88)
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(threads)
+        if not self.tune:
+            parts = str(features.version("avif")).split(".")
+            modern = all(part.isdigit() for part in parts[:2]) and tuple(map(int, parts[:2])) >= (1, 4)
+            self.tuned_for = "SSIMULACRA 2 (tune=iq, libavif's choice)" if modern else "what this libavif chooses"
 
     @property
     def thread_note(self) -> str:
@@ -117,7 +146,8 @@ class _Avif(PillowCodec):
         return f"libavif {features.version('avif')} ({parts})"
 
     def save_options(self) -> Mapping[str, object]:
-        return {**self.options, "max_threads": self.threads}
+        advanced = {"advanced": {"tune": self.tune}} if self.tune else {}
+        return {**self.options, **advanced, "max_threads": self.threads}
 
     def decode(self, data: bytes) -> Pixels:
         from PIL import AvifImagePlugin
@@ -130,6 +160,17 @@ class _Avif(PillowCodec):
 class Avif(_Avif):
     name = "avif"
     label = "AVIF 4:4:4, speed 6"
+    options: ClassVar[Mapping[str, object]] = {"subsampling": "4:4:4", "speed": 6}
+
+
+@register
+class AvifPsnr(_Avif):
+    """The rival of a codec that is judged by PSNR."""
+
+    name = "avif-psnr"
+    label = "AVIF 4:4:4, speed 6, tune=psnr"
+    tune = "psnr"
+    tuned_for = "squared error"
     options: ClassVar[Mapping[str, object]] = {"subsampling": "4:4:4", "speed": 6}
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from statistics import median
 from typing import TypeVar
 
-from ..curves import bd_rows, mean_curve
-from ..results import BDRow, Memory, Results, Timing
+from ..curves import mean_curve
+from ..results import Memory, Results, Timing
 from ..summary import HEADLINE_MEGAPIXELS
 
-__all__ = ["against", "cost_curves", "curve", "headline_memory", "headline_sizes"]
+__all__ = ["cost_curves", "curve", "headline_memory", "headline_sizes"]
 
 T = TypeVar("T", Timing, Memory)
 
@@ -19,15 +19,6 @@ T = TypeVar("T", Timing, Memory)
 def curve(results: Results, codec: str, metric: str) -> list[tuple[float, float]]:
     """Means over pictures of (bpp, score) by rising rate, as the BD-rates have them."""
     return [(mean.bpp, mean.score) for mean in mean_curve(results.points, codec, metric)]
-
-
-def against(results: Results, codec: str, peer: str, metric: str) -> BDRow:
-    """BD-rate of the means of ``codec`` against any other codec, not only the anchor."""
-    if peer == results.anchor:
-        for row in results.bd:
-            if (row.codec, row.metric, row.picture) == (codec, metric, ""):
-                return row
-    return bd_rows(results.points, [peer, codec], [metric], [], peer)[-1]
 
 
 def cost_curves(results: Results, what: str) -> dict[str, list[tuple[float, float]]]:

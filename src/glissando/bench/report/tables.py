@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 
 from ..results import BDRow, CodecInfo, Memory, Metric, Point, Results
-from ..summary import SummaryRow, summarise
+from ..summary import SummaryRow, against, summarise
 from . import text
-from .digest import against, headline_memory, headline_sizes
+from .digest import headline_memory, headline_sizes
 from .style import styles, swatch
 from .text import DASH, safe
 
@@ -269,8 +269,11 @@ def method(results: Results) -> str:
         rows = [[safe(m.label), safe(m.name), safe(m.unit or "none"), safe(m.source)] for m in results.metrics]
         parts.append(text.table(["Metric", "Name", "Unit", "Source"], rows))
     if results.codecs:
-        rows = [[safe(c.label), safe(c.name), safe(c.version), safe(c.threads)] for c in results.codecs]
-        parts.append(text.table(["Codec", "Name", "Version", "Threads"], rows))
+        rows = [
+            [safe(c.label), safe(c.name), safe(c.tuned_for or DASH), safe(c.version), safe(c.threads)]
+            for c in results.codecs
+        ]
+        parts.append(text.table(["Codec", "Name", "Tuned for", "Version", "Threads"], rows))
     if results.published:
         items = "".join(f"<li><b>{safe(c.name)}</b>: {safe(c.source)}</li>" for c in results.published)
         parts.append(f"<h3>Published curves</h3><p>Measured by others, not here:</p><ul>{items}</ul>")
