@@ -13,7 +13,7 @@ from typing import Self, TypeVar
 
 from glissando.errors import InputError, ModelMismatchError
 from glissando.families import Family, family
-from glissando.runtime import Graph, choose_engine, fast_precision, open_graph
+from glissando.runtime import Graph, abandon, choose_engine, fast_precision, open_graph
 from glissando.zoo import Model
 
 from .geometry import CELL, Area, Grid, Window, windows
@@ -146,8 +146,9 @@ _RUNNING: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
 def _restart_all() -> None:
-    """In a forked child: threads are gone, and a lock may have been held by one of them."""
+    """In a forked child: threads are gone, a lock may have been held by one of them, and graphs wait for theirs."""
     for engine in list(_RUNNING):
+        abandon(engine._graphs)
         engine._start()
 
 

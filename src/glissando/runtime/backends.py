@@ -6,6 +6,7 @@ of it reaches the entropy coder, so no file depends on it (docs/format.md).
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import queue
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from glissando.errors import BackendError, InputError
 
-__all__ = ["BACKENDS", "PRECISIONS", "Graph", "choose_engine", "fast_precision", "open_graph"]
+__all__ = ["BACKENDS", "PRECISIONS", "Graph", "abandon", "choose_engine", "fast_precision", "open_graph"]
 
 Array = NDArray[Any]
 BACKENDS = ("auto", "openvino", "onnxruntime")
@@ -31,6 +32,14 @@ class Graph(Protocol):
     def __call__(self, **inputs: Array) -> tuple[Array, ...]: ...
 
 
+def abandon(inherited: object) -> None:
+    """Keep what a forked child inherited from ever being destroyed, the end of the program included.
+
+    Engines wait for their threads when they are destroyed, and in a child those threads do not exist.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
+
+
 class _OpenVino:
     """One compiled model; each running call borrows an inference request of its own."""
 
@@ -40,6 +49,7 @@ class _OpenVino:
     @classmethod
     def forget_core(cls) -> None:
         """In a forked child: the core's threads are gone, and the lock may have been held by another thread."""
+        abandon(cls._core)
         cls._core, cls._lock = None, threading.Lock()
 
     @classmethod
