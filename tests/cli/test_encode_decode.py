@@ -258,3 +258,24 @@ def test_interrupted(spawn, tmp_path):
     assert process.returncode == 130
     assert err == b"glissando: interrupted\n"
     assert os.listdir(tmp_path) == ["never.gliss"]
+
+
+# --------------------------------------------------------------------------------------------- regions
+
+
+def test_a_region_alone(invoke, photo, tmp_path):
+    pixels = photo("a.png")  # 20x10
+    assert invoke("encode", "a.png", "a.gliss").exit_code == 0
+    result = invoke("decode", "a.gliss", "b.png", "--region", "4,2,10,5")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("a.gliss -> b.png: 10x5, ")
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "b.png")), pixels[2:7, 4:14])
+
+
+@pytest.mark.parametrize("text", ["1,2,3", "1,2,3,4,5", "a,b,c,d", "1.5,0,2,2", "", "1 2 3 4"])
+def test_what_is_no_region_is_wrong_usage(invoke, photo, text):
+    photo("a.png")
+    assert invoke("encode", "a.png", "a.gliss").exit_code == 0
+    result = invoke("decode", "a.gliss", "b.png", "--region", text)
+    assert result.exit_code == 2
+    assert "X,Y,WIDTH,HEIGHT" in result.stderr
