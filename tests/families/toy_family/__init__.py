@@ -6,7 +6,7 @@ the quality; static tables, chosen for each channel by its own scale.
 
 from glissando.families import Family
 
-__all__ = ["FAMILY", "log2_step"]
+__all__ = ["FAMILY", "TABLES", "log2_step"]
 
 FAMILY = Family(
     name="toy",
@@ -14,6 +14,8 @@ FAMILY = Family(
     codes="Coefficients of a linear transform of 8×8 patches.",
     pixels_per_latent=8,
 )
+
+TABLES = 96  # of scales 2^−4 to 2^7.875, eight an octave
 
 
 def log2_step(units: int) -> int:

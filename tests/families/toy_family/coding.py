@@ -16,11 +16,9 @@ from glissando.codec.geometry import Area, Grid, Window
 from glissando.codec.quality import LocalQuality
 from glissando.zoo import Model
 
-from . import log2_step
+from . import TABLES, log2_step
 
-__all__ = ["CODING", "TABLES", "ToyCoding", "table_of"]
-
-TABLES = 96  # of scales 2^−4 to 2^7.875, eight an octave
+__all__ = ["CODING", "ToyCoding", "table_of"]
 
 Floats = NDArray[np.float32]
 Symbols = NDArray[np.int16]

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from glissando.frequencies import from_probabilities
 from glissando.networks.config import NetworkConfig
 from glissando.networks.cost import kmac_per_pixel
 from glissando.networks.graphs import ExportedGraph, PixelGraph, channels_first
@@ -22,8 +23,7 @@ from glissando.training.graph_export import Examples, compare_graph
 from glissando.training.linear_start import dct_bases
 from glissando.training.recipe import PictureRecipe, Rate, Run
 
-from . import log2_step
-from .coding import TABLES
+from . import TABLES, log2_step
 
 __all__ = ["TRAINING"]
 
@@ -194,10 +194,7 @@ def laplacian_tables() -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
         inside = np.where(
             k == 0, -np.expm1(-0.5 / scale), 0.5 * np.exp(-np.maximum(k - 0.5, 0) / scale) * -np.expm1(-1 / scale)
         )
-        mass = np.append(inside, np.exp(-(radius + 0.5) / scale))
-        counts = np.maximum(1, np.rint(mass * 2**24)).astype(np.int64)
-        counts[radius] += 2**24 - counts.sum()
-        rows.append(counts.astype(np.uint32))
+        rows.append(from_probabilities(np.append(inside, np.exp(-(radius + 0.5) / scale))))
         radii.append(radius)
     return np.concatenate(rows), np.array(radii, np.int32)
 
