@@ -7,9 +7,11 @@ of it reaches the entropy coder, so no file depends on it (docs/format.md).
 from __future__ import annotations
 
 import ctypes
+import importlib
 import importlib.util
 import os
 import queue
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +42,26 @@ def abandon(inherited: object) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
 
 
+_TELEMETRY = "openvino_telemetry"
+
+
+def _import_openvino() -> Any:
+    """OpenVINO without its telemetry.
+
+    When it is first imported, OpenVINO leaves an identifier in the user's home folder, and a child process reports the
+    import to a server on the internet. Where the package of its telemetry is missing, it does neither; so that package
+    is hidden while OpenVINO is imported.
+    """
+    hidden = _TELEMETRY not in sys.modules
+    if hidden:
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # an import of this name raises ImportError
+    try:
+        return importlib.import_module("openvino")
+    finally:
+        if hidden:
+            del sys.modules[_TELEMETRY]
+
+
 class _OpenVino:
     """One compiled model; each running call borrows an inference request of its own."""
 
@@ -54,11 +76,9 @@ class _OpenVino:
 
     @classmethod
     def core(cls) -> Any:
-        import openvino
-
         with cls._lock:
             if cls._core is None:
-                cls._core = openvino.Core()
+                cls._core = _import_openvino().Core()
             return cls._core
 
     def __init__(self, path: Path, precision: str, threads: int | None) -> None:
