@@ -77,7 +77,7 @@ def test_every_public_name_is_there_and_documented() -> None:
 
 
 def test_no_public_name_is_hidden_by_a_subpackage() -> None:
-    pytest.importorskip("torch", reason="imports the packages of training")
+    pytest.importorskip("torch", reason="imports training, which needs PyTorch: pip install glissando[train]")
     run(
         "import glissando\n"
         "before = {name: getattr(glissando, name) for name in glissando.__all__}\n"
@@ -151,7 +151,7 @@ sys.meta_path.insert(0, Block())
 
 def test_training_needs_none_of_the_runtimes_dependencies() -> None:
     """Where training runs, only torch, NumPy and Pillow may be installed."""
-    pytest.importorskip("torch", reason="training needs PyTorch")
+    pytest.importorskip("torch", reason="training needs PyTorch: pip install glissando[train]")
     names = ("constriction", "openvino", "onnxruntime", "onnx", "onnxscript", "typer", "rich", "tensorboard")
     code = BLOCKED.format(names=names) + (
         "import glissando.training, glissando.networks\n"

@@ -29,7 +29,7 @@ def jpeg(picture: Pixels, quality: int) -> Pixels:
 @pytest.fixture(autouse=True)
 def _needs_ssimulacra2(request: pytest.FixtureRequest) -> None:
     if "ssimulacra2" in request.node.name and "without" not in request.node.name:
-        pytest.importorskip("ssimulacra2")
+        pytest.importorskip("ssimulacra2", reason="needs glissando[bench]")
 
 
 def test_equal_pictures_score_the_cap(natural: Callable[..., Pixels]) -> None:
@@ -72,8 +72,8 @@ def test_luma_is_not_rounded() -> None:
 def test_ms_ssim_is_that_of_pytorch_msssim(
     shape: tuple[int, int], quality: int, natural: Callable[..., Pixels]
 ) -> None:
-    torch = pytest.importorskip("torch")
-    library = pytest.importorskip("pytorch_msssim")
+    torch = pytest.importorskip("torch", reason="the reference needs PyTorch: pip install glissando[train]")
+    library = pytest.importorskip("pytorch_msssim", reason="the reference: pip install pytorch-msssim")
     picture = natural(*shape, seed=quality)
     decoded = jpeg(picture, quality)
     tensors = [torch.from_numpy(np.moveaxis(p, 2, 0)[None].astype(np.float64)) for p in (picture, decoded)]
@@ -86,8 +86,8 @@ def test_ms_ssim_is_that_of_pytorch_msssim(
 @pytest.mark.parametrize("shape", [(11, 11), (40, 61), (176, 200)])
 @pytest.mark.parametrize("quality", [3, 40, 95])
 def test_ssim_is_that_of_pytorch_msssim(shape: tuple[int, int], quality: int, natural: Callable[..., Pixels]) -> None:
-    torch = pytest.importorskip("torch")
-    library = pytest.importorskip("pytorch_msssim")
+    torch = pytest.importorskip("torch", reason="the reference needs PyTorch: pip install glissando[train]")
+    library = pytest.importorskip("pytorch_msssim", reason="the reference: pip install pytorch-msssim")
     picture = natural(*shape, seed=quality)
     decoded = jpeg(picture, quality)
     tensors = [torch.from_numpy(np.moveaxis(p, 2, 0)[None].astype(np.float64)) for p in (picture, decoded)]
@@ -114,7 +114,7 @@ def test_symmetric(name: str, natural: Callable[..., Pixels]) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_rises_with_quality(name: str, natural: Callable[..., Pixels]) -> None:
     if name == "ssimulacra2":
-        pytest.importorskip("ssimulacra2")
+        pytest.importorskip("ssimulacra2", reason="needs glissando[bench]")
     picture = natural(171, 203)
     values = [METRICS[name](picture, jpeg(picture, quality)) for quality in (2, 10, 40, 75, 95)]
     assert values == sorted(set(values))
@@ -199,7 +199,7 @@ def test_without_the_package_ssimulacra2(monkeypatch: pytest.MonkeyPatch, natura
 @pytest.mark.parametrize("name", ALL)
 def test_describe(name: str) -> None:
     if name == "ssimulacra2":
-        pytest.importorskip("ssimulacra2")
+        pytest.importorskip("ssimulacra2", reason="needs glissando[bench]")
     record = describe(name)
     assert (record.name, record.unit) == (name, "" if name in ("ssim", "ssimulacra2") else "dB")
     assert record.label

@@ -497,7 +497,7 @@ def test_pictures_shown_are_spread_evenly():
 
 def independent_bd_rate(anchor: list[list[float]], curve: list[list[float]]) -> float:
     """By its definition, with SciPy alone: the mean difference of log-rate over the common range of scores."""
-    interpolate = pytest.importorskip("scipy.interpolate")
+    interpolate = pytest.importorskip("scipy.interpolate", reason="needs glissando[bench]")
     low = max(anchor[0][1], curve[0][1])
     high = min(anchor[-1][1], curve[-1][1])
     areas = []

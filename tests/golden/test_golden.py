@@ -194,7 +194,7 @@ def test_a_shipped_file_decodes_to_the_golden_symbols(name: str, quality: int) -
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 def test_a_shipped_file_decodes_to_the_golden_pixels(backend: str, name: str, quality: int) -> None:
     if backend == "onnxruntime":
-        pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnxruntime", reason="the other backend, ONNX Runtime, is not installed")
     pixels = golden_codec(name, backend).decode((HERE / f"{name}-{quality}.gliss").read_bytes())
     with Image.open(HERE / f"{name}-{quality}.png") as picture:
         expected = np.asarray(picture)

@@ -42,7 +42,7 @@ def test_the_score_is_that_of_the_package(
 
     Below 225 pixels the metric has no sixth scale, and gives its weights to others than they were fitted for.
     """
-    pytest.importorskip("ssimulacra2")
+    pytest.importorskip("ssimulacra2", reason="needs glissando[bench]")
     picture = natural(*shape, seed=5)
     worse = noisy(picture, deviation)
     ours = eye.ssimulacra2_score(eye.ssimulacra2_sum(planes(worse), planes(picture)))
@@ -51,7 +51,7 @@ def test_the_score_is_that_of_the_package(
 
 def test_a_blurred_picture_has_the_score_of_the_package(natural: Callable[..., Pixels]) -> None:
     """Lost edges, where noise has new ones."""
-    pytest.importorskip("ssimulacra2")
+    pytest.importorskip("ssimulacra2", reason="needs glissando[bench]")
     picture = natural(250, 256, seed=2)
     blurred = ((picture.astype(int) + np.roll(picture, 2, 0) + np.roll(picture, 2, 1)) // 3).astype(np.uint8)
     expected = ssimulacra2(picture, blurred)
@@ -132,7 +132,7 @@ def test_the_loss_mixes_both_distortions(natural: Callable[..., Pixels]) -> None
 
 
 def test_a_validation_tells_points_of_ssimulacra2(natural: Callable[..., Pixels]) -> None:
-    pytest.importorskip("ssimulacra2")
+    pytest.importorskip("ssimulacra2", reason="needs glissando[bench]")
     picture = natural(256, 256, seed=3)
     worse = noisy(picture, 6)
     objective: Any = GainsObjective(from_dict({"family": "gains", "network": NETWORK, "rate": {"distortion": "eye"}}))

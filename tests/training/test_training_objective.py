@@ -69,7 +69,7 @@ def test_ms_ssim_is_that_of_the_benchmarks(shape: tuple[int, int], natural: Call
 
 
 def test_ms_ssim_has_the_gradient_of_pytorch_msssim(pictures: Any) -> None:
-    library = pytest.importorskip("pytorch_msssim")
+    library = pytest.importorskip("pytorch_msssim", reason="the reference: pip install pytorch-msssim")
     noisy = pictures + 0.05 * torch.randn(pictures.shape, generator=torch.Generator().manual_seed(0))
     found = []
     for function in (distortion.ms_ssim, lambda a, b: library.ms_ssim(a, b, data_range=1.0, size_average=False)):
