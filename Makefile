@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 help:
 	@echo 'make demo    compress the sample picture, compare it with JPEG, WebP and AVIF, into demo-out/'
 	@echo 'make test    run the tests; TORCH=1 installs PyTorch and runs those of training as well,'
-	@echo '             COVERAGE=1 tells which lines they ran, ARGS=… goes to pytest'
+	@echo '             COVERAGE=1 tells which lines they ran, ARGS=… goes to pytest (-rs: why are tests skipped?)'
 	@echo 'make lint    ruff, mypy and the import rules (installs PyTorch, whose types mypy reads)'
 	@echo 'make check   both'
 	@echo 'make format  let ruff format the code'
