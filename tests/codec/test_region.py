@@ -84,7 +84,7 @@ def test_any_region_and_any_windows(
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 def test_shipped_models_give_the_crop(name: str, backend: str, natural: Callable[..., Pixels]) -> None:
     if backend == "onnxruntime":
-        pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnxruntime", reason="the other backend, ONNX Runtime, is not installed")
     with glissando.open_model(name, backend=backend, precision="f32", threads=1) as codec:
         data = in_small_tiles(codec, natural(450, 590, seed=1), 60)
         whole = codec.decode(data)
