@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -46,11 +47,8 @@ MEDIUM = Path(__file__).parents[2] / "recipes" / "medium.toml"
 
 
 @pytest.fixture(autouse=True)
-def exact() -> Iterator[None]:
+def seeded() -> None:
     torch.manual_seed(0)
-    before, IntegerConv.exact = IntegerConv.exact, True
-    yield
-    IntegerConv.exact = before
 
 
 def randomised(network: Any, seed: int = 0) -> Any:
@@ -125,10 +123,14 @@ def test_rounding_the_scale_network_is_optional_in_training() -> None:
     network = randomised(ScaleNetwork(8, 4))
     z = torch.randn(1, 4, 2, 2)
     rounded = network.first(z)
-    IntegerConv.exact = False
+    network.set_exact(False)
     smooth = network.first(z)
     assert not torch.equal(rounded, smooth)
     assert (rounded - smooth).abs().max() < 0.5
+    assert torch.equal(randomised(ScaleNetwork(8, 4)).first(z), rounded)  # other networks are not concerned
+    assert torch.equal(copy.deepcopy(network).first(z), smooth)
+    network.set_exact(True)
+    assert torch.equal(network.first(z), rounded)
 
 
 # --- Gradients ---------------------------------------------------------------------------------------------

@@ -17,7 +17,6 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install
 import glissando  # noqa: E402
 from glissando.errors import TrainingError, UnknownModelError  # noqa: E402
 from glissando.families.gains.recipe import GainsRecipe  # noqa: E402
-from glissando.networks.integer import IntegerConv  # noqa: E402
 from glissando.training.data import Tiles  # noqa: E402
 from glissando.training.loop import Trainer, load_checkpoint, run  # noqa: E402
 from glissando.training.recipe import from_dict, read_recipe  # noqa: E402
@@ -54,13 +53,6 @@ log_every = 1
 validate_every = 2
 save_every = 2
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def leave_the_switch_alone() -> Any:
-    before = IntegerConv.exact
-    yield
-    IntegerConv.exact = before
 
 
 @pytest.fixture(scope="module")

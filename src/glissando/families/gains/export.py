@@ -169,7 +169,7 @@ class GainsExport(FamilyExport):
         scales = ScaleNetwork({k.removeprefix("scales."): v for k, v in integers.items() if k.startswith("scales.")})
         symbols = random.integers(-40, 41, (4, 6, c.hyper)).astype(np.int16)
         fixed = dequantise(symbols, random.integers(-512, 512, c.hyper).astype(np.int32))
-        IntegerConv.exact = True
+        network.scales.set_exact(True)
 
         def planes(array: NDArray[Any], one: int) -> Tensor:
             return torch.from_numpy(array / one).float().permute(2, 0, 1)[None]
