@@ -89,7 +89,7 @@ def test_a_run_logs_and_saves(trained: Path) -> None:
     assert state["progress"]["skipped"] == 0
     assert len(state["progress"]["history"]) == 2
     assert from_dict(state["recipe"]).name == "tiny"
-    assert not list((trained / "out").glob("*.part"))
+    assert not list((trained / "out").glob(".*"))  # nothing half-written is left
 
 
 def test_a_run_goes_on_where_it_stopped(trained: Path, shards: Path, tmp_path: Path) -> None:
