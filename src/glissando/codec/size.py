@@ -34,9 +34,8 @@ def same_size(encode: Callable[[Quality], bytes], size: int, start: Quality) -> 
             found[units] = encode(Quality(units))
         return math.log(len(found[units]) / size)
 
-    step = max(
-        1, round(1.2 * abs(excess(start.units)) / math.log(2) * DOUBLING)
-    )  # a bit farther than the size should be
+    # A bit farther than where the size should be.
+    step = max(1, round(1.2 * abs(excess(start.units)) / math.log(2) * DOUBLING))
     for _, error in approach_zero(excess, 0, TOP_UNITS, start=start.units, step=step):
         if abs(error) <= NEAR or len(found) >= MOST_FILES:
             break
