@@ -56,7 +56,7 @@ class Stage:
         return tuple((self.distance * down, self.distance * right) for down, right in offsets)
 
     def positions(self, rows: int, columns: int) -> NDArray[np.intp]:
-        """Row and column of each position in a grid of ``rows`` and ``columns``, in the order of ``lattices``: (2, n)."""
+        """Row and column of each position of a grid of ``rows`` and ``columns``, lattice by lattice: (2, n)."""
         parts = [
             np.mgrid[lattice.row : rows : lattice.step, lattice.column : columns : lattice.step].reshape(2, -1)
             for lattice in self.lattices

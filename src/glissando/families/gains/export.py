@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glissando.entropy import dequantise
+from glissando.entropy.checkerboard import even_squares
 from glissando.entropy.fixed_point import (
     FAMILIES,
     GAIN_BITS,
@@ -190,7 +191,7 @@ class GainsExport(FamilyExport):
         rows, columns = 3, 2
         shape = (1, 4 * rows, 4 * columns)
         step = float(torch.exp2(network.inverse_gain.table[-1]).mean())
-        even = ((np.arange(shape[1])[:, None] + np.arange(shape[2])) % 2 == 0).astype(np.float32)[None, :, :, None]
+        even = even_squares(shape[1], shape[2]).astype(np.float32)[None, :, :, None]
         values = {
             "pixels": random.integers(0, 256, (1, 64 * rows, 64 * columns, 3), dtype=np.uint8),
             "y": random.normal(size=(*shape, c.latents)).astype(np.float32),
