@@ -28,11 +28,11 @@ import torch
 from torch import Tensor, nn
 
 from glissando.errors import GlissandoError, TrainingError
-from glissando.families.gains.network import GainsNetwork, first_pass_mask, scale_network
+from glissando.families.gains.network import GainsNetwork, scale_network
 from glissando.families.gains.recipe import GainsRecipe
 from glissando.families.gains.scale_network import ScaleNetwork
 from glissando.files import atomic_write
-from glissando.networks.layers import Pointwise
+from glissando.networks.layers import Pointwise, first_pass_mask
 from glissando.training.data import Crops, load_tiles
 from glissando.training.loop import load_checkpoint
 from glissando.training.optimiser import learning_factor, set_rates

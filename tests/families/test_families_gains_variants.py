@@ -19,12 +19,12 @@ from glissando.errors import RecipeError, TrainingError  # noqa: E402
 from glissando.families.gains.cost import kmac_per_pixel  # noqa: E402
 from glissando.families.gains.export import GainsExport  # noqa: E402
 from glissando.families.gains.graphs import DecodeGraph  # noqa: E402
-from glissando.families.gains.network import GainsConfig, GainsNetwork, first_pass_mask, step_masks  # noqa: E402
+from glissando.families.gains.network import GainsConfig, GainsNetwork, step_masks  # noqa: E402
 from glissando.families.gains.reach import decoder_halo  # noqa: E402
 from glissando.families.gains.recipe import GainsRecipe  # noqa: E402
 from glissando.families.gains.scale_network import ScaleNetwork  # noqa: E402
 from glissando.families.gains.scales import ScaleNetwork as IntegerNetwork  # noqa: E402
-from glissando.networks.layers import DepthConvBlock, gated_width  # noqa: E402
+from glissando.networks.layers import DepthConvBlock, first_pass_mask, gated_width  # noqa: E402
 from glissando.training.export import half_weights  # noqa: E402
 from glissando.training.graph_export import compare_graph, run_graph, write_graph  # noqa: E402
 from glissando.training.recipe import from_dict  # noqa: E402
