@@ -18,23 +18,21 @@ file or a shipped model's folder. Needs ``glissando[train]``.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from glissando.errors import GlissandoError, TrainingError
-from glissando.families.gains.network import GainsNetwork, first_pass_mask, scale_network
+from glissando.families.gains.network import GainsNetwork, scale_network
 from glissando.families.gains.recipe import GainsRecipe
 from glissando.families.gains.scale_network import ScaleNetwork
 from glissando.files import atomic_write
-from glissando.networks.integer import IntegerConv
-from glissando.networks.layers import Pointwise
+from glissando.networks.layers import Pointwise, first_pass_mask
 from glissando.training.data import Crops, load_tiles
 from glissando.training.loop import load_checkpoint
 from glissando.training.optimiser import learning_factor, set_rates
@@ -75,6 +73,10 @@ class Heads(nn.Module):
         super().__init__()
         self.scales = nn.ModuleDict({f"{name}_scales": self._fresh(network) for name in VARIANTS})
         self.context = FloatContext(network.config.latents)
+        for name in VARIANTS:
+            scales = self.scales[f"{name}_scales"]
+            assert isinstance(scales, ScaleNetwork)
+            scales.set_exact(name in ("z", "symbols"))
 
     @staticmethod
     def _fresh(network: GainsNetwork) -> ScaleNetwork:
@@ -88,23 +90,13 @@ class Heads(nn.Module):
         """Scales of both passes; ``symbols`` and ``values`` of the first pass, zero elsewhere."""
         scales = self.scales[f"{name}_scales"]
         assert isinstance(scales, ScaleNetwork)
-        with _exact(name in ("z", "symbols")):
-            first = scales.first(z) + offset
-            if name == "z":
-                return first
-            known = first.detach()
-            correction = self.context(values * gain, known) if name == "float" else scales.second(symbols.abs(), known)
+        first = scales.first(z) + offset
+        if name == "z":
+            return first
+        known = first.detach()
+        correction = self.context(values * gain, known) if name == "float" else scales.second(symbols.abs(), known)
         mask = first_pass_mask(first.shape[1], first.shape[2], first.shape[3])
         return torch.where(mask, first, first + correction)
-
-
-@contextlib.contextmanager
-def _exact(exact: bool) -> Iterator[None]:
-    before, IntegerConv.exact = IntegerConv.exact, exact
-    try:
-        yield
-    finally:
-        IntegerConv.exact = before
 
 
 @torch.no_grad()

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from glissando import bayes
 from glissando.bayes.search import search
-from glissando.bench.machine import Machine, package_versions
+from glissando.bench.packages import package_versions
+from glissando.machine import Machine
 
 WEIGHTS = (1e-6, 0.01, 0.1, 1.0, 10.0)
 REPEATS = 5

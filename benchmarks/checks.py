@@ -26,10 +26,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import glissando
-from glissando.bench.machine import Machine, default_threads, package_versions
+from glissando.bench.packages import package_versions
 from glissando.bench.progress import Progress, open_progress
 from glissando.errors import BackendError, BenchmarkError, GlissandoError
 from glissando.files import atomic_write
+from glissando.machine import Machine, default_threads
 
 from . import determinism, file_sizes, footprint
 from .api import Api, Codec

@@ -24,13 +24,14 @@ from typing import Any
 import numpy as np
 
 import glissando
-from glissando.bench.machine import Machine, package_versions
+from glissando.bench.packages import package_versions
 from glissando.bench.published import load_published
 from glissando.bench.results import Results
 from glissando.bench.summary import HEADLINE_MEGAPIXELS, summarise
 from glissando.bitstream import IMPORTANCE, LATENTS, container
 from glissando.codec import Codec
 from glissando.errors import BenchmarkError
+from glissando.machine import Machine
 
 from .commands import run_study
 from .comparison import codec_of_model, curve, matching, read_comparison

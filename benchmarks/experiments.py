@@ -30,12 +30,12 @@ from typing import Any
 import torch
 
 from glissando.bench.bdrate import Curve, bd_rate
-from glissando.bench.machine import Machine
 from glissando.errors import BenchmarkError, GlissandoError, RecipeError
 from glissando.families.gains.cost import kmac_per_pixel
 from glissando.families.gains.network import GainsNetwork
 from glissando.families.gains.recipe import GainsRecipe
 from glissando.files import atomic_write
+from glissando.machine import Machine
 from glissando.training.data import Tiles, load_tiles, training_folder
 from glissando.training.hardware import choose_device
 from glissando.training.loop import Trainer, flushed_denormals, learning_factor

@@ -24,12 +24,12 @@ from PIL import Image
 
 import glissando
 from glissando.bench.bdrate import Curve, bd_rate
-from glissando.bench.machine import Machine
 from glissando.bench.metrics import METRICS, score
 from glissando.codec import Codec
 from glissando.codec.automatic import AUTO_STRENGTH
 from glissando.codec.importance import DEFAULT_STRENGTH
 from glissando.errors import BenchmarkError
+from glissando.machine import Machine
 
 from .commands import run_study
 from .data import Picture, data_folder, load_pictures

@@ -15,11 +15,12 @@ from statistics import fmean
 from typing import Any
 
 import glissando
-from glissando.bench.machine import Machine, package_versions
 from glissando.bench.measure import Coder, round_trip
 from glissando.bench.metrics import score
+from glissando.bench.packages import package_versions
 from glissando.errors import BenchmarkError, GlissandoError
 from glissando.files import atomic_write
+from glissando.machine import Machine
 
 from .api import Codec, Pixels
 from .data import KODAK_COUNT, Picture

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glissando.bayes.frequencies import make_tables
 from glissando.bitstream import SymbolTables, ans
 from glissando.errors import CodecUnavailableError, CorruptError, InputError
-from glissando.frequencies import PRECISION
 
 __all__ = ["CODERS", "MAX_LEVELS", "Quantised", "kmeans", "pack", "step_for_levels", "uniform", "unpack"]
 
@@ -239,16 +239,11 @@ def _unpack(data: bytes) -> Quantised:
 def _tables(shares: NDArray[np.int64]) -> SymbolTables:
     """Tables for symbols - levels // 2 from shares [G, levels]; symbols of share 0, and the escape, get 1 in 2^24."""
     groups, levels = shares.shape
-    radius = levels // 2
-    weights = np.zeros((groups, 2 * radius + 2), np.int64)
+    weights = np.zeros((groups, 2 * (levels // 2) + 1), np.int64)
     weights[:, :levels] = shares
-    total = weights.sum(1, keepdims=True)
-    if (total == 0).any():
+    if not weights.any(1).all():
         raise CorruptError("a table without a symbol")
-    frequencies = 1 + weights * ((1 << PRECISION) - weights.shape[1]) // total
-    largest = frequencies.argmax(1)
-    frequencies[np.arange(groups), largest] += (1 << PRECISION) - frequencies.sum(1)
-    return SymbolTables(frequencies.reshape(-1), np.full(groups, radius))
+    return make_tables(weights)
 
 
 # --- Channels ------------------------------------------------------------------------------------------------

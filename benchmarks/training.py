@@ -27,9 +27,9 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from glissando.bench.machine import Machine
 from glissando.errors import GlissandoError
 from glissando.files import atomic_write
+from glissando.machine import Machine
 from glissando.training.data import Tiles, load_tiles
 from glissando.training.hardware import choose_device, describe_device, operations_per_picture
 from glissando.training.loop import flushed_denormals

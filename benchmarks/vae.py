@@ -33,14 +33,15 @@ from numpy.typing import NDArray
 from glissando import zoo
 from glissando.bench.bdrate import Curve, bd_rate
 from glissando.bench.curves import scores_at
-from glissando.bench.machine import Machine, package_versions
 from glissando.bench.measure import Coder
+from glissando.bench.packages import package_versions
 from glissando.bench.results import Results
 from glissando.codec import Codec
 from glissando.errors import GlissandoError
 from glissando.families.vae.export import training_posteriors
 from glissando.families.vae.network import VaeNetwork
 from glissando.families.vae.recipe import VaeRecipe
+from glissando.machine import Machine
 from glissando.training.loop import load_checkpoint
 from glissando.training.recipe import from_dict
 from glissando.zoo import Model

@@ -16,6 +16,7 @@ from glissando.bayes import search
 from glissando.bayes.grid import count_depths, depth_of, depth_rates, positions
 from glissando.codec import BackendOptions, Quality
 from glissando.codec.engine import Engine
+from glissando.entropy.levels import power_at
 from glissando.families.vae.calibration import (
     COARSEST,
     FINEST,
@@ -85,9 +86,7 @@ class Stepped(Variant):
     def rate_weight(self, quality: Quality) -> float:
         if self._rate_weights is None:
             return 0.0
-        return float(
-            np.exp2(np.interp(quality.number / 100, np.linspace(0, 1, len(self._rate_weights)), self._rate_weights))
-        )
+        return power_at(self._rate_weights, quality.units)
 
     def chooser(self, mean: Floats, deviation: Floats, quality: Quality) -> Chooser:
         return super().chooser(mean, np.broadcast_to(self._points["deviation"], deviation.shape), quality)

@@ -25,9 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glissando import bayes
-from glissando.bench.machine import Machine, package_versions
+from glissando.bench.packages import package_versions
 from glissando.errors import BenchmarkError, GlissandoError
 from glissando.files import atomic_write
+from glissando.machine import Machine
 
 from . import words_report
 from .analogies import Analogies, evaluate, read_questions

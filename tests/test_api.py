@@ -160,6 +160,9 @@ def test_training_needs_none_of_the_runtimes_dependencies() -> None:
         "from glissando.training.recipe import from_dict\n"
         "from glissando.families.gains.network import GainsConfig, GainsNetwork\n"
         "GainsNetwork(GainsConfig(latents=8, hyper=4, levels=2))\n"
+        "from glissando.families.content.export import bit_tables, fit_map_tables\n"
+        "import numpy\n"
+        "fit_map_tables(iter([[numpy.zeros((3, 3), int)]]), len(bit_tables()[1]))\n"
         "import sys; print([n for n in sys.modules if n.split('.')[0] in " + repr(names) + "])"
     )
     assert run(code) == "[]"

@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-import errno
 import io
 import os
 import struct
-import subprocess
-import sys
 import threading
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +13,6 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 
 from glissando.errors import InputError, PictureError
-from glissando.files import atomic_write
 from glissando.picture import Picture, as_picture, read_picture, writable_formats, write_picture
 
 RGB = np.random.default_rng(1).integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -535,64 +530,3 @@ def test_any_size(width, height, grey, format):
     write_picture(Picture(pixels), stream, format=format)
     stream.seek(0)
     np.testing.assert_array_equal(read_picture(stream).pixels, pixels)
-
-
-# ------------------------------------------------------------------------------------------- atomic writing
-
-
-def test_atomic_write(tmp_path):
-    path = tmp_path / "a.bin"
-    atomic_write(path, b"one")
-    assert path.read_bytes() == b"one"
-    if os.name == "posix":
-        mask = os.umask(0)
-        os.umask(mask)
-        assert path.stat().st_mode & 0o777 == 0o666 & ~mask
-        path.chmod(0o640)
-    atomic_write(str(path), b"two")
-    assert path.read_bytes() == b"two"
-    if os.name == "posix":
-        assert path.stat().st_mode & 0o777 == 0o640
-    assert os.listdir(tmp_path) == ["a.bin"]
-    with pytest.raises(IsADirectoryError):
-        atomic_write(tmp_path, b"")
-
-
-def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "a.bin"
-    path.write_bytes(b"old")
-
-    def full(*args: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    for name in ("replace", "chmod"):
-        with monkeypatch.context() as patch:
-            patch.setattr(os, name, full)
-            with pytest.raises(OSError, match="No space"):
-                atomic_write(path, b"new")
-        assert path.read_bytes() == b"old"
-        assert os.listdir(tmp_path) == ["a.bin"]
-
-
-@pytest.mark.skipif(os.name != "posix", reason="POSIX file kinds")
-def test_links_and_devices(tmp_path):
-    (tmp_path / "real").write_bytes(b"old")
-    (tmp_path / "link").symlink_to("real")
-    atomic_write(tmp_path / "link", b"new")
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "real").read_bytes() == b"new"
-    atomic_write(os.devnull, b"anything")
-    assert not Path(os.devnull).is_file()
-
-
-@pytest.mark.skipif(os.name != "posix", reason="kills a process")
-def test_a_killed_writer_leaves_no_half_file(tmp_path):
-    path = tmp_path / "a.bin"
-    code = (
-        "import os, sys, glissando.files as f\n"
-        "f.os.replace = lambda *a: (print('ready', flush=True), os.kill(os.getpid(), 9))\n"
-        "f.atomic_write(sys.argv[1], b'new' * 10**6)"
-    )
-    path.write_bytes(b"old")
-    subprocess.run([sys.executable, "-c", code, str(path)], timeout=60, check=False, stdout=subprocess.DEVNULL)
-    assert path.read_bytes() == b"old"

@@ -21,7 +21,6 @@ from PIL import Image
 
 from conftest import natural_picture
 from glissando.bench.curves import bd_rows
-from glissando.bench.machine import Machine
 from glissando.bench.report import embed, write_report
 from glissando.bench.report.style import styles
 from glissando.bench.results import (
@@ -39,6 +38,7 @@ from glissando.bench.results import (
     Results,
     Timing,
 )
+from glissando.machine import Machine
 
 # Bits at equal quality against the anchor; seconds per megapixel to encode and decode; megabytes.
 CODECS = {

@@ -16,7 +16,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # `benchmarks` is 
 
 from benchmarks.api import Pixels
 from glissando.bench.curves import bd_rows
-from glissando.bench.machine import Machine
 from glissando.bench.results import (
     CodecInfo,
     Failure,
@@ -31,6 +30,7 @@ from glissando.bench.results import (
     Timing,
 )
 from glissando.errors import BackendError
+from glissando.machine import Machine
 
 HEADER = b"fake"
 

@@ -18,7 +18,6 @@ from tiny_recipe import NETWORK  # noqa: E402
 from benchmarks.ablation import VARIANTS, Heads, frozen, main, markdown, measure, open_network, train_heads  # noqa: E402
 from benchmarks.data import Picture  # noqa: E402
 from glissando.errors import TrainingError  # noqa: E402
-from glissando.networks.integer import IntegerConv  # noqa: E402
 from glissando.training.crops import Crops  # noqa: E402
 from glissando.training.data import load_tiles  # noqa: E402
 from glissando.training.recipe import read_recipe  # noqa: E402
@@ -51,7 +50,13 @@ def test_all_begin_without_a_correction(checkpoint: Path, natural: Natural) -> N
     assert torch.equal(heads("unrounded", **known), heads("float", **known))
     difference = (heads("unrounded", **known) - heads("z", **known)).abs()
     assert 0 < float(difference.max()) < 0.5  # octaves: only the rounding
-    assert IntegerConv.exact
+    assert network.scales.exact
+    assert {name: heads.scales[f"{name}_scales"].exact for name in VARIANTS} == {
+        "z": True,
+        "symbols": True,
+        "unrounded": False,
+        "float": False,
+    }
 
 
 def test_corrections_are_learnt(checkpoint: Path, shards: Path) -> None:

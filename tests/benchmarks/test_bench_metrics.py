@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from benchmarks.points import bits_per_pixel
-from glissando.bench.machine import Machine, package_versions
 from glissando.bench.metrics import psnr
+from glissando.bench.packages import package_versions
+from glissando.machine import Machine
 
 
 def test_psnr_of_equal_pictures() -> None:

@@ -16,10 +16,10 @@ from benchmarks.data import Picture
 from benchmarks.documents import begin_marker, end_marker, replace_between, update_blocks
 from benchmarks.readme import comparison_block, main, results_block
 from conftest import as_kodak
-from glissando.bench.machine import Machine
 from glissando.bench.results import Results
 from glissando.bench.summary import against, summarise
 from glissando.errors import BenchmarkError
+from glissando.machine import Machine
 
 MEDIUM = "glissando:medium"
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from glissando.codec.geometry import checkerboard, split
+from glissando.entropy.checkerboard import even_squares, split
 from glissando.errors import ModelMismatchError
 from glissando.families.content.bits import ODDS_TABLES, BitContext
 
@@ -54,7 +54,7 @@ def random_code(seed: int, rows: int, columns: int, kept_most: int) -> tuple[NDA
 def halves(code: NDArray[np.int16]) -> NDArray[np.int16]:
     """(rows, columns, n) → (L, 2, rows·columns, g/2), as ``walk`` takes it."""
     rows, columns, _ = code.shape
-    parts = np.stack(split(code.reshape(rows, columns, LEVELS, GROUP), checkerboard(rows, columns)[..., None, None]))
+    parts = np.stack(split(code.reshape(rows, columns, LEVELS, GROUP), even_squares(rows, columns)[..., None, None]))
     return np.ascontiguousarray(parts.transpose(3, 0, 1, 2, 4)).reshape(LEVELS, 2, rows * columns, GROUP // 2)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,19 +16,26 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="the networks need PyTorch: pip install glissando[train]")
 
 from glissando.entropy import dequantise  # noqa: E402
+from glissando.entropy.checkerboard import even_squares, joined, split  # noqa: E402
 from glissando.entropy.fixed_point import STEPS_PER_OCTAVE, TABLES  # noqa: E402
 from glissando.families.gains.cost import PATHS, kmac_per_pixel  # noqa: E402
 from glissando.families.gains.graphs import DecodeGraph  # noqa: E402
 from glissando.families.gains.network import (  # noqa: E402
     GainsConfig,
     GainsNetwork,
-    first_pass_mask,
 )
 from glissando.families.gains.reach import decoder_halo, encoder_halo  # noqa: E402
 from glissando.families.gains.scale_network import ScaleNetwork  # noqa: E402
 from glissando.families.gains.scales import ScaleNetwork as IntegerNetwork  # noqa: E402
 from glissando.networks.integer import IntegerConv  # noqa: E402
-from glissando.networks.layers import DepthConvBlock, LevelTable, Pointwise, ste_floor, ste_round  # noqa: E402
+from glissando.networks.layers import (  # noqa: E402
+    DepthConvBlock,
+    LevelTable,
+    Pointwise,
+    first_pass_mask,
+    ste_floor,
+    ste_round,
+)
 from glissando.networks.likelihood import SCALE_HIGH, Likelihood  # noqa: E402
 from glissando.training.recipe import read_recipe  # noqa: E402
 
@@ -46,11 +54,8 @@ MEDIUM = Path(__file__).parents[2] / "recipes" / "medium.toml"
 
 
 @pytest.fixture(autouse=True)
-def exact() -> Iterator[None]:
+def seeded() -> None:
     torch.manual_seed(0)
-    before, IntegerConv.exact = IntegerConv.exact, True
-    yield
-    IntegerConv.exact = before
 
 
 def randomised(network: Any, seed: int = 0) -> Any:
@@ -125,10 +130,14 @@ def test_rounding_the_scale_network_is_optional_in_training() -> None:
     network = randomised(ScaleNetwork(8, 4))
     z = torch.randn(1, 4, 2, 2)
     rounded = network.first(z)
-    IntegerConv.exact = False
+    network.set_exact(False)
     smooth = network.first(z)
     assert not torch.equal(rounded, smooth)
     assert (rounded - smooth).abs().max() < 0.5
+    assert torch.equal(randomised(ScaleNetwork(8, 4)).first(z), rounded)  # other networks are not concerned
+    assert torch.equal(copy.deepcopy(network).first(z), smooth)
+    network.set_exact(True)
+    assert torch.equal(network.first(z), rounded)
 
 
 # --- Gradients ---------------------------------------------------------------------------------------------
@@ -174,6 +183,10 @@ def test_the_first_pass_codes_half() -> None:
     assert not mask[0, 0, 0, 1]
     assert not mask[0, 3, 0, 0]
     assert (mask[0, :3] != mask[0, 3:]).all()
+    ones = np.ones((4, 8, 6), bool)
+    first, _ = split(ones, even_squares(4, 8)[..., None])
+    coded = joined(first, np.zeros_like(first), even_squares(4, 8)[..., None])  # as the codec has it
+    assert np.array_equal(mask[0].permute(1, 2, 0).numpy(), coded)
 
 
 # --- Layers ------------------------------------------------------------------------------------------------

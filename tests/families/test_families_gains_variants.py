@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,12 @@ from glissando.errors import RecipeError, TrainingError  # noqa: E402
 from glissando.families.gains.cost import kmac_per_pixel  # noqa: E402
 from glissando.families.gains.export import GainsExport  # noqa: E402
 from glissando.families.gains.graphs import DecodeGraph  # noqa: E402
-from glissando.families.gains.network import GainsConfig, GainsNetwork, first_pass_mask, step_masks  # noqa: E402
+from glissando.families.gains.network import GainsConfig, GainsNetwork, step_masks  # noqa: E402
 from glissando.families.gains.reach import decoder_halo  # noqa: E402
 from glissando.families.gains.recipe import GainsRecipe  # noqa: E402
 from glissando.families.gains.scale_network import ScaleNetwork  # noqa: E402
 from glissando.families.gains.scales import ScaleNetwork as IntegerNetwork  # noqa: E402
-from glissando.networks.integer import IntegerConv  # noqa: E402
-from glissando.networks.layers import DepthConvBlock, gated_width  # noqa: E402
+from glissando.networks.layers import DepthConvBlock, first_pass_mask, gated_width  # noqa: E402
 from glissando.training.export import half_weights  # noqa: E402
 from glissando.training.graph_export import compare_graph, run_graph, write_graph  # noqa: E402
 from glissando.training.recipe import from_dict  # noqa: E402
@@ -66,11 +64,8 @@ SHIPPED = ("default", "gated", "leaky", "kernel 3", "kernel 7", "widths", "own h
 
 
 @pytest.fixture(autouse=True)
-def exact() -> Iterator[None]:
+def seeded() -> None:
     torch.manual_seed(0)
-    before, IntegerConv.exact = IntegerConv.exact, True
-    yield
-    IntegerConv.exact = before
 
 
 def small(**keys: Any) -> GainsNetwork:
@@ -351,9 +346,9 @@ def test_every_layer_is_exact_in_integers(kernel: int, layers: int, sees: str, s
 
 
 def test_signs_matter_where_they_are_seen() -> None:
-    IntegerConv.exact = False  # rounding half up treats the two signs differently
     for sees, matters in (("magnitudes", False), ("signed", True), ("own-half", False)):
         network = small(scale_sees=sees).scales.requires_grad_(False)
+        network.set_exact(False)  # rounding half up treats the two signs differently
         torch.nn.init.normal_(network.second_out.weight)
         symbols = torch.randint(-5, 6, (1, 16, 8, 8)).float()
         scales = torch.zeros(1, 16, 8, 8)

@@ -335,3 +335,20 @@ warmup = 1
     assert "ms-ssim" not in (tmp_path / "mse" / "log.jsonl").read_text()
     assert after["progress"]["skipped"] == 0
     assert not torch.equal(before["network"]["synthesis.leave.weight"], after["network"]["synthesis.leave.weight"])
+
+
+# --- Integers ----------------------------------------------------------------------------------------------
+
+
+def test_integers_begin_where_the_recipe_says(pictures: Any) -> None:
+    ours, network = objective(integers={"from_step": 3})
+    _, other = objective()
+    outcomes = {}
+    for step in (2, 3):
+        ours.begin(step, 0.0)
+        for call in (ours.loss, ours.measure):
+            outcomes[step, call.__name__] = call(network, pictures, QUALITY)[0].detach()
+            assert network.scales.exact == (step >= 3)
+            assert {layer.exact for layer in network.scales.children()} == {step >= 3}
+            assert other.scales.exact  # a switch of one network alone
+    assert not torch.equal(outcomes[2, "measure"], outcomes[3, "measure"])

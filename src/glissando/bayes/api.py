@@ -17,7 +17,7 @@ from glissando.bayes.layout import Layout
 from glissando.bayes.posterior import Posterior
 from glissando.bayes.search import check_rate_weight
 from glissando.bayes.source import Source, points_of
-from glissando.bayes.targets import guess_weight, meet
+from glissando.bayes.targets import guess_weight, largest_within
 from glissando.bitstream import arrays
 from glissando.bitstream.arrays import DEFAULT_ARRAY_LIMITS, DTYPES, ArrayLimits, Coded, Entry, Raw
 from glissando.errors import CorruptError, GlissandoError, InputError
@@ -184,8 +184,9 @@ def compress_arrays(
         target_bytes = int(target_bits_per_value * size / 8)
     sources = [part for part in parts.values() if isinstance(part, Source)]
     if sum(source.size for source in sources) < LARGE:
-        return meet(target_bytes, encode)
-    return meet(target_bytes, encode, guess_weight(target_bytes, lambda w: sum(s.estimate(w) for s in sources)), 0.1)
+        return largest_within(target_bytes, encode)
+    guess = guess_weight(target_bytes, lambda weight: sum(source.estimate(weight) for source in sources))
+    return largest_within(target_bytes, encode, guess, 0.1)
 
 
 def _part(

@@ -6,21 +6,25 @@ from collections.abc import Callable
 from math import log, log2
 
 from glissando.errors import InputError
+from glissando.search import approach_zero
 
-__all__ = ["guess_weight", "meet"]
+__all__ = ["guess_weight", "largest_within"]
 
-LEAST, MOST = -40.0, 40.0
-"""log2 of the rate weights tried. Weights are nats a bit, whatever the array's units, so this is ample."""
+OCTAVES = 40
+"""Rate weights 2^-40 … 2^40 are tried. Weights are nats a bit, whatever the array's units, so this is ample."""
+
+_FINE = 8192  # rate weights to an octave, of which one has the wanted size
+_COARSE = 10  # ... for a first guess
 
 _ENOUGH = 0.995  # of the target
+_AIM = 0.998
 _TRIALS = 24
 
 
-def meet(target: int, encode: Callable[[float], bytes], guess: float = 1.0, step: float = 1.0) -> bytes:
-    """The largest file found of at most ``target`` bytes.
+def largest_within(target: int, encode: Callable[[float], bytes], guess: float = 1.0, step: float = 1.0) -> bytes:
+    """The largest file found of at most ``target`` bytes: within 0.5 % below it, unless no weight gives one.
 
-    Sizes fall as weights rise, but for small ripples. A bracket is grown around ``guess`` and then narrowed, first
-    by interpolation of log-size, until a file is within 0.5 % below the target or the weights are one.
+    Sizes fall as weights rise, but for small ripples.
 
     Args:
         target: bytes.
@@ -31,65 +35,39 @@ def meet(target: int, encode: Callable[[float], bytes], guess: float = 1.0, step
     Raises:
         InputError: even the smallest file is larger; the message says how large that is.
     """
-    best: bytes | None = None
-    trials = 0
-
-    def attempt(exponent: float) -> float:
-        """log(size / target), and keep the file if it fits and is the largest so far."""
-        nonlocal best, trials
-        trials += 1
-        data = encode(0.0 if exponent <= LEAST else 2.0**exponent)
-        if len(data) <= target and (best is None or len(data) > len(best)):
-            best = data
-        return log(len(data) / target)
-
-    def good() -> bool:
-        return best is not None and len(best) >= _ENOUGH * target
-
     if target < 1:
         raise InputError(f"the target is {target} bytes; it must be at least 1")
-    here = min(max(log2(guess), LEAST), MOST)
-    excess = attempt(here)
-    low = high = here  # exponents: at `low` the file is too large, at `high` it fits
-    low_excess = high_excess = excess
-    first = step
-    while not good() and low_excess <= 0 and low > LEAST:
-        low = max(low - step, LEAST)
-        low_excess = attempt(low)
-        step *= 2
-    step = first
-    while high_excess > 0 and high < MOST:
-        low, low_excess = high, high_excess
-        high = min(high + step, MOST)
-        high_excess = attempt(high)
-        step *= 2
+    best: bytes | None = None
+    smallest = -1
+    top = OCTAVES * _FINE
+
+    def excess(position: int) -> float:
+        """log(size / what is aimed at), and keep the file if it fits and is the largest so far."""
+        nonlocal best, smallest
+        data = encode(0.0 if position == top else 2.0 ** (-position / _FINE))
+        smallest = len(data) if smallest < 0 else min(smallest, len(data))
+        if len(data) <= target and (best is None or len(data) > len(best)):
+            best = data
+        return log(len(data) / (_AIM * target))
+
+    start, first = -round(_FINE * log2(guess)), max(1, round(_FINE * step))
+    for trial, _ in enumerate(approach_zero(excess, -top, top, start=start, step=first), 1):
+        if trial >= _TRIALS or (best is not None and len(best) >= _ENOUGH * target):
+            break
     if best is None:
-        smallest = len(encode(2.0**MOST))
-        if smallest > target:
-            raise InputError(f"the smallest possible file has {smallest} bytes; the target is {target}")
-        best = encode(2.0**MOST)
-    if low_excess <= 0:
-        return best  # even the most precise file fits
-    while not good() and high - low > 1e-4 and trials < _TRIALS:
-        aim = log(0.998) - low_excess
-        # Interpolate, but keep off the ends, so that the bracket shrinks from both sides.
-        part = min(max(aim / (high_excess - low_excess), 0.1), 0.9)
-        middle = low + part * (high - low)
-        excess = attempt(middle)
-        if excess > 0:
-            low, low_excess = middle, excess
-        else:
-            high, high_excess = middle, excess
+        raise InputError(f"the smallest possible file has {smallest} bytes; the target is {target}")
     return best
 
 
 def guess_weight(target: int, estimate: Callable[[float], float]) -> float:
-    """The weight at which ``estimate``, of bytes, is near the target: a cheap start for ``meet``."""
-    low, high = LEAST, MOST
-    while high - low > 0.1:
-        middle = (low + high) / 2
-        if estimate(2.0**middle) > target:
-            low = middle
-        else:
-            high = middle
-    return float(2.0**high)
+    """The weight at which ``estimate``, of bytes, is near the target: a cheap start for ``largest_within``."""
+    top = OCTAVES * _COARSE
+
+    def weight(position: int) -> float:
+        return float(2.0 ** (-position / _COARSE))
+
+    def excess(position: int) -> float:
+        return log(max(estimate(weight(position)), 1.0) / target)
+
+    position, _ = min(approach_zero(excess, -top, top, step=2 * top), key=lambda trial: abs(trial[1]))
+    return weight(position)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from glissando.errors import BenchmarkError
+from glissando.search import approach_zero
 
 from .codecs.base import Codec, Pixels
 from .measure import kept_codec, kept_pixels, round_trip, scores_of
@@ -35,6 +37,7 @@ SMALLEST = 96
 TOLERANCE = 0.01
 """Our file is at most this share smaller than the peer's, and never larger."""
 _CLOSE_ENOUGH = 0.002
+_POSITIONS = 1 << 20  # settings between two that need not be whole numbers
 _CROP_SIZES = (128, 96)
 _CROPS = 3
 
@@ -105,7 +108,7 @@ def compare(task: CompareTask) -> Comparison:
 
 
 def same_size(
-    codec: Codec, pixels: Pixels, target: int, small: float, large: float, *, whole: bool, steps: int = 24
+    codec: Codec, pixels: Pixels, target: int, small: float, large: float, *, whole: bool, trials: int = 26
 ) -> tuple[float, bytes]:
     """The setting between two whose file has at most ``target`` bytes and is nearest to it, and that file.
 
@@ -113,30 +116,22 @@ def same_size(
     within ``TOLERANCE``.
     """
     best: tuple[float, bytes] | None = None
+    positions = round(abs(large - small)) if whole else _POSITIONS
 
-    def fits(setting: float) -> bool:
+    def excess(position: int) -> float:
+        """log(size / what is aimed at), and keep the file if it fits and is the nearest so far."""
         nonlocal best
+        setting = small + (large - small) * position / positions
         data = codec.encode(pixels, setting)
-        if len(data) > target:
-            return False
-        if best is None or len(data) > len(best[1]):
+        if len(data) <= target and (best is None or len(data) > len(best[1])):
             best = setting, data
-        return True
+        return math.log(len(data) / ((1.0 - _CLOSE_ENOUGH / 2) * target))
 
-    if not fits(small):
+    for trial, _ in enumerate(approach_zero(excess, 0, positions, step=positions), 1):
+        if trial >= trials or (best is not None and len(best[1]) >= (1.0 - _CLOSE_ENOUGH) * target):
+            break
+    if best is None:
         raise BenchmarkError(f"no file as small as {target:,} bytes")
-    if not fits(large):
-        for _ in range(steps):
-            assert best is not None
-            if len(best[1]) >= (1.0 - _CLOSE_ENOUGH) * target:
-                break
-            middle = (small + large) / 2.0
-            if whole:
-                middle = float(round(middle))
-                if middle in (small, large):
-                    break
-            small, large = (middle, large) if fits(middle) else (small, middle)
-    assert best is not None
     if len(best[1]) < (1.0 - TOLERANCE) * target:
         raise BenchmarkError(f"no file of about {target:,} bytes; the nearest below has {len(best[1]):,}")
     return best

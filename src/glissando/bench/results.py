@@ -8,8 +8,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from glissando.errors import BenchmarkError
-
-from .machine import Machine
+from glissando.machine import Machine
 
 __all__ = [
     "BDRow",

@@ -20,12 +20,12 @@ from pathlib import Path
 
 import glissando
 from glissando.errors import BenchmarkError, CodecUnavailableError
+from glissando.machine import Machine, default_threads
 
 from . import bdrate, comparisons, published, speed
 from .cache import Cache, entry_key, score_key
 from .codecs import DEFAULTS, Codec, open_codec
 from .curves import MIN_OVERLAP, bd_rows, setting_at
-from .machine import Machine, default_threads
 from .measure import Measured, PointTask, measure_point, release
 from .metrics import describe
 from .pictures import Source, load

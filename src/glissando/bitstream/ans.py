@@ -9,10 +9,10 @@ specification; rANS is from Duda, "Asymmetric numeral systems" (2013), and the c
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 from zlib import crc32
 
-import constriction
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,8 +21,20 @@ from glissando.errors import CorruptError
 
 __all__ = ["Decoder", "checksum", "encode", "encode_reversed"]
 
-# raw[b] codes b plain bits: 2^b values with frequency 2^(24 - b) each. raw[0] is never used.
-_RAW = [None, *(constriction.stream.model.Uniform(1 << bits) for bits in range(1, 15))]
+
+def _new_coder(*words: NDArray[np.uint32]) -> Any:
+    """The coder, empty or with the words of a stream. Its package is imported when it is first needed."""
+    import constriction
+
+    return constriction.stream.stack.AnsCoder(*words)
+
+
+@cache
+def _raw(bits: int) -> Any:
+    """The model that codes 1 to 14 plain bits: 2^bits values with frequency 2^(24 - bits) each."""
+    import constriction
+
+    return constriction.stream.model.Uniform(1 << bits)
 
 
 def encode(passes: Sequence[tuple[NDArray[Any], NDArray[Any]]], tables: SymbolTables) -> bytes:
@@ -52,7 +64,7 @@ def encode_reversed(passes: Iterable[tuple[NDArray[Any], NDArray[Any], SymbolTab
     Raises:
         InputError: as ``encode``.
     """
-    coder = constriction.stream.stack.AnsCoder()
+    coder = _new_coder()
     for symbols, index, tables in passes:
         _push(coder, *tables.check(symbols, index), tables)
     words: NDArray[np.uint32] = coder.get_compressed()
@@ -76,7 +88,7 @@ class Decoder:
         words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
         if words.size and words[-1] == 0:
             raise CorruptError("the last word of a symbol stream is never zero; in this one it is")
-        self._coder = constriction.stream.stack.AnsCoder(words)
+        self._coder = _new_coder(words)
         self._tables = tables
 
     def decode(self, index: NDArray[Any], tables: SymbolTables | None = None) -> NDArray[np.int16]:
@@ -169,19 +181,19 @@ def _push_escapes(coder: Any, values: NDArray[np.int32], radii: NDArray[np.int32
     for n in range(15, 1, -1):
         remainders = excess[lengths == n] - (1 << (n - 1))
         if remainders.size:
-            coder.encode_reverse(remainders, _RAW[n - 1])
-    coder.encode_reverse(lengths, _RAW[LENGTH_BITS])
-    coder.encode_reverse((values < 0).astype(np.int32), _RAW[SIGN_BITS])
+            coder.encode_reverse(remainders, _raw(n - 1))
+    coder.encode_reverse(lengths, _raw(LENGTH_BITS))
+    coder.encode_reverse((values < 0).astype(np.int32), _raw(SIGN_BITS))
 
 
 def _pop_escapes(coder: Any, radii: NDArray[np.int32]) -> NDArray[np.int32]:
-    negative = coder.decode(_RAW[SIGN_BITS], radii.size)
-    lengths = coder.decode(_RAW[LENGTH_BITS], radii.size)
+    negative = coder.decode(_raw(SIGN_BITS), radii.size)
+    lengths = coder.decode(_raw(LENGTH_BITS), radii.size)
     excess = np.minimum(lengths, 1)  # 0 and 1 have no digits below the leading one
     for n in range(2, 16):
         group = np.flatnonzero(lengths == n)
         if group.size:
-            excess[group] = coder.decode(_RAW[n - 1], group.size) + (1 << (n - 1))
+            excess[group] = coder.decode(_raw(n - 1), group.size) + (1 << (n - 1))
     magnitudes = radii + 1 + excess
     if magnitudes.max() > MAX_SYMBOL:
         raise CorruptError(f"a symbol of magnitude {magnitudes.max()}; the largest is {MAX_SYMBOL}")

@@ -1,14 +1,13 @@
 """Maps of small integers, such as importance, coded coarse to fine (docs/format.md, "Maps").
 
-The corner is known first. Then the known positions are a lattice whose step is halved again and again: its centres are
-predicted from their diagonal neighbours, the positions between from their neighbours along the axes, both from all
-sides. A position's context tells how far apart the known positions lie and how well they agree: in flat parts a map
-costs next to nothing, so that one value, or a painted shape, takes a few bytes. Each pass is one call of the coder.
+Positions come in the order of ``glissando.coarse_to_fine``, and each is predicted from the neighbours that this order
+gives it, on all sides. A position's context tells how far apart the known positions lie and how well they agree: in
+flat parts a map costs next to nothing, so that one value, or a painted shape, takes a few bytes. Each pass is one call
+of the coder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from glissando.bitstream import ans
 from glissando.bitstream.tables import MAX_SYMBOL
+from glissando.coarse_to_fine import Lattice, Stage, stages
 from glissando.errors import CorruptError, InputError
 
 __all__ = ["AGREEMENTS", "CONTEXTS", "DISTANCES", "decode_map", "map_passes"]
@@ -31,11 +31,8 @@ CONTEXTS = 1 + DISTANCES * 2 * AGREEMENTS
 """Contexts: the corner's; then for each distance those of centres and those of the positions between."""
 
 _MISSING = 1 << 16  # stands for neighbours outside the map: above every value, so that sorting puts it last
-_DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
-_AXIAL = ((-1, 0), (0, -1), (0, 1), (1, 0))
 
 Ints = NDArray[np.int32]
-Lattice = tuple[slice, slice]
 
 
 def map_passes(values: NDArray[Any], index: NDArray[Any]) -> list[tuple[Ints, NDArray[Any]]]:
@@ -55,9 +52,9 @@ def map_passes(values: NDArray[Any], index: NDArray[Any]) -> list[tuple[Ints, ND
     known = _Known(*values.shape)
     known.inside[...] = values
     passes = []
-    for distance, lattices in _stages(*values.shape):
-        prediction, context = known.predict(distance, lattices)
-        found = np.concatenate([known.inside[lattice].reshape(-1) for lattice in lattices])
+    for stage in stages(*values.shape):
+        prediction, context = known.predict(stage)
+        found = np.concatenate([known.inside[lattice.slices].reshape(-1) for lattice in stage.lattices])
         passes.append((found - prediction, index[context]))
     return passes
 
@@ -81,39 +78,19 @@ def decode_map(
     """
     known = _Known(rows, columns)
     passes = []
-    for distance, lattices in _stages(rows, columns):
-        prediction, context = known.predict(distance, lattices)
+    for stage in stages(rows, columns):
+        prediction, context = known.predict(stage)
         symbols = decoder.decode(index[context])
         values = prediction + symbols
         if values.min() < 0 or values.max() > largest:
             raise CorruptError(f"a map has values {values.min()}..{values.max()}; they must be in 0..{largest}")
         start = 0
-        for lattice in lattices:
-            place = known.inside[lattice]
-            place[...] = values[start : start + place.size].reshape(place.shape)
-            start += place.size
+        for lattice in stage.lattices:
+            part = known.inside[lattice.slices]
+            part[...] = values[start : start + part.size].reshape(part.shape)
+            start += part.size
         passes.append(symbols)
     return known.inside.astype(np.int16), passes
-
-
-def _stages(rows: int, columns: int) -> Iterator[tuple[int, list[Lattice]]]:
-    """The passes in order: the distance to the known neighbours, 0 at the corner, and the positions' lattices."""
-    if rows * columns == 0:
-        return
-    step = 1 << (max(rows, columns) - 1).bit_length()  # the first lattice is the corner alone
-    yield 0, [_lattice(0, 0, step)]
-    while step > 1:
-        half = step // 2
-        if half < min(rows, columns):
-            yield half, [_lattice(half, half, step)]
-        # Rows between, then columns between: neither is a neighbour of the other.
-        between = [(half, 0)] * (half < rows) + [(0, half)] * (half < columns)
-        yield half, [_lattice(row, column, step) for row, column in between]
-        step = half
-
-
-def _lattice(row: int, column: int, step: int) -> Lattice:
-    return slice(row, None, step), slice(column, None, step)
 
 
 class _Known:
@@ -127,22 +104,19 @@ class _Known:
         self.inside = self._values[self._margin : self._margin + rows, self._margin : self._margin + columns]
         self.inside[...] = 0
 
-    def predict(self, distance: int, lattices: list[Lattice]) -> tuple[Ints, Ints]:
-        """Predictions and contexts of the lattices' positions, (n,) each, one lattice after the other.
+    def predict(self, stage: Stage) -> tuple[Ints, Ints]:
+        """Predictions and contexts of a stage's positions, (n,) each, one lattice after the other.
 
         The prediction is the median of the neighbours inside the map: of the one or two in the middle, the mean,
         rounded down.
         """
-        if distance == 0:
+        if stage.distance == 0:
             return np.zeros(1, np.int32), np.zeros(1, np.int32)
-        (first, second), *_ = lattices
-        centres = first.start == second.start
-        offsets = _DIAGONAL if centres else _AXIAL
         neighbours = np.sort(
             np.concatenate(
                 [
-                    np.stack([self._shifted(lattice, distance * dr, distance * dc) for dr, dc in offsets], axis=-1)
-                    for lattice in lattices
+                    np.stack([self._shifted(lattice, down, right) for down, right in stage.neighbours], axis=-1)
+                    for lattice in stage.lattices
                 ]
             ),
             axis=-1,
@@ -156,14 +130,14 @@ class _Known:
         agreement = 3 + np.searchsorted((1, 4, 8), spread, side="right")
         near = np.where(low != high, 2, np.where(low == least, 1, 3))
         agreement = np.where(spread == 0, 0, np.where(spread == 1, near, agreement))
-        stage = 2 * min(distance.bit_length() - 1, DISTANCES - 1) + (not centres)
-        context: Ints = (1 + AGREEMENTS * stage + agreement).astype(np.int32)
+        kind = 2 * min(stage.distance.bit_length() - 1, DISTANCES - 1) + stage.between
+        context: Ints = (1 + AGREEMENTS * kind + agreement).astype(np.int32)
         return prediction, context
 
     def _shifted(self, lattice: Lattice, down: int, right: int) -> Ints:
         """The values ``down`` rows below and ``right`` columns beside the lattice's positions, (n,)."""
-        places = []
-        for part, size, shift in zip(lattice, self._shape, (down, right), strict=True):
+        shifted = []
+        for part, size, shift in zip(lattice.slices, self._shape, (down, right), strict=True):
             start = self._margin + part.start + shift
-            places.append(slice(start, self._margin + size + shift, part.step))
-        return self._values[tuple(places)].reshape(-1)
+            shifted.append(slice(start, self._margin + size + shift, part.step))
+        return self._values[tuple(shifted)].reshape(-1)

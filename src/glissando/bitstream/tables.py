@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-import constriction
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +16,6 @@ from glissando.errors import InputError, ModelMismatchError
 from glissando.frequencies import PRECISION, WHOLE
 
 __all__ = ["MAX_SYMBOL", "SymbolTables"]
-
 
 MAX_SYMBOL = 32767
 """Largest magnitude of a symbol; the least int16 is left out, so that every symbol can be negated."""
@@ -90,7 +88,10 @@ class SymbolTables:
 
     @property
     def models(self) -> list[Any]:
-        """The tables as the coder's own models, built at first use and shared by all threads."""
+        """The tables as the coder's own models, built at first use and shared by all threads.
+
+        Only here are tables tied to the coder: its package is imported when it is first needed.
+        """
         if self._models is None:
             with self._lock:
                 if self._models is None:
@@ -98,6 +99,8 @@ class SymbolTables:
         return self._models
 
     def _model(self, table: int) -> Any:
+        import constriction
+
         size = 2 * int(self.radii[table]) + 2
         frequencies = self.frequencies[self.offsets[table] :][:size]
         # constriction gives each entry 1, and shares the remaining 2^24 - size in proportion to its argument.

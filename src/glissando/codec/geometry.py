@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from glissando.errors import InputError
 
-__all__ = ["CELL", "Area", "Grid", "Region", "Window", "checkerboard", "joined", "split", "windows"]
+__all__ = ["CELL", "Area", "Grid", "Region", "Window", "windows"]
 
 CELL = 64
 """Pixels of a cell, each way."""
@@ -297,24 +297,3 @@ def _cuts(part: slice, core: int, halo: int) -> list[slice]:
     count = -(-length // core)
     edges = [part.start + length * i // count for i in range(count + 1)]
     return [slice(a, b) for a, b in itertools.pairwise(edges)]
-
-
-def checkerboard(rows: int, columns: int) -> NDArray[np.bool_]:
-    """True on the even squares: (rows, columns)."""
-    even: NDArray[np.bool_] = (np.arange(rows)[:, None] + np.arange(columns)[None, :]) % 2 == 0
-    return even
-
-
-def split(array: NDArray[Any], even: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(…, channels) → what the first and what the second pass over a checkerboard code, (…, channels/2) each.
-
-    The first codes the low half of the channels where ``even`` (broadcast to the array), the high half elsewhere.
-    """
-    half = array.shape[-1] // 2
-    low, high = array[..., :half], array[..., half:]
-    return np.where(even, low, high), np.where(even, high, low)
-
-
-def joined(first: NDArray[Any], second: NDArray[Any], even: NDArray[np.bool_]) -> NDArray[Any]:
-    """The inverse of ``split``."""
-    return np.concatenate([np.where(even, first, second), np.where(even, second, first)], axis=-1)

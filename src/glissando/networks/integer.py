@@ -16,10 +16,9 @@ class IntegerConv(nn.Conv2d):
     """A convolution on fixed-point numbers: (B, inputs, H, W) → (B, outputs, H, W), zeros outside.
 
     ``relu`` clips the result to [0, 1023/32]; an output layer does not clip. The first ``unsigned`` inputs are never
-    negative, all of them unless given.
+    negative, all of them unless given. ``exact``, true at first, says whether this layer rounds.
     """
 
-    exact = True
     mask: Tensor | None
 
     def __init__(
@@ -35,7 +34,7 @@ class IntegerConv(nn.Conv2d):
         mask: Tensor | None = None,
     ) -> None:
         super().__init__(inputs, outputs, kernel, padding=kernel // 2, groups=groups)
-        self.relu = relu
+        self.relu, self.exact = relu, True
         self.register_buffer("mask", mask, persistent=False)  # of the network's shape, not of its weights
         self.unsigned = inputs if unsigned is None else unsigned
         # Plain integers, the magnitudes of symbols, are summed in 16 bits, all else in float32's 24.

@@ -16,6 +16,7 @@ __all__ = [
     "LevelTable",
     "Pointwise",
     "Upshuffle",
+    "first_pass_mask",
     "gated_width",
     "rectified",
     "ste_floor",
@@ -33,6 +34,19 @@ def ste_round(x: Tensor) -> Tensor:
 def ste_floor(x: Tensor) -> Tensor:
     """Round down, with the gradient of the identity."""
     return x + (x.floor() - x).detach()
+
+
+def first_pass_mask(channels: int, height: int, width: int, device: torch.device | None = None) -> Tensor:
+    """Which elements the first of two passes codes: (1, channels, height, width) bool.
+
+    The first half of the channels on the even squares of a checkerboard, the second half on the odd ones, as
+    ``glissando.entropy.checkerboard`` has them.
+    """
+    rows = torch.arange(height, device=device)[:, None]
+    columns = torch.arange(width, device=device)[None, :]
+    even = ((rows + columns) % 2 == 0)[None]
+    half = channels // 2
+    return torch.cat([even.expand(half, -1, -1), ~even.expand(channels - half, -1, -1)])[None]
 
 
 class Pointwise(nn.Conv2d):

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ from torch import nn
 
 from glissando.errors import TrainingError
 from glissando.families import family
+from glissando.files import atomic_folder
 from glissando.zoo.model import hash_files
 
 from .checkpoints import load_checkpoint
@@ -73,9 +71,7 @@ def export(checkpoint: Path, out_dir: Path, scores: dict[str, Any] | None = None
     shipped = {name: array for arrays in files.values() for name, array in arrays.items()}
     ours.round_weights({name: torch.from_numpy(array.astype(np.float32)) for name, array in shipped.items()})
 
-    out_dir.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}-", dir=out_dir.parent))
-    try:
+    with atomic_folder(out_dir) as work:
         np.savez_compressed(work / "integers.npz", **ours.integers)  # type: ignore[arg-type]
         for name, arrays in files.items():
             np.savez(work / name, **arrays, **ours.arrays.get(name, {}))  # type: ignore[arg-type]
@@ -109,15 +105,4 @@ def export(checkpoint: Path, out_dir: Path, scores: dict[str, Any] | None = None
             "versions": earlier_versions(out_dir, recipe.name),
         }
         (work / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-        os.chmod(work, 0o755)
-        if out_dir.exists():
-            old = out_dir.with_name(f".{out_dir.name}-old")
-            shutil.rmtree(old, ignore_errors=True)
-            os.replace(out_dir, old)
-            os.replace(work, out_dir)
-            shutil.rmtree(old)
-        else:
-            os.replace(work, out_dir)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return out_dir

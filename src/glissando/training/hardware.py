@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from glissando.bench.machine import Machine
+from glissando.machine import Machine
 
 from .family import Objective
 

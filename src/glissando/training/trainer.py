@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from glissando.errors import TrainingError
+from glissando.files import atomic_file
 from glissando.networks.layers import DepthConvBlock
 
 from .checkpoints import Progress, load_checkpoint
@@ -262,9 +262,8 @@ class Trainer:
             "data": self.data,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".part")
-        torch.save(state, temporary)
-        os.replace(temporary, path)
+        with atomic_file(path) as stream:
+            torch.save(state, stream)
 
     def _noise_state(self) -> Tensor:
         """State of the generator that the additive noise is drawn from."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import glissando
 from glissando import zoo
-from glissando.bench.machine import package_versions
+from glissando.bench.packages import package_versions
 from glissando.bench.results import ModelInfo
 from glissando.errors import BenchmarkError, CodecUnavailableError, GlissandoError, ModelError
 from glissando.zoo import Card

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glissando.entropy.fixed_point import ACTIVATION_BITS, ACTIVATION_MAX, WEIGHT_BITS
-from glissando.networks.layers import ste_floor, ste_round
+from glissando.networks.layers import first_pass_mask, ste_floor, ste_round
 
 __all__ = ["MAP_UNIT", "ODDS_LIMIT", "ODDS_STEPS", "BitContext", "bit_costs", "inward_clip"]
 
@@ -156,11 +156,7 @@ class BitContext(nn.Module):
         """Which bits a level's first pass codes, (1, bits, height, width) of 1.0 and 0.0: the low half of each
         level's channels on the even squares of a checkerboard, the high half on the odd ones.
         """
-        device = self.past.device
-        rows, columns = (torch.arange(side, device=device) for side in (height, width))
-        odd = (rows[:, None] + columns) % 2
-        high = (torch.arange(self.bits, device=device) % self.group) >= self.group // 2
-        return (odd == high.long()[:, None, None]).float()[None]
+        return first_pass_mask(self.group, height, width, self.past.device).float().repeat(1, self.levels, 1, 1)
 
     def forward(self, code: Tensor, kept: Tensor) -> Tensor:
         """``code`` (B, bits, h, w) of −1, 0 (not kept) and 1, ``kept`` (B, 1, h, w) levels → log2 odds of +1.

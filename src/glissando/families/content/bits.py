@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glissando.entropy.checkerboard import even_squares, joined, split
 from glissando.entropy.dense import EXACT, Float, largest_sums, product
 from glissando.entropy.fixed_point import ACTIVATION_BITS, ACTIVATION_MAX, WEIGHT_BITS
 from glissando.errors import ModelMismatchError
@@ -163,11 +164,8 @@ class BitContext:
 
         Each neighbour has only one half of its bits in the first pass, and which one depends on both squares.
         """
-        half = self.group // 2
-        taps = weight[self._of(level, self.hidden)].reshape(self.hidden, self.group, -1).transpose(2, 1, 0)
-        even = (np.arange(CURRENT * CURRENT) % 2 == 0)[:, None, None]  # of a tap, as CURRENT is odd
-        low, high = taps[:, :half], taps[:, half:]
-        both = np.concatenate([np.where(even, low, high), np.where(even, high, low)], axis=-1)
+        taps = weight[self._of(level, self.hidden)].reshape(self.hidden, self.group, -1).transpose(2, 0, 1)
+        both = np.concatenate(split(taps, even_squares(CURRENT, CURRENT).reshape(-1, 1, 1)), axis=1).transpose(0, 2, 1)
         return np.ascontiguousarray(both.reshape(-1, 2 * self.hidden), np.float32)
 
     def walk(self, kept: NDArray[Any], bits: Bits) -> Iterator[Turn]:
@@ -230,7 +228,7 @@ class _Tile:
         self._counts = np.cumsum(counts[::-1])[::-1][1:]  # positions that keep each level
         self._order = self._order[: self._counts[0]]
         row, column = np.divmod(self._order, columns)
-        self._even = ((row + column) % 2 == 0)[:, None]
+        self._even = even_squares(rows, columns)[row, column, None]
         # Planes with a margin of zeros, so that each position has all its neighbours.
         margin = CURRENT // 2
         self._stride = columns + 2 * margin
@@ -265,7 +263,7 @@ class _Tile:
         """Take over a level's bits (2, rows·columns, g/2), for those positions that keep the next one, too."""
         order, _, even = self.order(level)
         first, second = bits[:, order]
-        both = np.concatenate([np.where(even, first, second), np.where(even, second, first)], axis=-1)
+        both = joined(first, second, even)
         self._spread(level, self._latest, both)
         if level + 1 == self._model.levels:
             return

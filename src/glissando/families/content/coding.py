@@ -21,8 +21,10 @@ from glissando.bitstream.maps import CONTEXTS, decode_map, map_passes
 from glissando.bitstream.tiles import Passes
 from glissando.codec.coding import DecoderInputs
 from glissando.codec.engine import Engine
-from glissando.codec.geometry import CELL, Area, Grid, Window, checkerboard, joined, split
+from glissando.codec.geometry import CELL, Area, Grid, Window
 from glissando.codec.quality import LocalQuality, Quality
+from glissando.entropy.checkerboard import even_squares, joined, split
+from glissando.entropy.levels import power_at
 from glissando.errors import CorruptError, ModelMismatchError
 from glissando.zoo import Model
 
@@ -89,7 +91,7 @@ class TileBits:
         """What the streams code; ``code`` is 0 wherever it is not kept."""
         rows, columns = kept.shape
         by_level = code.reshape(rows, columns, self._levels, self._group)
-        halves = np.stack(split(by_level, checkerboard(rows, columns)[..., None, None]))
+        halves = np.stack(split(by_level, even_squares(rows, columns)[..., None, None]))
         bits = np.ascontiguousarray(halves.transpose(3, 0, 1, 2, 4)).reshape(self._levels, 2, rows * columns, -1)
         index = np.full(bits.shape, -1, np.int16)
         for turn in self._model.context.walk(kept, bits):
@@ -117,7 +119,7 @@ class TileBits:
             bits[turn.level, turn.half, turn.rows] = symbols.reshape(turn.index.shape)
         decoder.finish()
         first, second = bits.reshape(self._levels, 2, rows, columns, -1).transpose(1, 2, 3, 0, 4)
-        code = joined(first, second, checkerboard(rows, columns)[..., None, None])
+        code = joined(first, second, even_squares(rows, columns)[..., None, None])
         return code.reshape(rows, columns, -1), kept, [bits, *map_symbols]
 
 
@@ -161,8 +163,7 @@ class ContentCoding:
 
     def kept(self, level_map: Floats, quality: Quality) -> Kept:
         """Levels to keep at a quality: min(L, ⌊L·p·s⌋), p in (0, 1) the network's level map."""
-        scales = self._log2_map_scale
-        scale = np.exp2(np.interp(quality.units / 25600, np.linspace(0, 1, len(scales)), scales))
+        scale = np.float64(power_at(self._log2_map_scale, quality.units))
         kept: Kept = np.clip(np.floor(self.levels * scale * level_map), 0, self.levels).astype(np.int16)
         return kept
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from glissando.bitstream.maps import CONTEXTS, map_passes
 from glissando.errors import TrainingError
 from glissando.families.content.bits import ODDS_TABLES
 from glissando.families.content.bits import BitContext as IntegerContext
@@ -83,9 +84,6 @@ def fit_map_tables(qualities: Iterator[list[Maps]], levels: int) -> tuple[NDArra
 
 def _histograms(maps: list[Maps], levels: int, size: int) -> NDArray[np.float64]:
     """How often each context of a map's coder has each symbol, (CONTEXTS, size)."""
-    # The coder's own rule, and with it its dependencies, which no training needs.
-    from glissando.bitstream.maps import CONTEXTS, map_passes
-
     found = np.zeros(CONTEXTS * size)
     for values in maps:
         for symbols, context in map_passes(values, np.arange(CONTEXTS)):

@@ -20,8 +20,9 @@ from glissando.bitstream.tiles import Passes
 from glissando.codec.bits import share_of_cells
 from glissando.codec.coding import DecoderInputs
 from glissando.codec.engine import Engine
-from glissando.codec.geometry import CELL, Area, Grid, Window, checkerboard
+from glissando.codec.geometry import CELL, Area, Grid, Window
 from glissando.codec.quality import LocalQuality, Quality
+from glissando.entropy.checkerboard import even_squares
 from glissando.zoo import Model
 
 from . import FAMILY
@@ -191,4 +192,4 @@ CODING = GainsCoding
 def _even(inside: tuple[slice, slice]) -> Floats:
     """The checkerboard of a window, (1, rows, columns, 1); windows start on even latents."""
     rows, columns = (part.stop - part.start for part in inside)
-    return checkerboard(rows, columns).astype(np.float32)[None, :, :, None]
+    return even_squares(rows, columns).astype(np.float32)[None, :, :, None]

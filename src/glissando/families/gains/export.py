@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glissando.entropy import dequantise
+from glissando.entropy.checkerboard import even_squares
 from glissando.entropy.fixed_point import (
     FAMILIES,
     GAIN_BITS,
@@ -169,7 +170,7 @@ class GainsExport(FamilyExport):
         scales = ScaleNetwork({k.removeprefix("scales."): v for k, v in integers.items() if k.startswith("scales.")})
         symbols = random.integers(-40, 41, (4, 6, c.hyper)).astype(np.int16)
         fixed = dequantise(symbols, random.integers(-512, 512, c.hyper).astype(np.int32))
-        IntegerConv.exact = True
+        network.scales.set_exact(True)
 
         def planes(array: NDArray[Any], one: int) -> Tensor:
             return torch.from_numpy(array / one).float().permute(2, 0, 1)[None]
@@ -190,7 +191,7 @@ class GainsExport(FamilyExport):
         rows, columns = 3, 2
         shape = (1, 4 * rows, 4 * columns)
         step = float(torch.exp2(network.inverse_gain.table[-1]).mean())
-        even = ((np.arange(shape[1])[:, None] + np.arange(shape[2])) % 2 == 0).astype(np.float32)[None, :, :, None]
+        even = even_squares(shape[1], shape[2]).astype(np.float32)[None, :, :, None]
         values = {
             "pixels": random.integers(0, 256, (1, 64 * rows, 64 * columns, 3), dtype=np.uint8),
             "y": random.normal(size=(*shape, c.latents)).astype(np.float32),

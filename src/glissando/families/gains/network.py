@@ -18,14 +18,22 @@ import torch
 from torch import Tensor, nn
 
 from glissando.networks.config import NetworkConfig
-from glissando.networks.layers import DepthConvBlock, Downshuffle, LevelTable, Pointwise, Upshuffle, rectified
+from glissando.networks.layers import (
+    DepthConvBlock,
+    Downshuffle,
+    LevelTable,
+    Pointwise,
+    Upshuffle,
+    first_pass_mask,
+    rectified,
+)
 from glissando.networks.likelihood import Likelihood
 from glissando.networks.quantisation import MIXED, STRAIGHT_THROUGH, Rounding
 from glissando.networks.transforms import Analysis, Synthesis
 
 from .scale_network import ScaleNetwork
 
-__all__ = ["Forward", "GainsConfig", "GainsNetwork", "first_pass_mask", "scale_network", "step_masks"]
+__all__ = ["Forward", "GainsConfig", "GainsNetwork", "scale_network", "step_masks"]
 
 
 @dataclass(frozen=True)
@@ -75,18 +83,6 @@ class Coded:
     values: Tensor
     latent_bits: Tensor
     hyper_bits: Tensor
-
-
-def first_pass_mask(channels: int, height: int, width: int, device: torch.device | None = None) -> Tensor:
-    """Which elements the first pass codes: (1, channels, height, width) bool.
-
-    The first half of the channels on the even squares of a checkerboard, the second half on the odd ones.
-    """
-    rows = torch.arange(height, device=device)[:, None]
-    columns = torch.arange(width, device=device)[None, :]
-    even = ((rows + columns) % 2 == 0)[None]
-    half = channels // 2
-    return torch.cat([even.expand(half, -1, -1), ~even.expand(channels - half, -1, -1)])[None]
 
 
 def step_masks(steps: int, channels: int, height: int, width: int, device: torch.device | None = None) -> list[Tensor]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from glissando.networks.integer import IntegerConv
 from glissando.networks.quantisation import HARD, MIXED, NOISE, STRAIGHT_THROUGH, Rounding
 from glissando.training.distortion import ms_ssim
 from glissando.training.distortion import mse as mse_of
@@ -27,6 +26,7 @@ class GainsObjective:
     def __init__(self, recipe: GainsRecipe) -> None:
         self.recipe = recipe
         self.step = 0
+        self.exact = True  # whether the scale network rounds to integers
         self.rounding = _rounding(recipe.quantisation, 0.0)
         if recipe.rate.single:
             self.qualities = (recipe.rate.quality,)
@@ -47,12 +47,13 @@ class GainsObjective:
     def begin(self, step: int, share: float) -> float:
         self.step = step
         self.rounding = _rounding(self.recipe.quantisation, share)
-        IntegerConv.exact = step >= self.recipe.integers.from_step
+        self.exact = step >= self.recipe.integers.from_step
         return 1.0
 
     def loss(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         rate = self.recipe.rate
         quality = rate.trained(quality)
+        self._set_exact(network)
         out = network(picture, quality, rounding=self.rounding)
         hyper_weight = min(1.0, 0.05 + self.step / max(1, rate.hyper_warmup))
         bpp = (out.latent_bits + hyper_weight * out.hyper_bits) / (picture.shape[2] * picture.shape[3])
@@ -70,12 +71,18 @@ class GainsObjective:
         seen = rate.eye_scale_of(quality) * ssimulacra2_sum(out, picture)
         return rate.eye_mse * 255**2 * mse + (1 - rate.eye_mse) * seen
 
+    def _set_exact(self, network: nn.Module) -> None:
+        """Have the network round, or not, as this step of the training says."""
+        assert isinstance(network, GainsNetwork)
+        network.scales.set_exact(self.exact)
+
     def constrain(self, network: nn.Module) -> None:
         assert isinstance(network, GainsNetwork)
         network.scales.keep_exact()
 
     def measure(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
         """Rounded symbols; bits by cross-entropy."""
+        self._set_exact(network)
         out = network(picture, quality, noise=False)
         return out.latent_bits + out.hyper_bits, out.reconstruction
 

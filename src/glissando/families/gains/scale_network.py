@@ -3,7 +3,7 @@
 Every layer computes exactly what the integer arithmetic of ``glissando.families.gains.scales`` computes, on
 numbers that are integers divided by a power of two: weights are multiples of 2^−7, activations multiples
 of 2^−5, sums are rounded half up after each layer, activations are clipped. The gradient passes through
-the rounding. With ``exact = False`` the same layers run without rounding, to measure what it costs.
+the rounding. After ``set_exact(False)`` the same layers run without rounding, to measure what it costs.
 
 Design: the residual's scale is log2 σ in octaves. The first pass's scales come from the hyper-latents'
 symbols alone; the second pass adds a correction seen in the magnitudes of the first pass's symbols. What else is
@@ -60,7 +60,7 @@ class ScaleNetwork(nn.Module):
         steps: int = 2,
     ) -> None:
         super().__init__()
-        self.sees, self.layers = sees, layers
+        self.sees, self.layers, self.exact = sees, layers, True
         self.z_mix = IntegerConv(hyper, 96, 3, unsigned=0)
         self.z_up = IntegerConv(96, 4 * width)
         self.mid_mix = IntegerConv(width, width, 3)
@@ -132,12 +132,18 @@ class ScaleNetwork(nn.Module):
             layer.weight.copy_(integers[f"{name}.weight"].float().view_as(layer.weight) / (1 << WEIGHT_BITS))
             layer.bias.copy_(integers[f"{name}.bias"].float().view_as(layer.bias) / layer.bias_one)
 
-    @staticmethod
-    def fixed(x: Tensor) -> Tensor:
-        """Round to multiples of 1/32 (half up) and clip to what a layer accepts."""
+    def set_exact(self, exact: bool) -> None:
+        """Whether this network's numbers are rounded to integers from here on; at first they are."""
+        self.exact = exact
+        for layer in self.children():
+            assert isinstance(layer, IntegerConv)
+            layer.exact = exact
+
+    def fixed(self, x: Tensor) -> Tensor:
+        """Round to multiples of 1/32 (half up), if the network is exact, and clip to what a layer accepts."""
         one = 1 << ACTIVATION_BITS
         limit = ACTIVATION_MAX / one
-        if not IntegerConv.exact:
+        if not self.exact:
             return x.clamp(-limit, limit)
         return (ste_floor(x * one + 0.5) / one).clamp(-limit, limit)
 

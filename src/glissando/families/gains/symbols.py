@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from glissando.bitstream import HYPER_LATENTS, LATENTS, SymbolTables, ans
 from glissando.bitstream.tiles import Passes
-from glissando.codec.geometry import Area, checkerboard, joined, split
+from glissando.codec.geometry import Area
 from glissando.entropy import EARLY, LATE, dequantise, level_row, table_index
+from glissando.entropy.checkerboard import even_squares, joined, split
 from glissando.errors import ModelMismatchError
 
 from .scales import ScaleNetwork
@@ -98,7 +99,7 @@ class TileCoder:
 
     def __init__(self, model: SymbolModel, rates: Rates, area: Area, row_of: NDArray[np.int16] | None = None) -> None:
         self.model, self.rates, self.area, self.row_of = model, rates, area, row_of
-        self._even = checkerboard(*area.latents_shape)[..., None]
+        self._even = even_squares(*area.latents_shape)[..., None]
         self._half = model.latents // 2
 
     # Which table codes which symbol ------------------------------------------------------------------

@@ -23,6 +23,7 @@ from glissando.codec.coding import DecoderInputs
 from glissando.codec.engine import Engine
 from glissando.codec.geometry import CELL, Area, Grid, Window
 from glissando.codec.quality import LocalQuality, Quality
+from glissando.entropy.levels import power_at
 from glissando.errors import ModelMismatchError
 from glissando.zoo import Model
 
@@ -112,7 +113,7 @@ class VaeCoding:
 
     def step(self, quality: Quality) -> Floats:
         """The spacing of each channel's points, (C,)."""
-        return (self._points["deviation"] * _at(self._points["log2_step"], quality)).astype(np.float32)
+        return (self._points["deviation"] * power_at(self._points["log2_step"], quality.units)).astype(np.float32)
 
     def values(self, symbols: Symbols, quality: Quality) -> Floats:
         """The points that symbols (…, C) stand for."""
@@ -120,7 +121,7 @@ class VaeCoding:
 
     def rate_weight(self, quality: Quality) -> float:
         """λ: the price of a bit, in nats of the posterior's density."""
-        return _at(self._log2_rate_weight, quality)
+        return power_at(self._log2_rate_weight, quality.units)
 
     @cached_property
     def _log2_rate_weight(self) -> Floats:
@@ -189,8 +190,3 @@ class VaeCoding:
 
 
 CODING = VaeCoding
-
-
-def _at(log2_levels: Floats, quality: Quality) -> float:
-    """2^x at a quality, x between the levels on a straight line."""
-    return float(np.exp2(np.interp(quality.units / 25600, np.linspace(0, 1, len(log2_levels)), log2_levels)))

@@ -1,11 +1,10 @@
 """The integer context model of the family of VAEs: how large each symbol is, judged by those known before it.
 
-The positions of a tile are coded in stages, coarse to fine: a corner first, then lattices whose step is halved again
-and again, so that three quarters of all positions see four neighbours, and these on all sides. A position's channels
-are coded in groups, each of which sees those before it. What a symbol's own channel has in the neighbours, and has had
-so far in the tile, is compared with what is usual at the file's quality; a small network for each group sees these
-differences in all channels, and what the groups before have at the position itself. It answers log2 of the symbol's
-expected magnitude, which is a table.
+The positions of a tile are coded in the stages of ``glissando.coarse_to_fine``. A position's channels are coded in
+groups, each of which sees those before it. What a symbol's own channel has in the neighbours, and has had so far in the
+tile, is compared with what is usual at the file's quality; a small network for each group sees these differences in all
+channels, and what the groups before have at the position itself. It answers log2 of the symbol's expected magnitude,
+which is a table.
 
 ``docs/format.md`` specifies the arithmetic. As in ``scales``, integers are carried in float32 products that are proven
 exact; outside the tile there is nothing, so a tile decodes alone.
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glissando import coarse_to_fine
 from glissando.entropy.dense import EXACT, Dense, Float, largest_sums
 from glissando.entropy.fixed_point import (
     ACTIVATION_BITS,
@@ -53,8 +53,6 @@ SITUATION = 3  # inputs that all channels of a position share: quality, distance
 
 _UNIT = 16  # magnitudes and means of them are compared as log2(1 + 16·magnitude)
 _FAR = 4  # distances from 8 on are alike
-_DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
-_AXIAL = ((-1, 0), (0, -1), (0, 1), (1, 0))
 _TO_TABLE = ACTIVATION_BITS - STEPS_PER_OCTAVE.bit_length() + 1  # 1/32 octave → tables
 
 Ints = NDArray[np.int32]
@@ -99,42 +97,25 @@ class Turn:
     index: NDArray[np.int16]
 
 
-def _lattices(rows: int, columns: int) -> Iterator[tuple[int, bool, list[tuple[int, int, int]]]]:
-    """Distance, whether between, and the lattices (first row, first column, step) of each stage."""
-    step = 1 << (max(rows, columns) - 1).bit_length()
-    yield 0, False, [(0, 0, step)]
-    while step > 1:
-        half = step // 2
-        if half < min(rows, columns):
-            yield half, False, [(half, half, step)]
-        yield half, True, [(half, 0, step)] * (half < rows) + [(0, half, step)] * (half < columns)
-        step = half
-
-
-def _positions(lattices: list[tuple[int, int, int]], rows: int, columns: int) -> NDArray[np.intp]:
-    """Rows and columns of a stage's positions, (2, n), one lattice after the other."""
-    grids = [np.mgrid[row:rows:step, column:columns:step].reshape(2, -1) for row, column, step in lattices]
-    return np.concatenate(grids, axis=1)
-
-
 def stages(magnitudes: NDArray[np.uint8], rows: int, columns: int) -> Iterator[Stage]:
     """The stages of a tile. ``magnitudes`` (rows·columns, C), at most 255: those of a stage must be there before the
     next is asked for.
     """
     total, seen = np.zeros(magnitudes.shape[1], np.int64), 0
-    for distance, between, lattices in _lattices(rows, columns):
-        down, right = _positions(lattices, rows, columns)
+    for stage in coarse_to_fine.stages(rows, columns):
+        down, right = stage.positions(rows, columns)
         near = np.zeros((down.size, magnitudes.shape[1]), np.int32)
         count = np.zeros(down.size, np.int32)
-        for rise, run in (_AXIAL if between else _DIAGONAL) if distance else ():
-            r, c = down + rise * distance, right + run * distance
+        for rows_down, columns_right in stage.neighbours:
+            r, c = down + rows_down, right + columns_right
             inside = np.flatnonzero((r >= 0) & (r < rows) & (c >= 0) & (c < columns))
             near[inside] += magnitudes[(r * columns + c)[inside]]
             count[inside] += 1
         near *= _UNIT
         near //= np.maximum(count, 1)[:, None]
         places = down * columns + right
-        yield Stage(places, distance, between, _LOG2[near], _LOG2[_UNIT * total // max(seen, 1)], count == 0)
+        past = _LOG2[_UNIT * total // max(seen, 1)]
+        yield Stage(places, stage.distance, stage.between, _LOG2[near], past, count == 0)
         total += magnitudes[places].sum(axis=0, dtype=np.int64)
         seen += places.size
 
@@ -220,8 +201,8 @@ class MagnitudeContext:
 
     def positions(self, rows: int, columns: int) -> Iterator[Places]:
         """For each pass of a tile, in the order of ``walk``, the flat indices of the positions that it codes."""
-        for _, _, lattices in _lattices(rows, columns):
-            down, right = _positions(lattices, rows, columns)
+        for stage in coarse_to_fine.stages(rows, columns):
+            down, right = stage.positions(rows, columns)
             for _ in self._groups:
                 yield down * columns + right
 

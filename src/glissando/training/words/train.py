@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import math
 import os
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glissando.errors import TrainingError
-from glissando.files import atomic_write
+from glissando.files import atomic_file
 
 from ..logs import Log, clock
 from .corpus import Text, count_pairs, read_text
@@ -130,11 +129,10 @@ class WordsTrainer:
             "generator": self.generator.get_state(),
             "progress": dataclasses.asdict(self.progress),
         }
-        checkpoint, posterior, arrays = io.BytesIO(), io.BytesIO(), self.posterior()
-        torch.save(state, checkpoint)
-        np.savez(posterior, **arrays)
-        atomic_write(out / "last.pt", checkpoint.getvalue())
-        atomic_write(out / POSTERIOR, posterior.getvalue())
+        with atomic_file(out / "last.pt") as checkpoint:
+            torch.save(state, checkpoint)
+        with atomic_file(out / POSTERIOR) as posterior:
+            np.savez(posterior, **self.posterior())
         return out / POSTERIOR
 
     def resume(self, path: Path) -> None:

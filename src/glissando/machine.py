@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The machine that runs this process: for the figures of benchmarks and the cards of trained models."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import os
 import platform
 import subprocess
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 
-from PIL import features
-
-__all__ = ["Machine", "default_threads", "package_versions"]
+__all__ = ["Machine", "default_threads"]
 
 # What /proc/cpuinfo calls it, and what people call it; in the order in which they are told.
 _EXTENSIONS = {
@@ -30,9 +27,6 @@ _EXTENSIONS = {
     "sve": "SVE",
 }
 _NATIVE_BF16 = {"AVX-512 bf16", "AMX bf16", "bf16"}
-_PACKAGES = (
-    "glissando", "numpy", "pillow", "constriction", "openvino", "onnxruntime", "bjontegaard", "scipy"
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,21 +72,6 @@ def default_threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def package_versions() -> dict[str, str]:
-    """Versions of the packages that the figures depend on, and of the codec libraries inside Pillow."""
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    for codec in ("jpg", "webp", "avif"):
-        versions[f"pillow/{codec}"] = str(features.version(codec) or "not built in")
-    if features.check_feature("libjpeg_turbo"):
-        versions["pillow/jpg"] = f"libjpeg-turbo {features.version_feature('libjpeg_turbo')}"
-    return versions
 
 
 def _read_cpuinfo(path: Path) -> tuple[str, set[str]]:
