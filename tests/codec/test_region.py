@@ -126,13 +126,13 @@ def test_the_whole_picture_is_a_region(codec: Codec, natural: Callable[..., Pixe
 def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Numbers of the tiles that are read."""
     numbers: list[int] = []
+    really = Reader.tile
 
-    class Watched(Reader):
-        def tile(self, number: int) -> Tile:
-            numbers.append(number)
-            return super().tile(number)
+    def watched(reader: Reader, number: int) -> Tile:
+        numbers.append(number)
+        return really(reader, number)
 
-    monkeypatch.setattr("glissando.codec.codec.Reader", Watched)
+    monkeypatch.setattr(Reader, "tile", watched)
     return numbers
 
 
