@@ -126,7 +126,7 @@ class Made:
 
     def symbols(self, turn: Turn, costs: Floats) -> Symbols:
         """Of a turn."""
-        return self.chosen[turn.places, turn.channels]
+        return self.chosen[turn.positions, turn.channels]
 
 
 class Listed(Variant):

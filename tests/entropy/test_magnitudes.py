@@ -54,11 +54,11 @@ def test_tables_are_those_of_the_specification(seed: int, rows: int, columns: in
     known = np.zeros(symbols.shape, np.int16)
     flat = known.reshape(rows * columns, -1)
     for turn, reference in itertools.zip_longest(MagnitudeContext(model).walk(known, units), expected):
-        places = [(*divmod(int(p), columns), k) for p in turn.places for k in range(*turn.channels.indices(99))]
+        places = [(*divmod(int(p), columns), k) for p in turn.positions for k in range(*turn.channels.indices(99))]
         assert places == list(reference)
         assert turn.index.reshape(-1).tolist() == list(reference.values())
         # Only now does the model see what the turn codes.
-        flat[turn.places, turn.channels] = symbols.reshape(rows * columns, -1)[turn.places, turn.channels]
+        flat[turn.positions, turn.channels] = symbols.reshape(rows * columns, -1)[turn.positions, turn.channels]
     np.testing.assert_array_equal(known, symbols)
 
 
@@ -72,8 +72,8 @@ def test_logarithms(value: int) -> None:
 def test_most_positions_have_four_neighbours() -> None:
     known = np.zeros((32 * 32, 1), np.uint8)
     seen = [stage for stage in stages(known, 32, 32)]
-    assert sorted(np.concatenate([stage.places for stage in seen]).tolist()) == list(range(1024))
-    assert sum(stage.places.size for stage in seen if stage.distance == 1) == 768
+    assert sorted(np.concatenate([stage.positions for stage in seen]).tolist()) == list(range(1024))
+    assert sum(stage.positions.size for stage in seen if stage.distance == 1) == 768
     assert sum(int(stage.alone.sum()) for stage in seen) < 4
 
 

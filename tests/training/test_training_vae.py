@@ -255,7 +255,7 @@ def test_tables_are_those_that_the_codec_takes(fit: tuple[Fit, list[NDArray[np.i
     crop = levels[1][0]
     taken = tables_of(context, crop[None], 12800)[0].reshape(256, 8)
     for turn in context.walk(crop[..., context.order], 12800):
-        np.testing.assert_array_equal(taken[:, context.order][turn.places, turn.channels], turn.index)
+        np.testing.assert_array_equal(taken[:, context.order][turn.positions, turn.channels], turn.index)
 
 
 def _integers(fit: Fit) -> dict[str, NDArray[Any]]:

@@ -36,7 +36,7 @@ _ODDS_SHIFT = ACTIVATION_BITS - ODDS_STEPS.bit_length() + 1  # 1/32 octave → t
 
 Bits = NDArray[np.int16]
 Index = NDArray[np.int16]
-Places = NDArray[np.intp]
+Positions = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Turn:
 
     level: int
     half: int  # 0: the first pass, 1: the second
-    rows: Places  # positions that keep the level, ascending
+    rows: Positions  # positions that keep the level, ascending
     index: Index
 
 
@@ -183,8 +183,8 @@ class BitContext:
             rows = order[rank]
             for half in (0, 1):
                 if half:
-                    found = product(tile.around_first(level, bits[level, 0]), self._second[level])
-                    sums += np.where(even, found[:, : self.hidden], found[:, self.hidden :])
+                    around = product(tile.around_first(level, bits[level, 0]), self._second[level])
+                    sums += np.where(even, around[:, : self.hidden], around[:, self.hidden :])
                 odds = self._odds(sums, level, half)
                 coded = np.where(even == (half == 0), odds[:, : self.group // 2], odds[:, self.group // 2 :])
                 yield Turn(level, half, rows, coded[rank])
@@ -232,12 +232,12 @@ class _Tile:
         # Planes with a margin of zeros, so that each position has all its neighbours.
         margin = CURRENT // 2
         self._stride = columns + 2 * margin
-        self._places = (row + margin) * self._stride + column + margin
+        self._positions = (row + margin) * self._stride + column + margin
         size = (rows + 2 * margin) * self._stride
         self._first = np.zeros((size, model.group // 2), np.float32)
         self._latest = np.zeros((size, model.group), np.float32)
         levels = np.zeros((size, 1), np.float32)
-        levels[self._places, 0] = flat[self._order]
+        levels[self._positions, 0] = flat[self._order]
 
         most = int(flat.max(initial=0))
         fixed = model._fixed
@@ -245,7 +245,7 @@ class _Tile:
         self._inputs[:, fixed - 1] = 1
         self._inputs[:, fixed - 1 - NEAR * NEAR : fixed - 1] = self._around(levels, NEAR, len(self._order))
 
-    def order(self, level: int) -> tuple[Places, Places, NDArray[np.bool_]]:
+    def order(self, level: int) -> tuple[Positions, Positions, NDArray[np.bool_]]:
         """Positions that keep a level, in the order of the inputs; how to sort them; whether they are even."""
         order = self._order[: self._counts[level]]
         return order, np.argsort(order), self._even[: len(order)]
@@ -276,14 +276,14 @@ class _Tile:
         self._inputs[:count, slot * width : (slot + 1) * width] = self._around(self._latest, NEAR, count)
 
     def _spread(self, level: int, plane: Float, values: NDArray[Any]) -> None:
-        """Write a level's values into their places; those who kept only the level before become zeros."""
+        """Write a level's values into their positions; those who kept only the level before become zeros."""
         count = self._counts[level]
-        plane[self._places[count : self._counts[max(level - 1, 0)]]] = 0
-        plane[self._places[:count]] = values
+        plane[self._positions[count : self._counts[max(level - 1, 0)]]] = 0
+        plane[self._positions[:count]] = values
 
     def _around(self, plane: Float, side: int, count: int) -> Float:
         """Neighbourhoods of the first ``count`` positions, (count, side²·channels)."""
         reach = np.arange(side) - side // 2
         offsets = (reach[:, None] * self._stride + reach).reshape(-1)
-        found: Float = plane.take(self._places[:count, None] + offsets, axis=0)
-        return found.reshape(count, offsets.size * plane.shape[1])
+        neighbourhoods: Float = plane.take(self._positions[:count, None] + offsets, axis=0)
+        return neighbourhoods.reshape(count, offsets.size * plane.shape[1])

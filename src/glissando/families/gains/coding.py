@@ -124,7 +124,7 @@ class GainsCoding:
         """Symbols of the latents: what is left of them beside the network's means, scaled by ``gain`` and rounded."""
         quantise = self.engine.graph("quantise", self.engine.encoder_precision(quality.highest))
         inverse_rows, z_values = octaves(rates.inverse_gain), self._hyper_values(z, rates.hyper_gain)
-        found = np.empty(y.shape, np.int16)
+        quantised = np.empty(y.shape, np.int16)
         for window in self.engine.windows(grid):
             inside = window.outer(self.latents_per_cell)
             inverse = spread(inverse_rows, quality.over(inside))
@@ -137,8 +137,8 @@ class GainsCoding:
                 even=_even(inside),
             )
             kept = symbols[0][window.kept(self.latents_per_cell)]
-            found[window.inner(self.latents_per_cell)] = np.clip(kept, -MAX_SYMBOL, MAX_SYMBOL)
-        return found
+            quantised[window.inner(self.latents_per_cell)] = np.clip(kept, -MAX_SYMBOL, MAX_SYMBOL)
+        return quantised
 
     def latent_bits(self, area: Area, costs: Mapping[int, Sequence[NDArray[np.float64]]]) -> NDArray[np.float64]:
         (of_cells,) = costs[HYPER_LATENTS]

@@ -1,6 +1,6 @@
 """The integer scale network: log2-scales of the latents' symbols, from symbols alone.
 
-Integers are carried in float32 matrix products, whose every partial sum is proven to stay below 2^24
+Integers are carried in float32 matrix terms, whose every partial sum is proven to stay below 2^24
 (``check_bounds``), so that the order of summation, the processor and the library cannot matter. The
 depthwise layer runs in int16, under a bound of its own. ``docs/format.md`` specifies the arithmetic; the
 network that is trained, ``glissando.families.gains.scale_network``, computes the same numbers.
@@ -122,10 +122,10 @@ class ScaleNetwork:
         for top in range(0, h, _ROWS_AT_ONCE):
             part = total[top : top + _ROWS_AT_ONCE]
             part[...] = bias
-            held = product[: len(part)]
+            terms = product[: len(part)]
             for tap, weight in enumerate(weights):
                 row, column = divmod(tap, self._near_kernel)
                 start = column * channels
-                np.multiply(lines[top + row : top + row + len(part), start : start + w * channels], weight, out=held)
-                part += held
+                np.multiply(lines[top + row : top + row + len(part), start : start + w * channels], weight, out=terms)
+                part += terms
         return total.reshape(h, w, channels)

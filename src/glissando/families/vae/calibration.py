@@ -171,7 +171,7 @@ def tables_of(model: MagnitudeContext, symbols: Symbols, units: int) -> NDArray[
     for crop, place in zip(symbols, found, strict=True):
         tables = np.empty((crop.shape[0] * crop.shape[1], crop.shape[2]), np.int16)
         for turn in model.walk(crop[..., model.order], units):
-            tables[turn.places, turn.channels] = turn.index
+            tables[turn.positions, turn.channels] = turn.index
         place[...] = tables[:, inverse].reshape(crop.shape)
     return found
 

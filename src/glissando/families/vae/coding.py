@@ -75,8 +75,8 @@ class Chooser:
     rate_weight: float
 
     def symbols(self, turn: Turn, costs: Floats) -> Symbols:
-        """Of a turn, (places, channels); ``costs`` as in ``PlaneModel``."""
-        at = np.ix_(turn.places, np.arange(turn.channels.start, turn.channels.stop))
+        """Of a turn, (positions, channels); ``costs`` as in ``PlaneModel``."""
+        at = np.ix_(turn.positions, np.arange(turn.channels.start, turn.channels.stop))
         step = self.step[turn.channels]
         return multiples(self.mean[at], self.deviation[at], step, costs, turn.index, self.rate_weight)
 
@@ -149,7 +149,7 @@ class VaeCoding:
             symbols = np.zeros((*area.coded_shape, context.channels), np.int16)
             flat, passes = symbols.reshape(-1, context.channels), []
             for turn in context.walk(symbols, quality.base.units):
-                chosen = flat[turn.places, turn.channels] = chooser.symbols(turn, costs)
+                chosen = flat[turn.positions, turn.channels] = chooser.symbols(turn, costs)
                 passes.append((chosen.reshape(-1), turn.index.reshape(-1)))
             return {LATENTS: passes}
 
@@ -176,7 +176,7 @@ class VaeCoding:
         in_order = []
         for turn in context.walk(ordered, quality.base.units):
             decoded = decoder.decode(turn.index.reshape(-1))
-            flat[turn.places, turn.channels] = decoded.reshape(turn.index.shape)
+            flat[turn.positions, turn.channels] = decoded.reshape(turn.index.shape)
             in_order.append(decoded)
         decoder.finish()
         symbols.symbols[area.coded()][..., context.order] = ordered

@@ -42,7 +42,7 @@ class Examples:
             known = np.minimum(np.abs(crop.astype(np.int32)), MAGNITUDE_MOST).astype(np.uint8)
             for stage in stages(known, rows, columns):
                 inputs.append(MagnitudeContext.inputs(stage, usual, units).astype(np.int16))
-                found.append(crop[stage.places])
+                found.append(crop[stage.positions])
         everything = np.concatenate(found)
         magnitudes = np.minimum(np.abs(everything.astype(np.int32)), MAGNITUDE_MOST)
         here = MagnitudeContext.here(magnitudes, usual).astype(np.int16)

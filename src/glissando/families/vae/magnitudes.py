@@ -56,15 +56,15 @@ _FAR = 4  # distances from 8 on are alike
 _TO_TABLE = ACTIVATION_BITS - STEPS_PER_OCTAVE.bit_length() + 1  # 1/32 octave → tables
 
 Ints = NDArray[np.int32]
-Places = NDArray[np.intp]
+Positions = NDArray[np.intp]
 
 
 def log2_of(values: NDArray[Any]) -> NDArray[np.int16]:
     """log2(1 + v) of integers v ≥ 0 in units of 1/32, on straight lines between powers of two, rounded down."""
     x = np.asarray(values, np.int64) + 1
     digits = np.frexp(x.astype(np.float64))[1].astype(np.int64) - 1
-    found: NDArray[np.int16] = (((digits - 1) << ACTIVATION_BITS) + ((x << ACTIVATION_BITS) >> digits)).astype(np.int16)
-    return found
+    log2: NDArray[np.int16] = (((digits - 1) << ACTIVATION_BITS) + ((x << ACTIVATION_BITS) >> digits)).astype(np.int16)
+    return log2
 
 
 _LOG2 = log2_of(np.arange(_UNIT * MAGNITUDE_MOST + 1))
@@ -74,13 +74,13 @@ _LOG2 = log2_of(np.arange(_UNIT * MAGNITUDE_MOST + 1))
 class Stage:
     """Positions that are coded side by side, and what is known of each when its turn comes.
 
-    ``places``: flat indices of n positions. ``distance``: to their neighbours, 0 at the corner; ``between``: these are
-    left, right, above and below, not at the corners of a square. ``near`` (n, C) and ``past`` (C,): log2(1 + 16·mean
-    magnitude) of the known neighbours and of all positions of the stages before, 1/32 octaves; ``alone`` (n,): no
-    neighbour is known.
+    ``positions``: flat indices of n positions. ``distance``: to their neighbours, 0 at the corner; ``between``: these
+    are left, right, above and below, not at the corners of a square. ``near`` (n, C) and ``past`` (C,):
+    log2(1 + 16·mean magnitude) of the known neighbours and of all positions of the stages before, in 1/32 octave;
+    ``alone`` (n,): no neighbour is known.
     """
 
-    places: Places
+    positions: Positions
     distance: int
     between: bool
     near: NDArray[np.int16]
@@ -90,9 +90,9 @@ class Stage:
 
 @dataclass(frozen=True)
 class Turn:
-    """What one pass codes: symbols[places, channels], with table ``index`` (len(places), channels)."""
+    """What one pass codes: symbols[positions, channels], with table ``index`` (len(positions), channels)."""
 
-    places: Places
+    positions: Positions
     channels: slice
     index: NDArray[np.int16]
 
@@ -113,11 +113,11 @@ def stages(magnitudes: NDArray[np.uint8], rows: int, columns: int) -> Iterator[S
             count[inside] += 1
         near *= _UNIT
         near //= np.maximum(count, 1)[:, None]
-        places = down * columns + right
+        positions = down * columns + right
         past = _LOG2[_UNIT * total // max(seen, 1)]
-        yield Stage(places, stage.distance, stage.between, _LOG2[near], past, count == 0)
-        total += magnitudes[places].sum(axis=0, dtype=np.int64)
-        seen += places.size
+        yield Stage(positions, stage.distance, stage.between, _LOG2[near], past, count == 0)
+        total += magnitudes[positions].sum(axis=0, dtype=np.int64)
+        seen += positions.size
 
 
 class MagnitudeContext:
@@ -194,12 +194,12 @@ class MagnitudeContext:
                 answer += plain[:, channels]
                 answer += (1 << (_TO_TABLE - 1)) - (MAGNITUDE_LOW << ACTIVATION_BITS)
                 answer >>= _TO_TABLE
-                yield Turn(stage.places, channels, np.clip(answer, 0, MAGNITUDE_TABLES - 1).astype(np.int16))
-                found = np.minimum(np.abs(flat[stage.places, channels].astype(np.int32)), MAGNITUDE_MOST)
-                known[stage.places, channels] = found
-                inputs = np.concatenate([inputs, self.here(found, usual[channels])], axis=1)
+                yield Turn(stage.positions, channels, np.clip(answer, 0, MAGNITUDE_TABLES - 1).astype(np.int16))
+                magnitudes = np.minimum(np.abs(flat[stage.positions, channels].astype(np.int32)), MAGNITUDE_MOST)
+                known[stage.positions, channels] = magnitudes
+                inputs = np.concatenate([inputs, self.here(magnitudes, usual[channels])], axis=1)
 
-    def positions(self, rows: int, columns: int) -> Iterator[Places]:
+    def positions(self, rows: int, columns: int) -> Iterator[Positions]:
         """For each pass of a tile, in the order of ``walk``, the flat indices of the positions that it codes."""
         for stage in coarse_to_fine.stages(rows, columns):
             down, right = stage.positions(rows, columns)
@@ -212,18 +212,20 @@ class MagnitudeContext:
         distance = min(stage.distance.bit_length(), _FAR)
         situation = (units * DIFFERENCE_MAX // QUALITY_TOP, distance << ACTIVATION_BITS, 64 * stage.between)
         n = len(usual)
-        found = np.empty((stage.places.size, 2 * n + SITUATION), np.float32)
-        found[:, :n] = np.clip(stage.near - usual, -DIFFERENCE_MAX, DIFFERENCE_MAX)
-        found[stage.alone, :n] = 0
-        found[:, n : 2 * n] = np.clip(stage.past - usual, -DIFFERENCE_MAX, DIFFERENCE_MAX) if stage.distance else 0
-        found[:, 2 * n :] = situation
-        return found
+        differences = np.empty((stage.positions.size, 2 * n + SITUATION), np.float32)
+        differences[:, :n] = np.clip(stage.near - usual, -DIFFERENCE_MAX, DIFFERENCE_MAX)
+        differences[stage.alone, :n] = 0
+        differences[:, n : 2 * n] = (
+            np.clip(stage.past - usual, -DIFFERENCE_MAX, DIFFERENCE_MAX) if stage.distance else 0
+        )
+        differences[:, 2 * n :] = situation
+        return differences
 
     @staticmethod
     def here(magnitudes: NDArray[Any], usual: Ints) -> Float:
         """What the next group's network sees besides: this group's magnitudes (n, c), against their usual."""
-        found: Float = np.clip(_LOG2[_UNIT * magnitudes] - usual, -DIFFERENCE_MAX, DIFFERENCE_MAX).astype(np.float32)
-        return found
+        differences: NDArray[Any] = np.clip(_LOG2[_UNIT * magnitudes] - usual, -DIFFERENCE_MAX, DIFFERENCE_MAX)
+        return differences.astype(np.float32)
 
 
 def _dense(weight: NDArray[Any], bias: NDArray[Any], *, relu: bool) -> Dense:
