@@ -15,13 +15,14 @@ from map_reference import decode_map as reference_decode
 from map_reference import table
 from numpy.typing import NDArray
 
-from glissando.bitstream import Tile, ans
+from glissando.bitstream import RGB_8, Container, Header, Reader, Tile, ans, container
 from glissando.bitstream.importance import (
     MAP_CHANCES,
     decode_tile_map,
     map_tables,
     pack_palette,
     read_palette,
+    unpack_palette,
     with_map_tables,
 )
 from glissando.bitstream.maps import CONTEXTS, decode_map, map_passes
@@ -130,11 +131,14 @@ def test_rubbish_is_an_error_or_another_map(data: bytes, shape: tuple[int, int],
 
 @given(st.sets(st.integers(-25600, 25600), min_size=1, max_size=64).map(sorted))
 def test_palettes_there_and_back(palette: list[int]) -> None:
-    assert read_palette({"Impt": pack_palette(palette)}) == tuple(palette)
+    assert unpack_palette(pack_palette(palette)) == tuple(palette)
 
 
 def test_no_box_is_no_palette() -> None:
-    assert read_palette({"icc ": b"x"}) is None
+    header = Header(1, 1, 0, RGB_8, bytes(8))
+    for boxes, palette in [({"icc ": b"x"}, None), ({"icc ": b"x", "Impt": pack_palette([-5, 7])}, (-5, 7))]:
+        data = container.write(Container(header, boxes, [Tile({3: b""}, 0)]))
+        assert read_palette(Reader(data)) == palette
 
 
 @pytest.mark.parametrize("palette", [[], list(range(65)), [0, 0], [5, 1], [-25601], [0, 25601]])
@@ -159,7 +163,7 @@ def test_what_is_no_palette(palette: list[int]) -> None:
 )
 def test_damaged_palettes(payload: bytes, message: str) -> None:
     with pytest.raises(FormatError, match=message):
-        read_palette({"Impt": payload})
+        unpack_palette(payload)
 
 
 def test_one_offset_needs_an_empty_stream() -> None:

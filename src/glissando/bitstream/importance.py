@@ -6,7 +6,7 @@ is the format's, not a model's: any reader can show a map (docs/format.md, "Impo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -19,9 +19,19 @@ from . import ans
 from .container import IMPORTANCE, IMPORTANCE_BOX, Tile
 from .fields import PALETTE_FIRST, PALETTE_SIZE, PALETTE_STEP, Cursor
 from .maps import CONTEXTS, decode_map
+from .reader import Reader
 from .tables import SymbolTables
 
-__all__ = ["MAP_CHANCES", "Map", "decode_tile_map", "map_tables", "pack_palette", "read_palette", "with_map_tables"]
+__all__ = [
+    "MAP_CHANCES",
+    "Map",
+    "decode_tile_map",
+    "map_tables",
+    "pack_palette",
+    "read_palette",
+    "unpack_palette",
+    "with_map_tables",
+]
 
 LARGEST_OFFSET = 25600
 RADIUS = 8  # of the map's tables
@@ -85,14 +95,17 @@ def pack_palette(palette: Sequence[int]) -> bytes:
     return PALETTE_SIZE.write(len(palette)) + first + b"".join(PALETTE_STEP.write(step) for step in steps)
 
 
-def read_palette(boxes: Mapping[str, bytes]) -> tuple[int, ...] | None:
-    """The palette of a file's boxes: offsets in 1/256, ascending; None where the file has no map.
+def read_palette(file: Reader) -> tuple[int, ...] | None:
+    """The palette of a file: offsets in 1/256, ascending; None where the file has no map.
 
     Raises CorruptError where the box holds no palette.
     """
-    payload = boxes.get(IMPORTANCE_BOX)
-    if payload is None:
-        return None
+    payload = file.box(IMPORTANCE_BOX)
+    return None if payload is None else unpack_palette(payload)
+
+
+def unpack_palette(payload: bytes) -> tuple[int, ...]:
+    """The palette that a box holds: the inverse of ``pack_palette``. Raises CorruptError where it holds none."""
     cursor = Cursor(payload)
     count = PALETTE_SIZE.read(cursor)
     palette = [PALETTE_FIRST.read(cursor) - LARGEST_OFFSET]

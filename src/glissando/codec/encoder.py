@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glissando import bitstream
-from glissando.bitstream import IMPORTANCE, Header
+from glissando.bitstream import IMPORTANCE, Header, PixelFormat
 from glissando.bitstream.container import IMPORTANCE_BOX
 from glissando.bitstream.importance import pack_palette, with_map_tables
 from glissando.bitstream.maps import CONTEXTS, map_passes
@@ -40,13 +40,13 @@ class Analysed:
     Attributes:
         latents: the family's own dataclass, whose arrays lie over the whole grid.
         grid: places of the latents.
-        grey: the picture has one channel.
+        format: what a pixel is made of.
         boxes: metadata by the type of their box.
     """
 
     latents: Any
     grid: Grid
-    grey: bool
+    format: PixelFormat
     boxes: dict[str, bytes]
 
 
@@ -73,7 +73,7 @@ class Encoder:
         boxes = boxes_of(source)
         grid = Grid(source.width, source.height, TILE_LOG2, self._coding.latents_per_cell)
         outputs = self._analysis_outputs(source.pixels, grid, precision)
-        return Analysed(self._coding.latents(outputs), grid, source.pixels.ndim == 2, boxes)
+        return Analysed(self._coding.latents(outputs), grid, source.format, boxes)
 
     def _analysis_outputs(self, pixels: NDArray[np.uint8], grid: Grid, precision: str) -> list[NDArray[np.float32]]:
         """The outputs of the analysis over the whole grid, (rows, columns, channels) each."""
@@ -136,7 +136,7 @@ class Encoder:
         if quality.field is not None:
             boxes = {IMPORTANCE_BOX: pack_palette(quality.field.palette), **boxes}
         model_hash = bytes.fromhex(self._engine.model.card.hash)
-        header = Header(grid.width, grid.height, quality.base.units, analysed.grey, model_hash, grid.tile_log2)
+        header = Header(grid.width, grid.height, quality.base.units, analysed.format, model_hash, grid.tile_log2)
         return bitstream.container.write(bitstream.Container(header, boxes, tiles))
 
     def passes(self, analysed: Analysed, quality: LocalQuality) -> list[Passes]:
