@@ -28,7 +28,7 @@ from glissando.bench.machine import Machine, package_versions
 from glissando.bench.published import load_published
 from glissando.bench.results import Results
 from glissando.bench.summary import HEADLINE_MEGAPIXELS, summarise
-from glissando.bitstream import IMPORTANCE, LATENTS, Reader
+from glissando.bitstream import LATENTS, MAP, Reader
 from glissando.codec import Codec
 from glissando.errors import BenchmarkError
 
@@ -56,7 +56,7 @@ def file_parts(codec: Codec, data: bytes, ideal_bits: float) -> Point:
     code = codec.decode_symbols(data).latents.code
     return {
         "bytes": len(data),
-        "map_bytes": sizes[IMPORTANCE],
+        "map_bytes": sizes[MAP],
         "coded_bits": 8 * sizes[LATENTS],
         "kept_bits": int(np.count_nonzero(code)),
         "ideal_bytes": ideal_bits / 8,

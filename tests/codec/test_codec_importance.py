@@ -364,8 +364,8 @@ def test_a_map_that_is_not_whole_is_corrupt(codec: Codec, mapped: bytes) -> None
         (box, None, "no stream 3"),
         (box, b"", "values"),
         (box, tile.streams[3][4:], "values|checksum|left over"),
-        ({"Impt": b"\x01\x64\x00"}, tile.streams[3], "left over"),
-        ({"Impt": b"\x02\x64\x00"}, tile.streams[3], "offset_step"),
+        ({"Qfld": b"\x01\x64\x00"}, tile.streams[3], "left over"),
+        ({"Qfld": b"\x02\x64\x00"}, tile.streams[3], "offset_step"),
     ):
         with pytest.raises(FormatError, match=message):
             codec.decode(rewritten(mapped, boxes, stream))
@@ -375,7 +375,7 @@ def test_another_palette_is_noticed(codec: Codec, mapped: bytes) -> None:
     """Other qualities mean other tables: the checksum of the symbols catches it."""
     stream = Reader(mapped).tiles[0].streams[3]
     with pytest.raises(CorruptError):
-        codec.decode(rewritten(mapped, {"Impt": b"\x02\x50\x00\x80\x60"}, stream))
+        codec.decode(rewritten(mapped, {"Qfld": b"\x02\x50\x00\x80\x60"}, stream))
 
 
 @settings(max_examples=100, deadline=None)
@@ -394,9 +394,9 @@ def test_streams_of_rubbish_are_an_error(codec: Codec, mapped: bytes, rubbish: b
 def test_every_flipped_bit_is_an_error(codec: Codec, natural: Callable[..., Pixels]) -> None:
     data = codec.encode(natural(40, 90), 20, importance=HALF)
     layout = Reader(data).layout
-    first = layout.boxes["Impt"].offset
+    first = layout.boxes["Qfld"].offset
     map_stream = layout.tile(0).streams[3]
-    places = {*range(first, first + layout.box_bytes["Impt"])}
+    places = {*range(first, first + layout.box_bytes["Qfld"])}
     places |= {*range(map_stream.offset, map_stream.offset + map_stream.length)}
     assert len(places) >= 9
     for place in places:
@@ -435,5 +435,5 @@ def test_the_parrots_gain_two_decibels_for_half_a_per_cent(codec: Codec, psnr: C
     inside = np.asarray(Image.fromarray(mask).resize((768, 512), Image.Resampling.NEAREST)) > 127
     plain, found = codec.encode(pixels), codec.encode(pixels, importance=mask, keep_size=True)
     assert len(found) == pytest.approx(len(plain), rel=0.01)
-    assert glissando.probe(found).parts["importance"] + 12 <= 0.005 * len(found)
+    assert glissando.probe(found).parts["map"] + 12 <= 0.005 * len(found)
     assert psnr(codec.decode(found)[inside], pixels[inside]) > psnr(codec.decode(plain)[inside], pixels[inside]) + 2

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from glissando import zoo
-from glissando.bitstream import IMPORTANCE, LATENTS, RGB_8, Container, Header, Reader, Tile, ans, container
+from glissando.bitstream import LATENTS, MAP, RGB_8, Container, Header, Reader, Tile, ans, container
 from glissando.bitstream.tiles import check_tile, encode_tile
 from glissando.codec import Codec, Quality, open_codec
 from glissando.codec.geometry import Grid
@@ -119,7 +119,7 @@ def test_kept_levels_are_within_their_range(plane: Codec) -> None:
 def test_only_kept_bits_cost_anything(model: BitModel) -> None:
     code, kept = code_and_kept(0, 6, 7)
     passes = TileBits(model, 12800).passes(code, kept)
-    assert list(passes) == [LATENTS, IMPORTANCE]
+    assert list(passes) == [LATENTS, MAP]
     assert len(passes[LATENTS]) == 2 * LEVELS
     coded = [index >= 0 for _, index in passes[LATENTS]]
     assert sum(int(part.sum()) for part in coded) == GROUP * int(kept.sum())
@@ -213,7 +213,7 @@ def forged_map(model: BitModel, symbols: list[int]) -> bytes:
 
 @pytest.mark.parametrize("value", [-1, LEVELS + 1, 32767])
 def test_a_map_beyond_the_levels_is_refused(model: BitModel, value: int) -> None:
-    tile = Tile({LATENTS: b"", IMPORTANCE: forged_map(model, [value])}, 0)
+    tile = Tile({LATENTS: b"", MAP: forged_map(model, [value])}, 0)
     with pytest.raises(CorruptError, match=rf"{value}\.\.{value}; they must be in 0\.\.{LEVELS}"):
         TileBits(model, 0).decode(tile.streams, 1, 1)
 
@@ -238,7 +238,7 @@ def test_a_wrong_checksum_is_noticed(model: BitModel) -> None:
     passes = coder.passes(code, kept)
     tile = encode_tile(passes, model.tables)
     crc = 0
-    for stream in (LATENTS, IMPORTANCE):  # as docs/format.md has it: streams by their ids, zeros included
+    for stream in (LATENTS, MAP):  # as docs/format.md has it: streams by their ids, zeros included
         for symbols, _ in passes[stream]:
             crc = zlib.crc32(symbols.astype("<i2").tobytes(), crc)
     assert tile.checksum == crc
@@ -257,7 +257,7 @@ def test_the_quality_of_another_file_is_noticed(plane: Codec, natural: Callable[
 
 def test_a_large_forged_file_is_an_error(plane: Codec) -> None:
     header = Header(8192, 8192, 12800, RGB_8, bytes.fromhex(plane.card.hash), 9)
-    tiles = [Tile({LATENTS: b"", IMPORTANCE: b"\1\0\0\0"}, 0)] * header.tile_count
+    tiles = [Tile({LATENTS: b"", MAP: b"\1\0\0\0"}, 0)] * header.tile_count
     with pytest.raises(FormatError):
         plane.decode(container.write(Container(header, {}, tiles)))
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install glissando[train]")
 
 import glissando  # noqa: E402
-from glissando.bitstream import IMPORTANCE, LATENTS, Reader, SymbolTables  # noqa: E402
+from glissando.bitstream import LATENTS, MAP, Reader, SymbolTables  # noqa: E402
 from glissando.bitstream.maps import CONTEXTS, map_passes  # noqa: E402
 from glissando.errors import RecipeError, TrainingError  # noqa: E402
 from glissando.families.content import export as export_content  # noqa: E402
@@ -139,7 +139,7 @@ def test_one_model_slides_through_rates(
     assert found[-1][0] > 1.5 * found[0][0]
     assert found[-1][1] > 22
     tile = Reader(data).tiles[0]
-    assert set(tile.streams) == {LATENTS, IMPORTANCE}
+    assert set(tile.streams) == {LATENTS, MAP}
 
 
 def test_the_estimate_is_what_a_file_holds(exported: Path, natural: Callable[..., Pixels]) -> None:

@@ -3,7 +3,7 @@
 ``fields`` lists what a header consists of, for each version of the format; ``container`` has its parts as objects and
 writes them, ``reader`` reads them from any ``sources``. ``ans`` codes symbols, ``tables`` holds the probabilities they
 are coded with, ``tiles`` goes from a tile's symbols to its streams; ``maps`` codes maps of small integers, and
-``importance`` is what the format knows of one that says where a picture matters.
+``quality_field`` is what the format knows of one that says how the quality differs over the picture.
 """
 
 from glissando.bitstream import ans, container
@@ -11,8 +11,8 @@ from glissando.bitstream.container import (
     ANY_SIZE,
     DEFAULT_LIMITS,
     HYPER_LATENTS,
-    IMPORTANCE,
     LATENTS,
+    MAP,
     Container,
     Header,
     Layout,
@@ -29,8 +29,8 @@ __all__ = [
     "DEFAULT_LIMITS",
     "GREY_8",
     "HYPER_LATENTS",
-    "IMPORTANCE",
     "LATENTS",
+    "MAP",
     "MAX_SYMBOL",
     "RGB_8",
     "Container",

@@ -13,7 +13,6 @@ from zlib import crc32
 
 from glissando.bitstream.fields import (
     FORMATS,
-    IMPORTANCE_BOX,
     SIGNATURE,
     VERSION,
     VERSION_FIELD,
@@ -28,9 +27,8 @@ __all__ = [
     "BOX_TYPE",
     "DEFAULT_LIMITS",
     "HYPER_LATENTS",
-    "IMPORTANCE",
-    "IMPORTANCE_BOX",
     "LATENTS",
+    "MAP",
     "BoxSpan",
     "Container",
     "Header",
@@ -44,7 +42,7 @@ __all__ = [
 
 HYPER_LATENTS = 1
 LATENTS = 2
-IMPORTANCE = 3
+MAP = 3
 
 BOX_TYPE = re.compile(r"[A-Za-z][ -~]{3}")
 """What the type of a box looks like."""

@@ -299,8 +299,8 @@ PIXEL_FORMAT = Packed(
     "what a pixel is made of",
 )
 
-IMPORTANCE_BOX = "Impt"
-"""The box that holds the palette of a quality field (``importance``)."""
+QUALITY_FIELD_BOX = "Qfld"
+"""The box that holds the palette of a quality field (module ``quality_field``)."""
 
 VERSION_1 = FieldTables(
     head=(
@@ -319,12 +319,12 @@ VERSION_1 = FieldTables(
     ),
     stream_count=Number("stream_count", "varint", 1, 255, "number of stream kinds that every tile has"),
     stream_id=Number(
-        "stream_id", "u8", 1, 255, "a stream kind, 1 hyper-latents, 2 latents, 3 importance; strictly ascending"
+        "stream_id", "u8", 1, 255, "a stream kind, 1 hyper-latents, 2 latents, 3 a map; strictly ascending"
     ),
     stream_length=Number("stream_length", "varint", 0, 2**32 - 1, "length of this tile's stream in bytes"),
     tile_checksum=Number("tile_checksum", "u32", 0, 2**32 - 1, "CRC-32 of the tile's decoded symbols"),
     header_crc=HEADER_CRC,
-    critical_boxes=frozenset({IMPORTANCE_BOX}),
+    critical_boxes=frozenset({QUALITY_FIELD_BOX}),
 )
 
 FORMATS: Mapping[int, FieldTables] = {1: VERSION_1}

@@ -1,4 +1,4 @@
-"""Maps of small integers, such as importance, coded coarse to fine (docs/format.md, "Maps").
+"""Maps of small integers, such as a quality field, coded coarse to fine (docs/format.md, "Maps").
 
 The corner is known first. Then the known positions are a lattice whose step is halved again and again: its centres are
 predicted from their diagonal neighbours, the positions between from their neighbours along the axes, both from all

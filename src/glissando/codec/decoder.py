@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glissando.bitstream import IMPORTANCE, Reader, Tile
-from glissando.bitstream.container import IMPORTANCE_BOX
-from glissando.bitstream.importance import decode_tile_map, read_palette
+from glissando.bitstream import MAP, Reader, Tile
+from glissando.bitstream.fields import QUALITY_FIELD_BOX
+from glissando.bitstream.quality_field import decode_quality_field, read_palette
 from glissando.bitstream.tiles import check_tile
 from glissando.errors import CorruptError, UnknownModelError
 from glissando.picture import Picture, check_carried
@@ -116,7 +116,7 @@ class Decoder:
         palette = read_palette(reader)
         if palette is not None and not self._engine.family.takes_quality_field:
             raise CorruptError(
-                f"box {IMPORTANCE_BOX!r}: model {self._engine.model.card.name} takes no map of importance"
+                f"box {QUALITY_FIELD_BOX!r}: model {self._engine.model.card.name} takes no map of importance"
             )
         return palette
 
@@ -144,8 +144,8 @@ class Decoder:
         needed = [*self._coding.streams]
         of_field: Sequence[NDArray[Any]] = ()
         if quality.field is not None:
-            needed.append(IMPORTANCE)
-            part, of_field = decode_tile_map(tile, area.rows, area.columns, quality.field.palette)
+            needed.append(MAP)
+            part, of_field = decode_quality_field(tile, area.rows, area.columns, quality.field.palette)
             quality.field.index[area.coded()] = part
         if sorted(tile.streams) != needed:
             raise CorruptError(f"this model needs {_listed(needed)}, the file has {sorted(tile.streams)}")

@@ -11,8 +11,8 @@ from glissando.bitstream import (
     ANY_SIZE,
     DEFAULT_LIMITS,
     HYPER_LATENTS,
-    IMPORTANCE,
     LATENTS,
+    MAP,
     Header,
     Limits,
     PixelFormat,
@@ -20,8 +20,8 @@ from glissando.bitstream import (
     Source,
     opened,
 )
-from glissando.bitstream.fields import IMPORTANCE_BOX
-from glissando.bitstream.importance import decode_tile_map, read_palette
+from glissando.bitstream.fields import QUALITY_FIELD_BOX
+from glissando.bitstream.quality_field import decode_quality_field, read_palette
 from glissando.errors import CorruptError, InputError
 from glissando.families import family
 from glissando.zoo import models
@@ -32,7 +32,7 @@ from .quality import QualityField
 __all__ = ["Info", "probe", "read_importance", "read_quality_field"]
 
 MAIN_FAMILY = "gains"  # what a file with a quality field is taken for where its model is not installed
-STREAMS = {HYPER_LATENTS: "hyper-latents", LATENTS: "latents", IMPORTANCE: "importance"}
+STREAMS = {HYPER_LATENTS: "hyper-latents", LATENTS: "latents", MAP: "map"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Info:
     tiles: int
     file_bytes: int
     format_version: int
-    parts: dict[str, int] = field(default_factory=dict)  # header, hyper-latents, latents, importance, metadata
+    parts: dict[str, int] = field(default_factory=dict)  # header, hyper-latents, latents, map, metadata
     boxes: dict[str, int] = field(default_factory=dict)  # metadata by box
     importance: tuple[float, ...] | None = None  # offsets of a map in quality steps, ascending; None without a map
 
@@ -79,7 +79,7 @@ def _info(file: Reader) -> Info:
     boxes = layout.box_bytes
     palette = read_palette(file)
     if palette is not None:
-        parts[STREAMS[IMPORTANCE]] = parts.get(STREAMS[IMPORTANCE], 0) + boxes.pop(IMPORTANCE_BOX)
+        parts[STREAMS[MAP]] = parts.get(STREAMS[MAP], 0) + boxes.pop(QUALITY_FIELD_BOX)
     parts["metadata"] = sum(boxes.values())
     return Info(
         width=header.width,
@@ -123,7 +123,7 @@ def read_quality_field(
         index = np.empty(grid.coded, np.int16)
         for number, (tile, area) in enumerate(zip(file.tiles, grid.tiles, strict=True)):
             try:
-                index[area.coded()], _ = decode_tile_map(tile, area.rows, area.columns, palette)
+                index[area.coded()], _ = decode_quality_field(tile, area.rows, area.columns, palette)
             except CorruptError as error:
                 raise CorruptError(f"tile {number} of {len(grid.tiles)}: {error}") from error
     return grid, QualityField(palette, index)
