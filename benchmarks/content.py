@@ -28,7 +28,7 @@ from glissando.bench.packages import package_versions
 from glissando.bench.published import load_published
 from glissando.bench.results import Results
 from glissando.bench.summary import HEADLINE_MEGAPIXELS, summarise
-from glissando.bitstream import IMPORTANCE, LATENTS, container
+from glissando.bitstream import LATENTS, MAP, Reader
 from glissando.codec import Codec
 from glissando.errors import BenchmarkError
 from glissando.machine import Machine
@@ -53,11 +53,11 @@ Point = dict[str, float]
 
 def file_parts(codec: Codec, data: bytes, ideal_bits: float) -> Point:
     """Bytes of a file's streams, the bits that it keeps, and what lies beyond its cross-entropy."""
-    sizes = container.read_header(data).stream_bytes
+    sizes = Reader(data).layout.stream_bytes
     code = codec.decode_symbols(data).latents.code
     return {
         "bytes": len(data),
-        "map_bytes": sizes[IMPORTANCE],
+        "map_bytes": sizes[MAP],
         "coded_bits": 8 * sizes[LATENTS],
         "kept_bits": int(np.count_nonzero(code)),
         "ideal_bytes": ideal_bits / 8,

@@ -64,7 +64,7 @@ def map_bytes(data: bytes) -> int:
     """What a map adds to a file: its streams, its box, and their entries in the header."""
     found = glissando.probe(data)
     # type, length and CRC of the box; the stream's number; a length in each tile, below 128 each
-    return found.parts["importance"] + 9 + 1 + found.tiles
+    return found.parts["map"] + 9 + 1 + found.tiles
 
 
 def painted(codec: Codec, picture: Picture, mask: NDArray[np.uint8]) -> Iterator[Row]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from numpy.typing import NDArray
 
 import glissando
 from glissando import errors, zoo
+from glissando.bitstream import container
 
 Pixels = NDArray[np.uint8]
 
@@ -61,6 +65,57 @@ def test_any_bytes_decode(natural: Callable[..., Pixels], kind: Callable[[bytes]
     data = glissando.encode(natural(20, 20))
     np.testing.assert_array_equal(glissando.decode(kind(data)), glissando.decode(data))
     assert glissando.probe(kind(data)) == glissando.probe(data)
+
+
+@pytest.mark.parametrize("kind", ["path", "text", "file object", "ranges", "reader"])
+def test_any_source_decodes(natural: Callable[..., Pixels], kind: str, tmp_path: Path) -> None:
+    data = glissando.encode(natural(20, 20))
+    (tmp_path / "x.gliss").write_bytes(data)
+    source: Any = {
+        "path": tmp_path / "x.gliss",
+        "text": str(tmp_path / "x.gliss"),
+        "file object": io.BytesIO(data),
+        "ranges": Ranges(data),
+        "reader": glissando.Reader(data),
+    }[kind]
+    assert glissando.probe(source) == glissando.probe(data)
+    codec = glissando.open_for(source, threads=1)
+    np.testing.assert_array_equal(codec.decode(source), glissando.decode(data))
+    np.testing.assert_array_equal(glissando.decode(source), glissando.decode(data))
+
+
+class Ranges:
+    """A source that reads ranges, and remembers how many bytes it gave."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.size, self.given = data, len(data), 0
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        self.given += size
+        return self.data[offset : offset + size]
+
+
+def test_probing_reads_the_header_alone(natural: Callable[..., Pixels]) -> None:
+    data = glissando.encode(natural(200, 200), 95)
+    source = Ranges(data)
+    info = glissando.probe(source)
+    assert info.file_bytes == len(data) > 5000
+    assert source.given <= 1024
+    assert glissando.probe(data[: info.parts["header"]]) == info
+
+
+@pytest.mark.parametrize(
+    "format", [glissando.PixelFormat(1, 16), glissando.PixelFormat(3, 10), glissando.PixelFormat(3, 8, "straight")]
+)
+def test_pixels_that_cannot_be_decoded_yet(natural: Callable[..., Pixels], format: glissando.PixelFormat) -> None:
+    """They are described, and refused by name."""
+    file = glissando.Reader(glissando.encode(natural(20, 20))).read_all()
+    data = container.write(replace(file, header=replace(file.header, format=format)))
+    assert glissando.probe(data).format == format
+    with pytest.raises(errors.UnsupportedError, match=str(format)):
+        glissando.decode(data)
+    with pytest.raises(errors.UnsupportedError, match=str(format)):
+        glissando.open_for(data).decode_picture(data)
 
 
 def test_unknown_model_names() -> None:
@@ -127,7 +182,7 @@ def test_errors_load_nothing() -> None:
 
 def test_probing_loads_no_inference_engine(natural: Callable[..., Pixels], tmp_path: Any) -> None:
     (tmp_path / "x.gliss").write_bytes(glissando.encode(natural(20, 20)))
-    code = f"import glissando; glissando.probe(open({str(tmp_path / 'x.gliss')!r}, 'rb').read())"
+    code = f"import glissando; glissando.probe({str(tmp_path / 'x.gliss')!r})"
     assert loaded(code).isdisjoint({"torch", "openvino", "onnxruntime"})
 
 

@@ -75,7 +75,7 @@ def test_lossless_formats_give_the_pixels_back(tmp_path, pixels, format):
         wanted = pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
     else:
         wanted = pixels
-        assert back.grey == (pixels.ndim == 2)
+        assert back.format.grey == (pixels.ndim == 2)
     np.testing.assert_array_equal(back.pixels, wanted)
     assert (back.width, back.height, back.icc, back.exif, back.xmp, back.notes) == (
         7,
@@ -257,7 +257,7 @@ def test_transparency():
 
     grey = Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(alpha)])
     picture = _refused_then_converted(saved(grey, "PNG"), "transparency")
-    assert picture.grey
+    assert picture.format.grey
     assert picture.pixels[0, 0] == 255
     np.testing.assert_array_equal(picture.pixels[mask], GREY[mask])
 
@@ -292,7 +292,7 @@ def test_sixteen_bits():
     assert len(picture.notes) == 1
     assert len(_refused_then_converted(png(WIDE, 6), "16 bits").notes) == 2
     picture = _refused_then_converted(png(opaque[:, :, 2:], 4), "16 bits per sample")
-    assert picture.grey
+    assert picture.format.grey
     assert np.abs(picture.pixels.astype(int) - _rounded(WIDE[:, :, 2])).max() <= 1
 
     for head, samples in ((b"P6", WIDE[:, :, :3]), (b"P5", WIDE[:, :, 0])):
@@ -480,7 +480,7 @@ def test_writing_streams_and_formats(tmp_path):
 
 def test_arrays():
     assert as_picture(RGB).pixels is RGB
-    assert as_picture(GREY).grey
+    assert as_picture(GREY).format.grey
     assert as_picture(GREY[:, :, None]).pixels.shape == (5, 7)
     picture = Picture(RGB)
     assert as_picture(picture) is picture
@@ -491,7 +491,7 @@ def test_arrays():
     assert picture.icc == ICC
     with pytest.raises(PictureError, match="16 bits"):
         as_picture(Image.open(png(WIDE[:, :, :3], 2)))
-    assert as_picture(Image.open(png(WIDE[:, :, 0], 0)), convert=True).grey
+    assert as_picture(Image.open(png(WIDE[:, :, 0], 0)), convert=True).format.grey
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .api import decode, encode, list_models, open_for, open_model
+    from .bitstream import PixelFormat, Reader
     from .codec import Codec, Info, probe, read_importance
     from .errors import GlissandoError
     from .picture import Picture, read_picture, write_picture
@@ -28,6 +29,8 @@ _HOMES = {
     "GlissandoError": "errors",
     "Info": "codec",
     "Picture": "picture",
+    "PixelFormat": "bitstream",
+    "Reader": "bitstream",
     "decode": "api",
     "encode": "api",
     "list_models": "api",
@@ -45,6 +48,8 @@ __all__ = [
     "GlissandoError",
     "Info",
     "Picture",
+    "PixelFormat",
+    "Reader",
     "__version__",
     "decode",
     "encode",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from . import zoo
-from .bitstream import DEFAULT_LIMITS, Limits, container
+from .bitstream import ANY_SIZE, DEFAULT_LIMITS, Reader, Source, opened
 from .codec import BackendOptions, Codec, open_codec
 from .codec.options import ImportanceLike
 from .picture import Picture
@@ -22,8 +22,6 @@ from .zoo import Card
 __all__ = ["decode", "encode", "list_models", "open_for", "open_model"]
 
 DEFAULT_MODEL = "medium"
-# To read a header costs no more than its own bytes; how large a picture may be, its decoding decides.
-_ANY_SIZE = Limits(max_pixels=2**48)
 
 
 def open_model(
@@ -45,9 +43,15 @@ def open_model(
     return open_codec(zoo.find(name), BackendOptions(backend, precision, threads))
 
 
-def open_for(data: bytes, *, backend: str = "auto", precision: str = "auto", threads: int | None = None) -> Codec:
-    """The codec for a file's model; options as for ``open_model``. Raises UnknownModelError, FormatError."""
-    model_hash = container.read_header(data, limits=_ANY_SIZE).header.model_hash
+def open_for(
+    source: Source | Reader, *, backend: str = "auto", precision: str = "auto", threads: int | None = None
+) -> Codec:
+    """The codec for a file's model; ``source`` as for ``decode``, options as for ``open_model``.
+
+    Raises UnknownModelError, FormatError, OSError.
+    """
+    with opened(source, limits=ANY_SIZE) as file:
+        model_hash = file.header.model_hash
     return open_codec(zoo.find_hash(model_hash), BackendOptions(backend, precision, threads))
 
 
@@ -82,7 +86,7 @@ def encode(
 
 
 def decode(
-    data: bytes,
+    source: Source | Reader,
     *,
     region: Sequence[int] | None = None,
     threads: int | None = None,
@@ -90,16 +94,20 @@ def decode(
 ) -> NDArray[np.uint8]:
     """Pixels of a .gliss file: uint8 (H, W, 3), or (H, W) if it is grey.
 
+    ``source``: the file's bytes, its path, a file object opened for reading bytes, an object that reads ranges (see
+    ``glissando.Reader``), or a Reader.
+
     ``region``: four integers (x, y, width, height) in pixels, x and y of its upper left corner. Only that rectangle is
     decoded, from the tiles that it needs; computed in f32, its pixels are those of the whole picture.
 
     Raises FormatError where the bytes are damaged or no .gliss file, LimitError where the file declares more
-    than ``max_pixels``, UnknownModelError where its model is not installed, InputError for a region that is not
-    inside the picture.
+    than ``max_pixels``, UnsupportedError where its pixels are of a kind that cannot be decoded yet, UnknownModelError
+    where its model is not installed, InputError for a region that is not inside the picture, OSError where the file
+    cannot be read.
     """
-    limits = replace(DEFAULT_LIMITS, max_pixels=max_pixels)
-    name = zoo.find_hash(container.read_header(data, limits=limits).header.model_hash).card.name
-    return _kept(name, threads).decode(data, region=region, max_pixels=max_pixels)
+    with opened(source, limits=replace(DEFAULT_LIMITS, max_pixels=max_pixels)) as file:
+        name = zoo.find_hash(file.header.model_hash).card.name
+        return _kept(name, threads).decode(file, region=region, max_pixels=max_pixels)
 
 
 def list_models() -> list[Card]:

@@ -6,6 +6,7 @@
     ├── FormatError (ValueError)      bytes that are not a valid file of ours
     │   ├── SignatureError            not a Glissando file at all
     │   ├── VersionError              made by a newer format than this reader knows
+    │   ├── UnsupportedError          a valid file with pixels that cannot be decoded yet
     │   ├── TruncatedError            the file ends too early
     │   ├── CorruptError              a checksum or a value that cannot be right
     │   └── LimitError                larger than the caller allows
@@ -40,6 +41,7 @@ __all__ = [
     "TrainingError",
     "TruncatedError",
     "UnknownModelError",
+    "UnsupportedError",
     "VersionError",
 ]
 
@@ -66,6 +68,10 @@ class SignatureError(FormatError):
 
 class VersionError(FormatError):
     """Made by a newer version of the format than this reader knows."""
+
+
+class UnsupportedError(FormatError):
+    """A valid file whose header asks for what this package cannot decode yet, such as 16-bit pixels."""
 
 
 class TruncatedError(FormatError):

@@ -23,7 +23,7 @@ from benchmarks.content_report import BEGIN, END, bars, comparisons, margin, mar
 from benchmarks.data import Picture
 from glissando.bench.curves import scores_at
 from glissando.bench.results import PictureInfo, Results
-from glissando.bitstream import container
+from glissando.bitstream import Reader
 from glissando.codec import Codec
 from glissando.errors import BenchmarkError
 
@@ -146,7 +146,7 @@ def test_parts_are_those_of_the_file(codec: Codec, natural: Callable[..., NDArra
     data = codec.encode(pixels, 70)
     ideal = codec.ideal_bits(pixels, 70)
     parts = content.file_parts(codec, data, ideal)
-    streams = [tile.streams for tile in container.read(data).tiles]
+    streams = [tile.streams for tile in Reader(data).tiles]
     assert parts["map_bytes"] == sum(len(s[3]) for s in streams)
     assert parts["coded_bits"] == 8 * sum(len(s[2]) for s in streams)
     kept = codec.decode_symbols(data).latents.kept

@@ -1,4 +1,4 @@
-"""docs/format.md, "Maps" and "Importance", in plain Python integers: slow, plain, independent of the package."""
+"""docs/format.md, "Maps" and "Quality field", in plain Python integers: slow, plain, independent of the package."""
 
 from __future__ import annotations
 

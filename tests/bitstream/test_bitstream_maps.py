@@ -15,16 +15,17 @@ from map_reference import decode_map as reference_decode
 from map_reference import table
 from numpy.typing import NDArray
 
-from glissando.bitstream import Tile, ans
-from glissando.bitstream.importance import (
+from glissando.bitstream import RGB_8, Container, Header, Reader, Tile, ans, container
+from glissando.bitstream.maps import CONTEXTS, decode_map, map_passes
+from glissando.bitstream.quality_field import (
     MAP_CHANCES,
-    decode_tile_map,
+    decode_quality_field,
     map_tables,
     pack_palette,
     read_palette,
+    unpack_palette,
     with_map_tables,
 )
-from glissando.bitstream.maps import CONTEXTS, decode_map, map_passes
 from glissando.bitstream.tables import SymbolTables
 from glissando.errors import CorruptError, FormatError, InputError
 
@@ -71,7 +72,7 @@ def test_values_of_any_size() -> None:
 
 
 def test_the_page_lists_the_tables() -> None:
-    section = PAGE.partition("## Importance")[2].partition("## What a reader")[0]
+    section = PAGE.partition("## Quality field")[2].partition("## What a reader")[0]
     corner = re.search(r"Context 0 has the numbers\s+(\d+) (\d+) (\d+)", section)
     assert corner
     rows = re.findall(r"^\| [124].*?, (?:centres|between) \| (.*) \|$", section, re.MULTILINE)
@@ -117,7 +118,7 @@ def test_a_value_out_of_range_is_corrupt() -> None:
 def test_rubbish_is_an_error_or_another_map(data: bytes, shape: tuple[int, int], count: int) -> None:
     tile = Tile({3: data}, 0)
     try:
-        found, _ = decode_tile_map(tile, *shape, range(count))
+        found, _ = decode_quality_field(tile, *shape, range(count))
     except FormatError:
         return
     assert found.min() >= 0
@@ -130,11 +131,14 @@ def test_rubbish_is_an_error_or_another_map(data: bytes, shape: tuple[int, int],
 
 @given(st.sets(st.integers(-25600, 25600), min_size=1, max_size=64).map(sorted))
 def test_palettes_there_and_back(palette: list[int]) -> None:
-    assert read_palette({"Impt": pack_palette(palette)}) == tuple(palette)
+    assert unpack_palette(pack_palette(palette)) == tuple(palette)
 
 
 def test_no_box_is_no_palette() -> None:
-    assert read_palette({"icc ": b"x"}) is None
+    header = Header(1, 1, 0, RGB_8, bytes(8))
+    for boxes, palette in [({"icc ": b"x"}, None), ({"icc ": b"x", "Qfld": pack_palette([-5, 7])}, (-5, 7))]:
+        data = container.write(Container(header, boxes, [Tile({3: b""}, 0)]))
+        assert read_palette(Reader(data)) == palette
 
 
 @pytest.mark.parametrize("palette", [[], list(range(65)), [0, 0], [5, 1], [-25601], [0, 25601]])
@@ -159,16 +163,16 @@ def test_what_is_no_palette(palette: list[int]) -> None:
 )
 def test_damaged_palettes(payload: bytes, message: str) -> None:
     with pytest.raises(FormatError, match=message):
-        read_palette({"Impt": payload})
+        unpack_palette(payload)
 
 
 def test_one_offset_needs_an_empty_stream() -> None:
-    found, symbols = decode_tile_map(Tile({3: b""}, 0), 4, 5, (7,))
+    found, symbols = decode_quality_field(Tile({3: b""}, 0), 4, 5, (7,))
     assert (found.shape, found.any(), symbols) == ((4, 5), np.False_, [])
     with pytest.raises(CorruptError, match="left over"):
-        decode_tile_map(Tile({3: b"\1\0\0\0"}, 0), 4, 5, (7,))
+        decode_quality_field(Tile({3: b"\1\0\0\0"}, 0), 4, 5, (7,))
     with pytest.raises(CorruptError, match="no stream 3"):
-        decode_tile_map(Tile({1: b""}, 0), 4, 5, (7,))
+        decode_quality_field(Tile({1: b""}, 0), 4, 5, (7,))
 
 
 def test_a_models_tables_come_first() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from glissando.errors import LimitError, SignatureError, UnknownModelError
-from glissando.picture import Picture, as_picture
+from glissando.picture import Picture, PixelFormat, as_picture
 
 SIGNATURE = b"FAKE"
 
@@ -19,7 +19,7 @@ SIGNATURE = b"FAKE"
 class Info:
     width: int
     height: int
-    grey: bool
+    format: PixelFormat
     quality: float
     model: str | None
     model_hash: str
@@ -47,6 +47,28 @@ class Card:
     bytes: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Header:
+    model_hash: bytes = b"\xc0\xff\xee\0" * 2
+
+
+class Reader:
+    """A file that is read whole when it is opened."""
+
+    header = Header()
+
+    def __init__(self, stream: IO[bytes], limits: object = None) -> None:
+        self.data = stream.read()
+        self.size = len(self.data)
+        _parse(self.data)
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
 class Codec:
     name = "medium"
     pixels_per_latent = 16
@@ -63,8 +85,8 @@ class Codec:
         }
         return SIGNATURE + json.dumps(head).encode() + b"\n" + picture.pixels.tobytes()
 
-    def decode_picture(self, data: bytes, region: Any = None, max_pixels: int = 2**28) -> Picture:
-        head, body = _parse(data)
+    def decode_picture(self, file: Reader, region: Any = None, max_pixels: int = 2**28) -> Picture:
+        head, body = _parse(file.data)
         if head["shape"][0] * head["shape"][1] > max_pixels:
             raise LimitError("too many pixels")
         pixels = np.frombuffer(body, np.uint8).reshape(head["shape"])
@@ -81,13 +103,14 @@ def _parse(data: bytes) -> tuple[dict[str, Any], bytes]:
     return json.loads(head), body
 
 
-def probe(data: bytes) -> Info:
+def probe(source: Reader | bytes) -> Info:
+    data = source if isinstance(source, bytes) else source.data
     head, _ = _parse(data)
     height, width = head["shape"][:2]
     parts = {"header": 40, "hyper-latents": 10, "latents": len(data) - 50, "metadata": 0}
     boxes = {k: len(base64.b64decode(v)) for k, v in head["boxes"].items()}
-    grey, name = len(head["shape"]) == 2, "c0ffee00c0ffee00"
-    return Info(width, height, grey, head["quality"], "medium", name, 512, 1, len(data), parts, boxes, 1)
+    format, name = PixelFormat(1 if len(head["shape"]) == 2 else 3), "c0ffee00c0ffee00"
+    return Info(width, height, format, head["quality"], "medium", name, 512, 1, len(data), parts, boxes, 1)
 
 
 def open_model(name: str = "medium", **options: Any) -> Codec:
@@ -96,8 +119,8 @@ def open_model(name: str = "medium", **options: Any) -> Codec:
     return Codec()
 
 
-def open_for(data: bytes, **options: Any) -> Codec:
-    _parse(data)
+def open_for(file: Reader, **options: Any) -> Codec:
+    _parse(file.data)
     return Codec()
 
 
@@ -105,7 +128,7 @@ def list_models() -> list[Card]:
     return [Card("medium", "c0ffee00", 5_000_000, 11.5, "A test.", {"BD-rate against JPEG": "-45 %"}, 10**7)]
 
 
-NAMES = {"probe": probe, "open_model": open_model, "open_for": open_for, "list_models": list_models}
+NAMES = {"Reader": Reader, "probe": probe, "open_model": open_model, "open_for": open_for, "list_models": list_models}
 
 
 def install() -> None:

@@ -35,7 +35,7 @@ def test_encode_info_and_the_map_again(run: Run) -> None:
     assert result.exit_code == 0, result.output
     shown = run("info", "out.gliss", "--importance", "map.png").stdout
     assert "importance       a map; quality -10, +10" in shown
-    assert "    importance     " in shown
+    assert "    map            " in shown
     found = json.loads(run("info", "out.gliss", "--json").stdout)
     assert found["importance"] == [-10, 10]
     assert found["boxes"] == {}

@@ -18,7 +18,7 @@ def test_info(invoke, photo):
     result = invoke("info", "a.gliss")
     assert result.exit_code == 0
     for expected in (
-        "20 x 10, RGB",
+        "20 x 10, 8-bit RGB",
         "42.5",
         "medium (c0ffee00c0ffee00)",
         "hyper-latents",

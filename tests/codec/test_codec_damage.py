@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import glissando
-from glissando.bitstream import Container, Tile, container
+from glissando.bitstream import RGB_8, Container, Header, Reader, Tile, container
 from glissando.codec import Codec
 from glissando.errors import CorruptError, FormatError, LimitError, TruncatedError, UnknownModelError
 
@@ -97,7 +97,7 @@ def test_random_damage_is_an_error(codec: Codec, small: bytes, busy: bytes, data
 @given(st.data())
 def test_streams_of_rubbish_with_a_valid_header_are_an_error(codec: Codec, small: bytes, data: st.DataObject) -> None:
     """An attacker can make every CRC right; the symbols' checksum is all that is left."""
-    file = container.read(small)
+    file = Reader(small).read_all()
     streams = {i: data.draw(st.binary(max_size=200).map(lambda b: b[: len(b) // 4 * 4])) for i in (1, 2)}
     tile = Tile(streams, data.draw(st.integers(0, 2**32 - 1)))
     quality = data.draw(st.sampled_from([0, 100, 12800, 25600]))
@@ -116,14 +116,14 @@ def test_rubbish_is_an_error(codec: Codec, small: bytes, rubbish: bytes) -> None
 
 def test_the_quality_of_another_file_is_noticed(codec: Codec, small: bytes) -> None:
     """Another quality means other tables: the checksum of the symbols catches it."""
-    file = container.read(small)
+    file = Reader(small).read_all()
     for quality in (0, 20000):
         with pytest.raises(CorruptError):
             codec.decode(container.write(replace(file, header=replace(file.header, quality=quality))))
 
 
 def test_another_model_is_named(codec: Codec, small: bytes) -> None:
-    file = container.read(small)
+    file = Reader(small).read_all()
     other = container.write(replace(file, header=replace(file.header, model_hash=b"\x01\x23\x45\x67\x89\xab\xcd\xef")))
     for decode in (codec.decode, glissando.decode, glissando.open_for):
         with pytest.raises(UnknownModelError, match=r"0123456789abcdef.*medium"):
@@ -138,7 +138,7 @@ def test_another_model_is_named(codec: Codec, small: bytes) -> None:
 
 def declaring(codec: Codec, width: int, height: int, stream: bytes = b"") -> bytes:
     """A file with a valid header for a picture of that size, and the same stream in each tile."""
-    header = container.Header(width, height, 12800, False, bytes.fromhex(codec.card.hash), 9)
+    header = Header(width, height, 12800, RGB_8, bytes.fromhex(codec.card.hash), 9)
     tiles = [Tile({1: stream, 2: b""}, 0)] * header.tile_count
     return container.write(Container(header, {}, tiles))
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import glissando
-from glissando.bitstream import Container, Tile, container
+from glissando.bitstream import Container, Reader, Tile, container
 from glissando.codec import Codec, engine
 from glissando.codec.geometry import Grid, windows
 from glissando.errors import CorruptError
@@ -121,7 +121,7 @@ def test_small_tiles_decode_to_the_same_picture(
 
 @pytest.mark.parametrize("number", [0, 5, 11])
 def test_a_tile_decodes_alone(codec: Codec, tiled: bytes, number: int) -> None:
-    file = container.read(tiled)
+    file = Reader(tiled)
     z, y = (symbols_of(codec, tiled)[name] for name in "zy")
     rubbish = [tile if i == number else Tile({1: b"\1\2\3\4", 2: b""}, 0) for i, tile in enumerate(file.tiles)]
     alone = container.write(Container(file.header, {}, rubbish))
@@ -134,7 +134,7 @@ def test_a_tile_decodes_alone(codec: Codec, tiled: bytes, number: int) -> None:
 
 
 def test_swapped_tiles_are_noticed(codec: Codec, tiled: bytes) -> None:
-    file = container.read(tiled)
+    file = Reader(tiled)
     first, second, *rest = file.tiles
     streams = [Tile(second.streams, first.checksum), Tile(first.streams, second.checksum), *rest]
     with pytest.raises(CorruptError):
@@ -142,7 +142,7 @@ def test_swapped_tiles_are_noticed(codec: Codec, tiled: bytes) -> None:
 
 
 def test_missing_and_unknown_streams_are_noticed(codec: Codec, tiled: bytes) -> None:
-    file = container.read(tiled)
+    file = Reader(tiled)
     for change in ({2: b""}, {1: b""}, {1: b"", 2: b"", 3: b""}):
         tiles = [Tile({i: tile.streams.get(i, b"") for i in change}, tile.checksum) for tile in file.tiles]
         with pytest.raises(CorruptError, match="needs streams 1 and 2"):

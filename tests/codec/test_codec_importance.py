@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import glissando
-from glissando.bitstream import Container, Tile, container
+from glissando.bitstream import Container, Reader, Tile, container
 from glissando.codec import Codec, Quality, QualityField, engine
 from glissando.codec.automatic import automatic_field
 from glissando.codec.geometry import Grid
@@ -63,7 +63,7 @@ def test_places_are_coded_as_files_of_their_quality_are(
 def test_a_neutral_map_changes_nothing_but_its_own_bytes(codec: Codec, picture: Pixels, neutral: Any) -> None:
     plain, found = codec.encode(picture, 42.5), codec.encode(picture, 42.5, importance=neutral)
     assert 0 < len(found) - len(plain) <= 14
-    before, after = container.read(plain), container.read(found)
+    before, after = Reader(plain), Reader(found)
     assert [t.streams[1] + t.streams[2] for t in before.tiles] == [t.streams[1] + t.streams[2] for t in after.tiles]
     assert {t.streams[3] for t in after.tiles} == {b""}
     np.testing.assert_array_equal(codec.decode(plain), codec.decode(found))
@@ -78,7 +78,7 @@ def test_a_flat_map_is_another_quality(codec: Codec, picture: Pixels) -> None:
 
 
 def test_a_file_without_a_map_has_no_byte_for_one(codec: Codec, picture: Pixels) -> None:
-    layout = container.read_header(codec.encode(picture, 50))
+    layout = Reader(codec.encode(picture, 50)).layout
     assert set(layout.stream_bytes) == {1, 2}
     assert not layout.boxes
     assert glissando.probe(codec.encode(picture, 50)).importance is None
@@ -107,7 +107,7 @@ def test_tiles_decode_alone_and_in_any_order(codec: Codec, natural: Callable[...
     pixels = natural(560, 1100)
     shades = np.add.outer(np.arange(35), np.arange(69)) % 23 / 22
     data = codec.encode(pixels, 30, importance=shades)
-    assert len(container.read(data).tiles) == 6
+    assert len(Reader(data).tiles) == 6
     forwards, backwards = (codec.decode_symbols(data, order) for order in (None, (5, 0, 3, 1, 4, 2)))
     for name, symbols in vars(forwards.latents).items():
         np.testing.assert_array_equal(symbols, vars(backwards.latents)[name])
@@ -323,7 +323,7 @@ def test_bits_per_place_add_up_to_the_streams(codec: Codec, picture: Pixels, imp
     data, bits = codec.encode_with_bits(picture, 60, importance=importance)
     assert data == codec.encode(picture, 60, importance=importance)
     assert bits.shape == (10, 18)
-    streams = 8 * sum(container.read_header(data).stream_bytes.values())
+    streams = 8 * sum(Reader(data).layout.stream_bytes.values())
     assert streams - 3 * 64 <= bits.sum() <= streams
 
 
@@ -349,14 +349,14 @@ def test_a_model_that_takes_no_map_says_so(
 
 
 def rewritten(data: bytes, boxes: dict[str, bytes], stream: bytes | None) -> bytes:
-    file = container.read(data)
+    file = Reader(data)
     streams = [{k: v for k, v in {**t.streams, 3: stream}.items() if v is not None} for t in file.tiles]
     tiles = [Tile(found, tile.checksum) for found, tile in zip(streams, file.tiles, strict=True)]
     return container.write(Container(file.header, boxes, tiles))
 
 
 def test_a_map_that_is_not_whole_is_corrupt(codec: Codec, mapped: bytes) -> None:
-    file = container.read(mapped)
+    file = Reader(mapped).read_all()
     (tile,) = file.tiles
     box = dict(file.boxes)
     for boxes, stream, message in (
@@ -364,8 +364,8 @@ def test_a_map_that_is_not_whole_is_corrupt(codec: Codec, mapped: bytes) -> None
         (box, None, "no stream 3"),
         (box, b"", "values"),
         (box, tile.streams[3][4:], "values|checksum|left over"),
-        ({"Impt": b"\x01\x64\x00"}, tile.streams[3], "left over"),
-        ({"Impt": b"\x02\x64\x00"}, tile.streams[3], "offset_step"),
+        ({"Qfld": b"\x01\x64\x00"}, tile.streams[3], "left over"),
+        ({"Qfld": b"\x02\x64\x00"}, tile.streams[3], "offset_step"),
     ):
         with pytest.raises(FormatError, match=message):
             codec.decode(rewritten(mapped, boxes, stream))
@@ -373,15 +373,15 @@ def test_a_map_that_is_not_whole_is_corrupt(codec: Codec, mapped: bytes) -> None
 
 def test_another_palette_is_noticed(codec: Codec, mapped: bytes) -> None:
     """Other qualities mean other tables: the checksum of the symbols catches it."""
-    stream = container.read(mapped).tiles[0].streams[3]
+    stream = Reader(mapped).tiles[0].streams[3]
     with pytest.raises(CorruptError):
-        codec.decode(rewritten(mapped, {"Impt": b"\x02\x50\x00\x80\x60"}, stream))
+        codec.decode(rewritten(mapped, {"Qfld": b"\x02\x50\x00\x80\x60"}, stream))
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=80).map(lambda b: b[: len(b) // 4 * 4]), st.sampled_from([0, 12800, 25600]))
 def test_streams_of_rubbish_are_an_error(codec: Codec, mapped: bytes, rubbish: bytes, quality: int) -> None:
-    file = container.read(mapped)
+    file = Reader(mapped).read_all()
     (tile,) = file.tiles
     if rubbish == tile.streams[3] and quality == file.header.quality:
         return
@@ -393,10 +393,10 @@ def test_streams_of_rubbish_are_an_error(codec: Codec, mapped: bytes, rubbish: b
 
 def test_every_flipped_bit_is_an_error(codec: Codec, natural: Callable[..., Pixels]) -> None:
     data = codec.encode(natural(40, 90), 20, importance=HALF)
-    layout = container.read_header(data)
-    first = layout.boxes["Impt"].offset
-    map_stream = layout.tiles[0].streams[3]
-    places = {*range(first, first + layout.box_bytes["Impt"])}
+    layout = Reader(data).layout
+    first = layout.boxes["Qfld"].offset
+    map_stream = layout.tile(0).streams[3]
+    places = {*range(first, first + layout.box_bytes["Qfld"])}
     places |= {*range(map_stream.offset, map_stream.offset + map_stream.length)}
     assert len(places) >= 9
     for place in places:
@@ -435,5 +435,5 @@ def test_the_parrots_gain_two_decibels_for_half_a_per_cent(codec: Codec, psnr: C
     inside = np.asarray(Image.fromarray(mask).resize((768, 512), Image.Resampling.NEAREST)) > 127
     plain, found = codec.encode(pixels), codec.encode(pixels, importance=mask, keep_size=True)
     assert len(found) == pytest.approx(len(plain), rel=0.01)
-    assert glissando.probe(found).parts["importance"] + 12 <= 0.005 * len(found)
+    assert glissando.probe(found).parts["map"] + 12 <= 0.005 * len(found)
     assert psnr(codec.decode(found)[inside], pixels[inside]) > psnr(codec.decode(plain)[inside], pixels[inside]) + 2

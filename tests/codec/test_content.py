@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from glissando import zoo
-from glissando.bitstream import IMPORTANCE, LATENTS, Container, Header, Tile, ans, container
+from glissando.bitstream import LATENTS, MAP, RGB_8, Container, Header, Reader, Tile, ans, container
 from glissando.bitstream.tiles import check_tile, encode_tile
 from glissando.codec import Codec, Quality, open_codec
 from glissando.codec.geometry import Grid
@@ -75,7 +75,7 @@ def test_the_quality_scales_the_map(plane: Codec, natural: Callable[..., Pixels]
 def test_the_file_carries_what_the_encoder_kept(plane: Codec, natural: Callable[..., Pixels]) -> None:
     picture = natural(140, 600, seed=3)
     data = plane.encode(picture, 60)
-    file = container.read(data)
+    file = Reader(data)
     symbols = plane.decode_symbols(data, order=reversed(range(len(file.tiles)))).latents
     analysed = plane.analyse(picture)
     rows, columns = -(-140 // plane.pixels_per_latent), -(-600 // plane.pixels_per_latent)
@@ -103,7 +103,7 @@ def test_nothing_kept_is_legal(plane: Codec) -> None:
     data = plane.encode(flat, 0)
     symbols = plane.decode_symbols(data).latents
     assert not symbols.kept.any()
-    assert container.read(data).tiles[0].streams[LATENTS] == b""
+    assert Reader(data).tiles[0].streams[LATENTS] == b""
     assert len(data) < 160
     assert (plane.decode(data) == plane.decode(data)[0, 0]).all()
 
@@ -119,7 +119,7 @@ def test_kept_levels_are_within_their_range(plane: Codec) -> None:
 def test_only_kept_bits_cost_anything(model: BitModel) -> None:
     code, kept = code_and_kept(0, 6, 7)
     passes = TileBits(model, 12800).passes(code, kept)
-    assert list(passes) == [LATENTS, IMPORTANCE]
+    assert list(passes) == [LATENTS, MAP]
     assert len(passes[LATENTS]) == 2 * LEVELS
     coded = [index >= 0 for _, index in passes[LATENTS]]
     assert sum(int(part.sum()) for part in coded) == GROUP * int(kept.sum())
@@ -186,7 +186,7 @@ def test_every_truncation_is_an_error(plane: Codec, small: bytes) -> None:
 @given(st.data())
 def test_streams_of_rubbish_with_a_valid_header_are_an_error(plane: Codec, small: bytes, data: Any) -> None:
     """An attacker can make every CRC of the container right; the symbols' checksum is all that is left."""
-    file = container.read(small)
+    file = Reader(small)
     words = st.binary(max_size=200).map(lambda b: b[: len(b) // 4 * 4])
     true = file.tiles[0].streams
     streams = {name: data.draw(st.one_of(words, st.just(true[name]))) for name in true}
@@ -198,7 +198,7 @@ def test_streams_of_rubbish_with_a_valid_header_are_an_error(plane: Codec, small
 
 
 def test_other_streams_are_refused(plane: Codec, small: bytes) -> None:
-    file = container.read(small)
+    file = Reader(small).read_all()
     tile = file.tiles[0]
     for streams in ({1: b"", **tile.streams}, {2: tile.streams[2]}, {3: tile.streams[3]}, {4: b"", **tile.streams}):
         other = container.write(replace(file, tiles=[Tile(streams, tile.checksum)]))
@@ -213,7 +213,7 @@ def forged_map(model: BitModel, symbols: list[int]) -> bytes:
 
 @pytest.mark.parametrize("value", [-1, LEVELS + 1, 32767])
 def test_a_map_beyond_the_levels_is_refused(model: BitModel, value: int) -> None:
-    tile = Tile({LATENTS: b"", IMPORTANCE: forged_map(model, [value])}, 0)
+    tile = Tile({LATENTS: b"", MAP: forged_map(model, [value])}, 0)
     with pytest.raises(CorruptError, match=rf"{value}\.\.{value}; they must be in 0\.\.{LEVELS}"):
         TileBits(model, 0).decode(tile.streams, 1, 1)
 
@@ -238,7 +238,7 @@ def test_a_wrong_checksum_is_noticed(model: BitModel) -> None:
     passes = coder.passes(code, kept)
     tile = encode_tile(passes, model.tables)
     crc = 0
-    for stream in (LATENTS, IMPORTANCE):  # as docs/format.md has it: streams by their ids, zeros included
+    for stream in (LATENTS, MAP):  # as docs/format.md has it: streams by their ids, zeros included
         for symbols, _ in passes[stream]:
             crc = zlib.crc32(symbols.astype("<i2").tobytes(), crc)
     assert tile.checksum == crc
@@ -250,14 +250,14 @@ def test_a_wrong_checksum_is_noticed(model: BitModel) -> None:
 
 def test_the_quality_of_another_file_is_noticed(plane: Codec, natural: Callable[..., Pixels]) -> None:
     """Another quality means other tables of the map."""
-    file = container.read(plane.encode(natural(200, 200), 100))
+    file = Reader(plane.encode(natural(200, 200), 100)).read_all()
     with pytest.raises(CorruptError):
         plane.decode(container.write(replace(file, header=replace(file.header, quality=0))))
 
 
 def test_a_large_forged_file_is_an_error(plane: Codec) -> None:
-    header = Header(8192, 8192, 12800, False, bytes.fromhex(plane.card.hash), 9)
-    tiles = [Tile({LATENTS: b"", IMPORTANCE: b"\1\0\0\0"}, 0)] * header.tile_count
+    header = Header(8192, 8192, 12800, RGB_8, bytes.fromhex(plane.card.hash), 9)
+    tiles = [Tile({LATENTS: b"", MAP: b"\1\0\0\0"}, 0)] * header.tile_count
     with pytest.raises(FormatError):
         plane.decode(container.write(Container(header, {}, tiles)))
 

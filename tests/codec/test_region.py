@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import glissando
-from glissando.bitstream import Tile
-from glissando.codec import Codec, decoder, engine
-from glissando.codec.source import Reader
+from glissando.bitstream import Reader, Tile
+from glissando.codec import Codec, engine
 from glissando.errors import CorruptError, InputError, LimitError
 
 Pixels = NDArray[np.uint8]
@@ -145,9 +144,28 @@ def test_only_the_tiles_within_the_halo_are_read(plane: Codec, tiled: tuple[byte
     assert sorted(read) == [7 * row + column for row in (0, 1, 2) for column in (0, 1)]
 
 
+def test_only_their_bytes_are_read(plane: Codec, tiled: tuple[bytes, Pixels]) -> None:
+    data, whole = tiled
+    reads: list[tuple[int, int]] = []
+
+    class Ranges:
+        size = len(data)
+
+        def read_at(self, offset: int, size: int) -> bytes:
+            reads.append((offset, size))
+            return data[offset : offset + size]
+
+    reader = Reader(Ranges())
+    reads.clear()
+    region = (3 * 64, 2 * 64, 64, 64)
+    np.testing.assert_array_equal(plane.decode(reader, region=region), crop(whole, region))
+    tiles = [reader.layout.tile(7 * row + column) for row in (1, 2, 3) for column in (2, 3, 4)]
+    assert sorted(reads) == [(tile.offset, tile.length) for tile in tiles]
+
+
 def test_damage_elsewhere_is_not_met(plane: Codec, tiled: tuple[bytes, Pixels]) -> None:
     data, whole = tiled
-    last = Reader(data).layout.tiles[-1].streams[2]
+    last = Reader(data).layout.tile(41).streams[2]
     damaged = bytearray(data)
     damaged[last.offset + 2] ^= 1
     np.testing.assert_array_equal(plane.decode(damaged, region=(5, 5, 90, 90)), crop(whole, (5, 5, 90, 90)))
@@ -236,4 +254,4 @@ def test_a_decoder_of_real_numbers_is_rounded(tmp_path: Path, natural: Callable[
     data = eight_bits.encode(natural(90, 150), 90)
     np.testing.assert_array_equal(real.decode(data), eight_bits.decode(data))
     assert real.decode(data, region=(3, 4, 50, 60)).dtype == np.uint8
-    assert decoder.DEPTH == 8
+    assert Reader(data).header.format.depth == 8

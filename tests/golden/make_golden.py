@@ -20,7 +20,7 @@ from PIL import Image
 from synthetic_model import PICTURES, header_of, synthetic_container, synthetic_integers, synthetic_symbols
 
 import glissando
-from glissando.bitstream import container
+from glissando.bitstream import Reader, container
 from glissando.families.gains.symbols import SymbolModel
 
 HERE = Path(__file__).parent
@@ -68,7 +68,7 @@ def write_models() -> None:
         record: dict[str, object] = {"model": card.name, "hash": card.hash}
         for quality in QUALITIES:
             data = codec.encode(scene(), quality)
-            file = container.read(data)
+            file = Reader(data)
             (HERE / f"{card.name}-{quality}.gliss").write_bytes(data)
             Image.fromarray(codec.decode(data)).save(HERE / f"{card.name}-{quality}.png", optimize=True)
             symbols = codec.decode_symbols(data)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glissando.bitstream import Container, Header
+from glissando.bitstream import Container, Header, PixelFormat
 from glissando.bitstream.tiles import encode_tile
 from glissando.codec.geometry import Grid
 from glissando.families.gains.symbols import SymbolModel, TileCoder
@@ -100,10 +100,10 @@ def synthetic_symbols(model: SymbolModel, header: Header) -> tuple[NDArray[np.in
 
 def header_of(picture: tuple[int, int, int, int, bool]) -> Header:
     width, height, tile_log2, quality, grey = picture
-    return Header(width, height, quality, grey, MODEL_HASH, tile_log2)
+    return Header(width, height, quality, PixelFormat(1 if grey else 3), MODEL_HASH, tile_log2)
 
 
 def synthetic_container(model: SymbolModel, header: Header) -> Container:
     _, _, parts = synthetic_symbols(model, header)
-    boxes = {"icc ": b"profile"} if header.grey else {}
+    boxes = {"icc ": b"profile"} if header.format.grey else {}
     return Container(header, boxes, [encode_tile(passes, model.tables) for _, passes in parts])

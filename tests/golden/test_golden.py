@@ -15,7 +15,7 @@ from PIL import Image
 from synthetic_model import PER_CELL, PICTURES, header_of, synthetic_container, synthetic_integers, synthetic_symbols
 
 import glissando
-from glissando.bitstream import container
+from glissando.bitstream import Reader, container
 from glissando.bitstream.tiles import check_tile
 from glissando.codec.geometry import Grid
 from glissando.families.gains.symbols import SymbolModel, TileCoder
@@ -53,7 +53,7 @@ def test_fixed_symbols_give_exactly_these_bytes(number: int, model: SymbolModel)
 @each_picture
 def test_these_bytes_give_exactly_the_symbols(number: int, model: SymbolModel) -> None:
     record = FORMAT[number]
-    file = container.read(bytes.fromhex(record["file"]))
+    file = Reader(bytes.fromhex(record["file"]))
     header = file.header
     assert header == header_of(PICTURES[number])
     grid = Grid(header.width, header.height, header.tile_log2, PER_CELL)
@@ -137,7 +137,7 @@ def reference_tile(file: Any, number: int, integers: dict[str, Any]) -> tuple[li
 @each_picture
 def test_a_decoder_written_from_the_specification_agrees(number: int, model: SymbolModel) -> None:
     """docs/format.md alone, in plain Python integers, decodes the same symbols from the golden bytes."""
-    file = container.read(bytes.fromhex(FORMAT[number]["file"]))
+    file = Reader(bytes.fromhex(FORMAT[number]["file"]))
     header = file.header
     expected_z, expected_y, _ = synthetic_symbols(model, header)
     for tile, area in enumerate(Grid(header.width, header.height, header.tile_log2, PER_CELL).tiles):
@@ -187,7 +187,7 @@ def test_a_shipped_file_decodes_to_the_golden_symbols(name: str, quality: int) -
     record = SHIPPED[name][str(quality)]
     symbols = {key: symbols_crc(array) for key, array in vars(codec.decode_symbols(data).latents).items()}
     assert symbols == record["symbols"]
-    assert [f"{tile.checksum:08x}" for tile in container.read(data).tiles] == record["tile_checksums"]
+    assert [f"{tile.checksum:08x}" for tile in Reader(data).tiles] == record["tile_checksums"]
 
 
 @pytest.mark.parametrize(("name", "quality"), FILES)

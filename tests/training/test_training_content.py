@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install glissando[train]")
 
 import glissando  # noqa: E402
-from glissando.bitstream import IMPORTANCE, LATENTS, SymbolTables, container  # noqa: E402
+from glissando.bitstream import LATENTS, MAP, Reader, SymbolTables  # noqa: E402
 from glissando.bitstream.maps import CONTEXTS, map_passes  # noqa: E402
 from glissando.errors import RecipeError, TrainingError  # noqa: E402
 from glissando.families.content import export as export_content  # noqa: E402
@@ -138,8 +138,8 @@ def test_one_model_slides_through_rates(
     assert found == sorted(found)
     assert found[-1][0] > 1.5 * found[0][0]
     assert found[-1][1] > 22
-    tile = container.read(data).tiles[0]
-    assert set(tile.streams) == {LATENTS, IMPORTANCE}
+    tile = Reader(data).tiles[0]
+    assert set(tile.streams) == {LATENTS, MAP}
 
 
 def test_the_estimate_is_what_a_file_holds(exported: Path, natural: Callable[..., Pixels]) -> None:
@@ -152,7 +152,7 @@ def test_the_estimate_is_what_a_file_holds(exported: Path, natural: Callable[...
     data = codec.encode(picture, 60)
     with torch.no_grad():
         out = network(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255, torch.tensor([60.0]))
-    stream = container.read(data).tiles[0].streams[LATENTS]
+    stream = Reader(data).tiles[0].streams[LATENTS]
     # Of the context model's weights the checkpoint has halves, the file integers; a bit may flip at its threshold.
     assert 8 * len(stream) == pytest.approx(float(out.bits), rel=0.05, abs=64)
     expected = (out.reconstruction[0].permute(1, 2, 0).clamp(0, 1) * 255).numpy()

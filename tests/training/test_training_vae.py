@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install glissando[train]")
 
 import glissando  # noqa: E402
-from glissando.bitstream import LATENTS, Container, Tile, container  # noqa: E402
+from glissando.bitstream import LATENTS, Container, Reader, Tile, container  # noqa: E402
 from glissando.codec import Quality  # noqa: E402
 from glissando.errors import CorruptError, FormatError, ModelMismatchError, RecipeError, TrainingError  # noqa: E402
 from glissando.families.vae import calibration  # noqa: E402
@@ -153,7 +153,7 @@ def test_bits_per_place_are_those_of_the_file(vae: Any, picture: Pixels) -> None
 
 def test_tiles_decode_alone(vae: Any, natural: Callable[..., Pixels]) -> None:
     data = vae.encode(natural(80, 1100, seed=4), 50)
-    assert len(container.read(data).tiles) == 3
+    assert len(Reader(data).tiles) == 3
     one, two = (vae.decode_symbols(data, order).latents.symbols for order in ((0, 1, 2), (2, 0, 1)))
     np.testing.assert_array_equal(one, two)
 
@@ -163,7 +163,7 @@ def test_damage_is_noticed(vae: Any, picture: Pixels) -> None:
     for place in range(len(data) - 200, len(data), 7):
         with pytest.raises(FormatError):
             vae.decode(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
-    file = container.read(data)
+    file = Reader(data).read_all()
     tile = file.tiles[0]
     more = container.write(Container(file.header, file.boxes, [Tile({1: b"", **tile.streams}, tile.checksum)]))
     with pytest.raises(CorruptError, match=rf"needs stream {LATENTS} alone"):

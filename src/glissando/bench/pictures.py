@@ -11,16 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from glissando.errors import BenchmarkError, GlissandoError, PictureError
+from glissando.picture import picture_suffixes, read_picture
 
 from .codecs.base import Pixels
 from .results import Failure, PictureInfo
 
-__all__ = ["SUFFIXES", "Found", "Source", "find_files", "load", "read_rgb"]
-
-SUFFIXES = frozenset(
-    (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".qoi", ".tif", ".tiff", ".webp")
-)
-"""Endings of the files that are taken from a folder."""
+__all__ = ["Found", "Source", "find_files", "load", "read_rgb"]
 
 
 @dataclass(frozen=True)
@@ -42,13 +38,14 @@ class Found:
 
 def find_files(given: Sequence[Path]) -> tuple[list[Path], list[Failure]]:
     """Files as given and, of each folder, its pictures by name; hidden files and subfolders are passed over."""
+    suffixes = picture_suffixes()
     files: list[Path] = []
     failures = []
     for path in given:
         if not path.is_dir():
             files.append(path)
             continue
-        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith("."))
         inside = [p for p in inside if p.is_file()]
         files += inside
         if not inside:
@@ -99,8 +96,6 @@ def read_rgb(path: Path) -> Pixels:
 
 
 def _read(path: Path, name: str) -> tuple[Pixels, bool]:
-    from glissando.picture import read_picture
-
     pixels = read_picture(path, name=name).pixels
     grey = pixels.ndim == 2
     if grey:

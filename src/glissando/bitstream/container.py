@@ -1,50 +1,34 @@
-"""The container: a header that says everything about a file, then metadata boxes, then the tiles' streams.
+"""What a file is made of, and its bytes: a header that says everything about it, metadata boxes, the tiles' streams.
 
-``docs/format.md`` is the specification. ``read_header`` needs the header's bytes only and tells where each
-part lies, so that a probe reads little and one tile can be decoded without the rest; ``read`` takes a whole
-file apart and ``write`` puts it together. Reading checks each length against the bytes present, or against a
-limit, before it allocates.
+``docs/format.md`` is the specification. ``write`` puts a file together; ``reader`` takes one apart.
 """
 
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
 from glissando.bitstream.fields import (
-    BOX,
-    BOX_COUNT,
-    HEAD,
-    HEADER_CRC,
+    FORMATS,
     SIGNATURE,
-    SIGNATURE_FIELD,
-    STREAM_COUNT,
-    STREAM_ID,
-    STREAM_LENGTH,
-    TILE_CHECKSUM,
     VERSION,
-    Cursor,
-    check_signature,
-    read_record,
+    VERSION_FIELD,
+    FieldTables,
     write_record,
 )
-from glissando.errors import (
-    CorruptError,
-    InputError,
-    LimitError,
-    TruncatedError,
-    VersionError,
-)
+from glissando.bitstream.pixel_format import ALPHAS, CHANNELS, PixelFormat
+from glissando.errors import InputError, LimitError
 
 __all__ = [
-    "CRITICAL_BOXES",
+    "ANY_SIZE",
+    "BOX_TYPE",
     "DEFAULT_LIMITS",
     "HYPER_LATENTS",
-    "IMPORTANCE",
-    "IMPORTANCE_BOX",
     "LATENTS",
+    "MAP",
     "BoxSpan",
     "Container",
     "Header",
@@ -53,42 +37,15 @@ __all__ = [
     "Span",
     "Tile",
     "TileSpan",
-    "read",
-    "read_header",
     "write",
 ]
 
-Buffer = bytes | bytearray | memoryview
-
 HYPER_LATENTS = 1
 LATENTS = 2
-IMPORTANCE = 3
+MAP = 3
 
-IMPORTANCE_BOX = "Impt"
-"""The box that holds the palette of an importance map (``importance``)."""
-
-CRITICAL_BOXES = frozenset({IMPORTANCE_BOX})
-"""Critical boxes that this version understands."""
-
-_BOX_TYPE = re.compile(r"[A-Za-z][ -~]{3}")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a reader accepts; larger files raise LimitError. Raise them for files that you trust.
-
-    Attributes:
-        max_pixels: width times height.
-        max_metadata_bytes: all boxes together.
-        max_tiles: tiles cost a reader far more memory than the five bytes that each may take in a file.
-    """
-
-    max_pixels: int = 2**28
-    max_metadata_bytes: int = 2**24
-    max_tiles: int = 2**16
-
-
-DEFAULT_LIMITS = Limits()
+BOX_TYPE = re.compile(r"[A-Za-z][ -~]{3}")
+"""What the type of a box looks like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +55,16 @@ class Header:
     Attributes:
         width, height: in pixels, 1 .. 2^24 - 1.
         quality: in units of 1/256, 0 .. 25600 (quality 0 to 100).
-        grey: the picture has one channel.
+        format: what a pixel is made of.
         model_hash: 8 bytes that name the model.
         tile_log2: tiles are 2^tile_log2 pixels wide and high, 6 .. 12; those at the far edges may be cut.
-        version: of the format.
+        version: of the file format.
     """
 
     width: int
     height: int
     quality: int
-    grey: bool
+    format: PixelFormat
     model_hash: bytes
     tile_log2: int = 9
     version: int = VERSION
@@ -124,6 +81,60 @@ class Header:
     def tile_count(self) -> int:
         return self.tile_columns * self.tile_rows
 
+    @classmethod
+    def from_fields(cls, version: int, values: Mapping[str, object]) -> Header:
+        """The header of these values of the table ``head``."""
+        others = dict(values)
+        packed = others.pop("pixel_format")
+        assert isinstance(packed, dict)
+        pixels = PixelFormat(CHANNELS[packed["colour"]], packed["depth"] + 1, ALPHAS[packed["alpha"]])
+        return cls(format=pixels, version=version, **others)  # type: ignore[arg-type]
+
+    def fields(self) -> dict[str, object]:
+        """The values of the table ``head``."""
+        values: dict[str, object] = {name: getattr(self, name) for name in self.__slots__}
+        values["pixel_format"] = {
+            "colour": CHANNELS.index(self.format.channels),
+            "depth": self.format.depth - 1,
+            "alpha": ALPHAS.index(self.format.alpha),
+        }
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a reader accepts; larger files raise LimitError. Raise them for files that you trust.
+
+    Attributes:
+        max_pixels: width times height.
+        max_metadata_bytes: all boxes together.
+        max_tiles: tiles cost a reader more memory than the five bytes that each may take in a file.
+    """
+
+    max_pixels: int = 2**28
+    max_metadata_bytes: int = 2**24
+    max_tiles: int = 2**16
+
+    def check_picture(self, header: Header) -> None:
+        """Raises LimitError where the picture has too many pixels or tiles."""
+        _check_limit("picture", header.width * header.height, "pixels", self.max_pixels)
+        _check_limit("picture", header.tile_count, "tiles", self.max_tiles)
+
+    def check_metadata(self, size: int) -> None:
+        """Raises LimitError where all boxes together have too many bytes."""
+        _check_limit("box table", size, "bytes of metadata", self.max_metadata_bytes)
+
+
+DEFAULT_LIMITS = Limits()
+
+ANY_SIZE = Limits(max_pixels=2**48)
+"""For those who read a header only, which costs little whatever size of a picture it declares."""
+
+
+def _check_limit(name: str, value: int, unit: str, limit: int) -> None:
+    if value > limit:
+        raise LimitError(f"{name} declares {value} {unit}; the caller's limit is {limit}")
+
 
 @dataclass(frozen=True, slots=True)
 class Tile:
@@ -135,11 +146,14 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A file taken apart: boxes by their four-character type, tiles in raster order."""
+    """A whole file in memory: boxes by their four-character type, tiles in raster order."""
 
     header: Header
     boxes: Mapping[str, bytes]
     tiles: Sequence[Tile]
+
+
+# --- Where the parts of a file lie ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +162,6 @@ class Span:
 
     offset: int
     length: int
-
-    def of(self, data: Buffer) -> bytes:
-        """Copy the part out of the file's bytes; TruncatedError if they end before it does."""
-        if self.offset + self.length > len(data):
-            raise TruncatedError(
-                f"the part at byte {self.offset} needs a file of at least {self.offset + self.length} bytes; "
-                f"{len(data)} are present"
-            )
-        return bytes(data[self.offset : self.offset + self.length])
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +172,8 @@ class BoxSpan(Span):
 
 
 @dataclass(frozen=True, slots=True)
-class TileSpan:
-    """Where a tile's streams lie, by id, and the checksum of its decoded symbols."""
+class TileSpan(Span):
+    """Where a tile lies, and in it its streams by id; and the checksum of its decoded symbols."""
 
     streams: Mapping[int, Span]
     checksum: int
@@ -176,16 +181,26 @@ class TileSpan:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """All that a header says: the parts that follow it, with their places.
+    """Where the parts of a file lie. ``header_bytes``, ``box_bytes`` and ``stream_bytes`` add up to ``file_bytes``.
 
-    ``header_bytes``, ``box_bytes`` and ``stream_bytes`` add up to ``file_bytes``.
+    Attributes:
+        header_bytes: bytes of the header with its CRC; the first box follows.
+        boxes: the boxes' places by their type, in file order.
+        stream_ids: the kinds of streams that every tile has, ascending.
+        offsets: where each stream begins, tile after tile, and at last where the file ends: 64-bit integers.
+        checksums: the checksum of each tile's symbols: 32-bit integers.
     """
 
-    header: Header
-    boxes: Mapping[str, BoxSpan]
-    tiles: Sequence[TileSpan]
     header_bytes: int
-    file_bytes: int
+    boxes: Mapping[str, BoxSpan]
+    stream_ids: tuple[int, ...]
+    offsets: array[int]
+    checksums: array[int]
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of the whole file."""
+        return self.offsets[-1]
 
     @property
     def box_bytes(self) -> dict[str, int]:
@@ -195,19 +210,23 @@ class Layout:
     @property
     def stream_bytes(self) -> dict[int, int]:
         """Bytes of each stream kind, by id, summed over the tiles."""
-        ids = self.tiles[0].streams
-        return {i: sum(tile.streams[i].length for tile in self.tiles) for i in ids}
+        count = len(self.stream_ids)
+        return {
+            name: sum(self.offsets[i + 1 :: count]) - sum(self.offsets[i:-1:count])
+            for i, name in enumerate(self.stream_ids)
+        }
 
-    def box(self, data: Buffer, name: str) -> bytes:
-        """A box's payload, out of the file's bytes. Raises TruncatedError, and CorruptError where its CRC differs."""
-        span = self.boxes[name]
-        payload = span.of(data)
-        if crc32(payload) != span.crc:
-            raise CorruptError(f"box {name!r} at byte {span.offset} does not have the CRC of its table entry")
-        return payload
+    def tile(self, number: int) -> TileSpan:
+        """Where a tile and its streams lie. ``number``: in raster order, from 0; IndexError for any other."""
+        if not 0 <= number < len(self.checksums):
+            raise IndexError(f"tile {number} of {len(self.checksums)}")
+        count = len(self.stream_ids)
+        places = self.offsets[number * count : (number + 1) * count + 1]
+        streams = {name: Span(places[i], places[i + 1] - places[i]) for i, name in enumerate(self.stream_ids)}
+        return TileSpan(places[0], places[-1] - places[0], streams, self.checksums[number])
 
 
-# --- Writing -----------------------------------------------------------------------------------------------
+# --- Writing -------------------------------------------------------------------------------------------------
 
 
 def write(container: Container) -> bytes:
@@ -218,132 +237,34 @@ def write(container: Container) -> bytes:
             does not define, a number of tiles that is not the header's, or tiles with different streams.
     """
     header, boxes, tiles = container.header, container.boxes, container.tiles
-    values = {name: getattr(header, name) for name in Header.__slots__} | {"flags": int(header.grey)}
-    out = bytearray(SIGNATURE + write_record(HEAD, values))
+    out = bytearray(SIGNATURE + VERSION_FIELD.write(header.version))
+    tables = FORMATS[header.version]
+    out += write_record(tables.head, header.fields())
     if len(tiles) != header.tile_count:
         raise InputError(f"{header.width}x{header.height} has {header.tile_count} tiles, not {len(tiles)}")
-    out += BOX_COUNT.write(len(boxes))
+    out += tables.box_count.write(len(boxes))
     for name, payload in boxes.items():
-        _check_box_type(name, InputError, InputError, "")
+        _check_box(name, tables)
         box = {"box_type": name.encode("ascii"), "box_length": len(payload), "box_crc": crc32(payload)}
-        out += write_record(BOX, box)
+        out += write_record(tables.box, box)
     ids = sorted(tiles[0].streams)
-    out += STREAM_COUNT.write(len(ids))
+    out += tables.stream_count.write(len(ids))
     for i in ids:
-        out += STREAM_ID.write(i)
+        out += tables.stream_id.write(i)
     for number, tile in enumerate(tiles):
         if sorted(tile.streams) != ids:
             raise InputError(f"tile {number} has streams {sorted(tile.streams)}; tile 0 has {ids}")
         for i in ids:
-            out += STREAM_LENGTH.write(len(tile.streams[i]))
-        out += TILE_CHECKSUM.write(tile.checksum)
-    out += HEADER_CRC.write(crc32(out))
+            out += tables.stream_length.write(len(tile.streams[i]))
+        out += tables.tile_checksum.write(tile.checksum)
+    out += tables.header_crc.write(crc32(out))
 
     parts = [*boxes.values(), *(tile.streams[i] for tile in tiles for i in ids)]
     return b"".join([out, *parts])
 
 
-# --- Reading -----------------------------------------------------------------------------------------------
-
-
-def read(data: Buffer, *, limits: Limits = DEFAULT_LIMITS) -> Container:
-    """Take a whole file apart. ``write(read(data)) == data`` for every file that this function accepts.
-
-    Raises:
-        SignatureError, VersionError, TruncatedError, CorruptError, LimitError: see glissando.errors. Damage
-            inside a tile's streams is not seen here, but by the tile's checksum once its symbols are decoded.
-    """
-    layout = read_header(data, limits=limits)
-    view = memoryview(data).cast("B")
-    if len(view) < layout.file_bytes:
-        raise TruncatedError(f"the file needs {layout.file_bytes} bytes; {len(view)} are present")
-    if len(view) > layout.file_bytes:
-        raise CorruptError(
-            f"the file should end at byte {layout.file_bytes}; {len(view) - layout.file_bytes} bytes follow"
-        )
-    boxes = {name: layout.box(view, name) for name in layout.boxes}
-    tiles = [Tile({i: s.of(view) for i, s in tile.streams.items()}, tile.checksum) for tile in layout.tiles]
-    return Container(layout.header, boxes, tiles)
-
-
-def read_header(data: Buffer, *, limits: Limits = DEFAULT_LIMITS) -> Layout:
-    """Read the header alone: ``data`` may end anywhere after it.
-
-    Raises:
-        SignatureError, VersionError, TruncatedError, CorruptError, LimitError: see glissando.errors.
-    """
-    cursor = Cursor(data)
-    check_signature(cursor, SIGNATURE_FIELD, SIGNATURE, "Glissando file")
-    values = read_record(cursor, HEAD)
-    header = Header(grey=bool(values.pop("flags") & 1), **values)
-    _check_limit("picture", header.width * header.height, "pixels", limits.max_pixels)
-    _check_limit("picture", header.tile_count, "tiles", limits.max_tiles)
-
-    entries = _read_box_table(cursor, limits)
-    ids, tiles = _read_stream_table(cursor, header.tile_count)
-
-    covered = cursor.offset
-    if HEADER_CRC.read(cursor) != crc32(cursor.data[:covered]):
-        raise CorruptError(f"header_crc at byte {covered} is not the CRC of the header's {covered} bytes")
-
-    header_bytes = offset = cursor.offset
-    boxes = {}
-    for name, (length, crc) in entries.items():
-        boxes[name] = BoxSpan(offset, length, crc)
-        offset += length
-    spans = []
-    for lengths, checksum in tiles:
-        streams = {}
-        for i, length in zip(ids, lengths, strict=True):
-            streams[i] = Span(offset, length)
-            offset += length
-        spans.append(TileSpan(streams, checksum))
-    return Layout(header, boxes, spans, header_bytes, file_bytes=offset)
-
-
-def _read_box_table(cursor: Cursor, limits: Limits) -> dict[str, tuple[int, int]]:
-    """Box type -> (length, crc), in file order."""
-    count = BOX_COUNT.read(cursor)
-    cursor.require(count * sum(field.min_bytes for field in BOX), "box table")
-    entries: dict[str, tuple[int, int]] = {}
-    for _ in range(count):
-        place = f" at byte {cursor.offset}"
-        box = read_record(cursor, BOX)
-        name = box["box_type"].decode("latin-1")
-        _check_box_type(name, CorruptError, VersionError, place)
-        if name in entries:
-            raise CorruptError(f"box_type {name!r}{place} occurs twice")
-        entries[name] = box["box_length"], box["box_crc"]
-    total = sum(length for length, _ in entries.values())
-    _check_limit("box table", total, "bytes of metadata", limits.max_metadata_bytes)
-    return entries
-
-
-def _read_stream_table(cursor: Cursor, tile_count: int) -> tuple[list[int], list[tuple[list[int], int]]]:
-    """Stream ids, and for each tile its streams' lengths and its checksum."""
-    start = cursor.offset
-    count = STREAM_COUNT.read(cursor)
-    cursor.require(count, "stream table")
-    ids = [STREAM_ID.read(cursor) for _ in range(count)]
-    if ids != sorted(set(ids)):
-        raise CorruptError(f"stream_id after byte {start}: {ids} are not strictly ascending")
-    # A picture of a few bytes cannot declare a million tiles.
-    entry = count * STREAM_LENGTH.min_bytes + TILE_CHECKSUM.min_bytes
-    cursor.require(tile_count * entry + HEADER_CRC.min_bytes, f"table of {tile_count} tiles")
-    tiles = []
-    for _ in range(tile_count):
-        lengths = [STREAM_LENGTH.read(cursor) for _ in ids]
-        tiles.append((lengths, TILE_CHECKSUM.read(cursor)))
-    return ids, tiles
-
-
-def _check_box_type(name: str, malformed: type[Exception], unknown: type[Exception], place: str) -> None:
-    if not _BOX_TYPE.fullmatch(name):
-        raise malformed(f"box_type {name!r}{place} must be a letter and three printable ASCII characters")
-    if name[0].isupper() and name not in CRITICAL_BOXES:
-        raise unknown(f"box_type {name!r}{place} is critical, and format version {VERSION} does not know it")
-
-
-def _check_limit(name: str, value: int, unit: str, limit: int) -> None:
-    if value > limit:
-        raise LimitError(f"{name} declares {value} {unit}; the caller's limit is {limit}")
+def _check_box(name: str, tables: FieldTables) -> None:
+    if not BOX_TYPE.fullmatch(name):
+        raise InputError(f"box_type {name!r} must be a letter and three printable ASCII characters")
+    if name[0].isupper() and name not in tables.critical_boxes:
+        raise InputError(f"box_type {name!r} is critical, and this version of the format does not define it")

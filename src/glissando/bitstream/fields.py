@@ -1,7 +1,7 @@
 """The header of a ``.gliss`` file as data: each field's name, encoding, range and meaning.
 
-Reader and writer both walk the tuples below, so that they cannot disagree; ``docs/format.md`` prints the same
-tables, and a test compares them. All fixed-size numbers are big-endian.
+The reader and the writer both walk the tables in ``FORMATS``, one for each version of the format, so that they cannot
+disagree; ``docs/format.md`` prints the same tables, and a test compares them. All fixed-size numbers are big-endian.
 """
 
 from __future__ import annotations
@@ -27,12 +27,17 @@ class Cursor:
         self.data = memoryview(data).cast("B")
         self.offset = 0
 
+    @property
+    def size(self) -> int:
+        """Bytes of the whole file."""
+        return len(self.data)
+
     def require(self, size: int, name: str) -> None:
         """Raise TruncatedError unless ``size`` more bytes are present for the part called ``name``."""
-        if self.offset + size > len(self.data):
+        if self.offset + size > self.size:
             raise TruncatedError(
                 f"{name} at byte {self.offset} needs a file of at least {self.offset + size} bytes; "
-                f"{len(self.data)} are present"
+                f"{self.size} are present"
             )
 
     def take(self, size: int, name: str) -> memoryview:
@@ -71,7 +76,7 @@ class Number:
         else:
             value = int.from_bytes(cursor.take(FIXED_SIZES[self.encoding], self.name), "big")
         if not self.low <= value <= self.high:
-            message = f"{self.name} at byte {start} is {value}; format version {VERSION} knows {self.range}"
+            message = f"{self.name} at byte {start} is {value}; this reader knows {self.range}"
             raise (self.beyond if value > self.high else CorruptError)(message)
         return value
 
@@ -162,7 +167,65 @@ class Text:
         return self._length.write(len(data)) + data
 
 
-Field = Number | Octets | Text
+@dataclass(frozen=True, slots=True)
+class Bits:
+    """An unsigned integer in some bits of a byte, ``first`` the lowest of them, with values in 0..``high``.
+
+    A value above the range may be defined by a later version, and is a VersionError.
+    """
+
+    name: str
+    first: int
+    count: int
+    high: int
+    meaning: str
+
+    @property
+    def encoding(self) -> str:
+        return f"bits {self.first} to {self.first + self.count - 1}"
+
+    @property
+    def range(self) -> str:
+        return f"0..{self.high}"
+
+    def of(self, byte: int, place: str) -> int:
+        """The value in a byte; ``place`` says where the byte lies."""
+        value = byte >> self.first & (1 << self.count) - 1
+        if value > self.high:
+            raise VersionError(f"{self.name} in {place} is {value}; this reader knows {self.range}")
+        return value
+
+    def shifted(self, value: int) -> int:
+        """The value at its place in the byte."""
+        if not 0 <= value <= self.high:
+            raise InputError(f"{self.name} is {value}; it must be in {self.range}")
+        return value << self.first
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A byte that several small numbers share; its value is a dictionary of theirs by name."""
+
+    name: str
+    parts: tuple[Bits, ...]
+    meaning: str
+    encoding: str = "u8"
+    range: str = "see below"
+
+    @property
+    def min_bytes(self) -> int:
+        return 1
+
+    def read(self, cursor: Cursor) -> dict[str, int]:
+        place = f"{self.name} at byte {cursor.offset}"
+        byte = cursor.take(1, self.name)[0]
+        return {part.name: part.of(byte, place) for part in self.parts}
+
+    def write(self, value: Mapping[str, int]) -> bytes:
+        return bytes([sum(part.shifted(value[part.name]) for part in self.parts)])
+
+
+Field = Number | Octets | Text | Packed
 
 
 def check_signature(cursor: Cursor, field: Octets, signature: bytes, kind: str) -> None:
@@ -192,50 +255,83 @@ def write_record(fields: Sequence[Field], values: Mapping[str, Any]) -> bytes:
     return b"".join(field.write(values[field.name]) for field in fields)
 
 
-# --- The fields, in file order -----------------------------------------------------------------------------
+# --- The fields of each version, in file order -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FieldTables:
+    """Everything that follows the version byte of a file's header, in file order.
+
+    Attributes:
+        head: what a file says of itself.
+        box_count: how often ``box`` follows.
+        box: an entry of the table of boxes.
+        stream_count: how often ``stream_id`` follows.
+        stream_id: a kind of stream that every tile has.
+        stream_length: for each tile, once for each kind of stream.
+        tile_checksum: for each tile, after the lengths of its streams.
+        header_crc: the last field.
+        critical_boxes: the critical boxes that the version defines.
+    """
+
+    head: tuple[Field, ...]
+    box_count: Number
+    box: tuple[Field, ...]
+    stream_count: Number
+    stream_id: Number
+    stream_length: Number
+    tile_checksum: Number
+    header_crc: Number
+    critical_boxes: frozenset[str]
+
 
 SIGNATURE_FIELD = Octets("signature", 8, "what makes this a Glissando file", SIGNATURE.hex(" ").upper())
-
-HEAD: tuple[Field, ...] = (
-    Number("version", "u8", 1, VERSION, "version of the format", VersionError),
-    Number("flags", "u8", 0, 1, "bit 0: the picture is greyscale; the other bits are 0", VersionError),
-    Octets("model_hash", 8, "the model that codes this file: the first 8 bytes of its hash"),
-    Number("width", "varint", 1, 2**24 - 1, "width of the picture in pixels"),
-    Number("height", "varint", 1, 2**24 - 1, "height of the picture in pixels"),
-    Number("quality", "u16", 0, 100 * 256, "quality in units of 1/256: 15360 is quality 60"),
-    Number("tile_log2", "u8", 6, 12, "tiles are 2^tile_log2 pixels wide and high"),
-)
-
-BOX_COUNT = Number("box_count", "varint", 0, 255, "number of boxes")
-BOX: tuple[Field, ...] = (
-    Octets("box_type", 4, "what the box holds; an upper-case first letter makes it critical", "see Boxes"),
-    Number("box_length", "varint", 0, 2**32 - 1, "length of the box's payload in bytes"),
-    Number("box_crc", "u32", 0, 2**32 - 1, "CRC-32 of the box's payload"),
-)
-
-STREAM_COUNT = Number("stream_count", "varint", 1, 255, "number of stream kinds that every tile has")
-STREAM_ID = Number(
-    "stream_id", "u8", 1, 255, "a stream kind, 1 hyper-latents, 2 latents, 3 importance; strictly ascending"
-)
-STREAM_LENGTH = Number("stream_length", "varint", 0, 2**32 - 1, "length of this tile's stream in bytes")
-TILE_CHECKSUM = Number("tile_checksum", "u32", 0, 2**32 - 1, "CRC-32 of the tile's decoded symbols")
-
 HEADER_CRC = Number("header_crc", "u32", 0, 2**32 - 1, "CRC-32 of every byte from the signature to here")
+VERSION_FIELD = Number("version", "u8", 1, VERSION, "version of the format", VersionError)
 
-# The payload of the box "Impt".
+PIXEL_FORMAT = Packed(
+    "pixel_format",
+    (
+        Bits("depth", 0, 4, 15, "bits of a sample, less one: 7 is 8 bits"),
+        Bits("colour", 4, 2, 1, "0 grey, one channel; 1 red, green and blue"),
+        Bits("alpha", 6, 2, 1, "0 opaque; 1 opacity beside colours that are not multiplied by it"),
+    ),
+    "what a pixel is made of",
+)
+
+QUALITY_FIELD_BOX = "Qfld"
+"""The box that holds the palette of a quality field (module ``quality_field``)."""
+
+VERSION_1 = FieldTables(
+    head=(
+        PIXEL_FORMAT,
+        Octets("model_hash", 8, "the model that codes this file: the first 8 bytes of its hash"),
+        Number("width", "varint", 1, 2**24 - 1, "width of the picture in pixels"),
+        Number("height", "varint", 1, 2**24 - 1, "height of the picture in pixels"),
+        Number("quality", "u16", 0, 100 * 256, "quality in units of 1/256: 15360 is quality 60"),
+        Number("tile_log2", "u8", 6, 12, "tiles are 2^tile_log2 pixels wide and high"),
+    ),
+    box_count=Number("box_count", "varint", 0, 255, "number of boxes"),
+    box=(
+        Octets("box_type", 4, "what the box holds; an upper-case first letter makes it critical", "see Boxes"),
+        Number("box_length", "varint", 0, 2**32 - 1, "length of the box's payload in bytes"),
+        Number("box_crc", "u32", 0, 2**32 - 1, "CRC-32 of the box's payload"),
+    ),
+    stream_count=Number("stream_count", "varint", 1, 255, "number of stream kinds that every tile has"),
+    stream_id=Number(
+        "stream_id", "u8", 1, 255, "a stream kind, 1 hyper-latents, 2 latents, 3 a map; strictly ascending"
+    ),
+    stream_length=Number("stream_length", "varint", 0, 2**32 - 1, "length of this tile's stream in bytes"),
+    tile_checksum=Number("tile_checksum", "u32", 0, 2**32 - 1, "CRC-32 of the tile's decoded symbols"),
+    header_crc=HEADER_CRC,
+    critical_boxes=frozenset({QUALITY_FIELD_BOX}),
+)
+
+FORMATS: Mapping[int, FieldTables] = {1: VERSION_1}
+"""The tables of every version that can be read and written. Those of a released version never change."""
+
+# The payload of the box of a quality field.
 PALETTE_SIZE = Number("palette_size", "varint", 1, 64, "number of different offsets in the map")
 PALETTE_FIRST = Number("first_offset", "u16", 0, 2 * 100 * 256, "the least offset in 1/256 of quality, plus 25600")
 PALETTE_STEP = Number("offset_step", "varint", 1, 2 * 100 * 256, "by how much the next offset is larger")
 PALETTE: tuple[Field, ...] = (PALETTE_SIZE, PALETTE_FIRST, PALETTE_STEP)
-
-FIELDS: tuple[Field, ...] = (
-    SIGNATURE_FIELD,
-    *HEAD,
-    BOX_COUNT,
-    *BOX,
-    STREAM_COUNT,
-    STREAM_ID,
-    STREAM_LENGTH,
-    TILE_CHECKSUM,
-    HEADER_CRC,
-)

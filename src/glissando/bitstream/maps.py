@@ -1,4 +1,4 @@
-"""Maps of small integers, such as importance, coded coarse to fine (docs/format.md, "Maps").
+"""Maps of small integers, such as a quality field, coded coarse to fine (docs/format.md, "Maps").
 
 Positions come in the order of ``glissando.coarse_to_fine``, and each is predicted from the neighbours that this order
 gives it, on all sides. A position's context tells how far apart the known positions lie and how well they agree: in

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def show_name(path: str, *, output: bool = False) -> str:
     return "standard output" if output else "standard input"
 
 
-def plan(sources: Sequence[str], out: str, suffix: str, *, wrong_suffixes: Sequence[str]) -> Plan:
+def plan(sources: Sequence[str], out: str, suffix: str, *, wrong_suffixes: Collection[str]) -> Plan:
     """Pair inputs with outputs, as ``cp`` does: ``out`` is the file, or the folder for several inputs.
 
     Args:
@@ -80,7 +80,7 @@ def plan(sources: Sequence[str], out: str, suffix: str, *, wrong_suffixes: Seque
     return Plan(jobs, out if folder else None)
 
 
-def _is_folder(out: str, inputs: int, wrong_suffixes: Sequence[str]) -> bool:
+def _is_folder(out: str, inputs: int, wrong_suffixes: Collection[str]) -> bool:
     if out != STANDARD and (os.path.isdir(out) or out.endswith(("/", os.sep))):
         return True
     if out != STANDARD and Path(out).suffix.lower() in wrong_suffixes:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import Annotated, BinaryIO, ParamSpec
 
 import typer
 
@@ -28,6 +29,7 @@ __all__ = [
     "explain",
     "guarded",
     "need_training",
+    "open_bytes",
     "read_bytes",
     "refuse_terminal",
     "say",
@@ -161,6 +163,17 @@ def refuse_terminal() -> None:
             "standard output is a terminal; name a file, or send the output to a file or another command",
             param_hint="OUT",
         )
+
+
+def open_bytes(path: str) -> BinaryIO:
+    """A file, or standard input for ``-``, opened for reading at any place; what cannot seek is read to its end."""
+    if path == STANDARD:
+        return io.BytesIO(read_bytes(path))
+    stream = open(path, "rb")  # noqa: SIM115  (the caller closes it)
+    if stream.seekable():
+        return stream
+    with stream:
+        return io.BytesIO(stream.read())
 
 
 def read_bytes(path: str) -> bytes:

@@ -20,7 +20,7 @@ from glissando.cli.common import (
     Verbose,
     examples,
     guarded,
-    read_bytes,
+    open_bytes,
     say,
 )
 
@@ -84,6 +84,7 @@ def decode(
     todo = plan(sources, out, f".{chosen}", wrong_suffixes=(".gliss",))
 
     import glissando
+    from glissando.bitstream import ANY_SIZE
     from glissando.picture import writable_formats, write_picture
 
     wanted = {format or os.path.splitext(job.dest)[1] or "png" for job in todo.jobs if job.dest != STANDARD} | {chosen}
@@ -92,14 +93,15 @@ def decode(
             known = ", ".join(writable_formats())
             raise typer.BadParameter(f"no picture format {name!r} to write; known: {known}", param_hint="OUT")
 
-    codecs: dict[str, Codec] = {}
+    codecs: dict[bytes, Codec] = {}
 
     def work(job: Job) -> Done:
-        data = read_bytes(job.source)
-        model = glissando.probe(data).model_hash
-        if model not in codecs:
-            codecs[model] = glissando.open_for(data, threads=threads)
-        picture = codecs[model].decode_picture(data, region=part, max_pixels=max_pixels)
+        with open_bytes(job.source) as stream, glissando.Reader(stream, limits=ANY_SIZE) as file:
+            model = file.header.model_hash
+            if model not in codecs:
+                codecs[model] = glissando.open_for(file, threads=threads)
+            picture = codecs[model].decode_picture(file, region=part, max_pixels=max_pixels)
+            bytes_in = file.size
         if job.dest == STANDARD:
             whole = io.BytesIO()  # standard output gets all of the picture or nothing
             notes = write_picture(picture, whole, format=chosen)
@@ -114,9 +116,9 @@ def decode(
                 say(f"glissando: {show_name(job.dest, output=True)}: note: {note}")
         line = (
             f"{show_name(job.source)} -> {show_name(job.dest, output=True)}: {picture.width}x{picture.height}"
-            f"{' grey' if picture.grey else ''}, {written:,} bytes"
+            f"{' grey' if picture.format.grey else ''}, {written:,} bytes"
         )
-        return Done(line, len(data), written, picture.width * picture.height)
+        return Done(line, bytes_in, written, picture.width * picture.height)
 
     return run(todo, work, overwrite=overwrite, quiet=quiet, verbose=verbose)
 

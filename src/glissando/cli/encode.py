@@ -36,21 +36,6 @@ EXAMPLES = examples(
     ("magick in.psd png:- | glissando encode - out.gliss", "from standard input"),
 )
 
-_PICTURES = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".webp",
-    ".avif",
-    ".tif",
-    ".tiff",
-    ".bmp",
-    ".gif",
-    ".jp2",
-    ".ppm",
-    ".pgm",
-)
-
 
 @guarded
 def encode(
@@ -119,7 +104,9 @@ def encode(
     Colour profile, EXIF and XMP are kept, and the EXIF orientation is applied. A file is written whole or not
     at all, and one bad picture does not stop the others.
     """
-    todo = plan(sources, out, ".gliss", wrong_suffixes=_PICTURES)
+    from glissando.picture import picture_suffixes
+
+    todo = plan(sources, out, ".gliss", wrong_suffixes=picture_suffixes())
     if importance is None and (strength is not None or keep_size):
         raise typer.BadParameter("it needs --importance", param_hint="--strength" if not keep_size else "--keep-size")
     if quality_map is not None and len(todo.jobs) > 1:

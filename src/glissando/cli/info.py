@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glissando.cli.batch import show_name
-from glissando.cli.common import Debug, MaxPixels, examples, guarded, read_bytes, show_error
+from glissando.cli.common import Debug, MaxPixels, examples, guarded, open_bytes, show_error
 from glissando.errors import GlissandoError
 
 if TYPE_CHECKING:
-    from glissando import Info
+    from glissando import Info, Reader
     from glissando.bayes import ArrayInfo
 
 EXAMPLES = examples(
@@ -47,16 +47,20 @@ def info(
     network is loaded, and no picture is decoded.
     """
     import glissando
+    from glissando.bitstream import ANY_SIZE
 
     try:
-        data = read_bytes(file)
-        if data.startswith(_ARRAYS):
-            if importance is not None:
-                raise typer.BadParameter("a file of arrays has no map", param_hint="--importance")
-            return _show_arrays(file, data, as_json=as_json)
-        found = glissando.probe(data)
-        if importance is not None:
-            _write_map(data, importance, max_pixels)
+        with open_bytes(file) as stream:
+            start = stream.read(len(_ARRAYS))
+            stream.seek(0)
+            if start == _ARRAYS:
+                if importance is not None:
+                    raise typer.BadParameter("a file of arrays has no map", param_hint="--importance")
+                return _show_arrays(file, stream.read(), as_json=as_json)
+            with glissando.Reader(stream, limits=ANY_SIZE) as picture:
+                found = glissando.probe(picture)
+                if importance is not None:
+                    _write_map(picture, importance, max_pixels)
     except (GlissandoError, OSError) as error:
         show_error(error, show_name(file))
         return 1
@@ -67,13 +71,13 @@ def info(
     return 0
 
 
-def _write_map(data: bytes, path: str, max_pixels: int) -> None:
+def _write_map(file: Reader, path: str, max_pixels: int) -> None:
     import numpy as np
 
     from glissando.codec.info import read_quality_field
     from glissando.picture import Picture, write_picture
 
-    grid, field = read_quality_field(data, max_pixels=max_pixels)
+    grid, field = read_quality_field(file, max_pixels=max_pixels)
     largest = max(float(np.abs(field.offsets).max()), 1 / 256)
     grey = np.rint(127.5 + 127.5 / largest * field.offsets).clip(0, 255).astype(np.uint8)
     write_picture(Picture(grid.over_pixels(grey)), path, format="png")
@@ -112,7 +116,7 @@ def _array_row(array: ArrayInfo) -> tuple[str, ...]:
 def _describe(name: str, found: Info) -> str:
     tiles = "1 tile" if found.tiles == 1 else f"{found.tiles} tiles"
     rows = [
-        ("size", f"{found.width} x {found.height}, {'grey' if found.grey else 'RGB'}"),
+        ("size", f"{found.width} x {found.height}, {found.format}"),
         ("quality", f"{found.quality:g}"),
         ("model", f"{found.model or 'not installed'} ({found.model_hash})"),
         ("file", f"{found.file_bytes:,} bytes, {found.bpp:.3f} bpp"),

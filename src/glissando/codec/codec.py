@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from glissando.bitstream import DEFAULT_LIMITS, container
+from glissando.bitstream import ANY_SIZE, DEFAULT_LIMITS, Reader, Source, opened
 from glissando.families import Family
 from glissando.picture import Picture, as_picture
 from glissando.zoo import Card, Model
@@ -23,12 +23,10 @@ from .engine import Engine
 from .geometry import CELL
 from .options import BackendOptions, EncodeOptions, ImportanceLike
 from .quality import LocalQuality, Quality, QualityField
-from .source import Reader
 
 __all__ = ["Codec", "open_codec"]
 
 PictureLike = NDArray[np.uint8] | Image.Image | Picture
-Buffer = bytes | bytearray | memoryview
 
 
 class Codec:
@@ -115,8 +113,7 @@ class Codec:
         options = EncodeOptions(importance, strength, keep_size)
         analysed, field = self._analysed(picture, Quality.of(quality), options)
         data = self._encoder.encode(analysed, Quality.of(quality), field, keep_size=keep_size)
-        limits = replace(DEFAULT_LIMITS, max_pixels=analysed.grid.width * analysed.grid.height)
-        used = Quality(container.read_header(data, limits=limits).header.quality)
+        used = Quality(Reader(data, limits=ANY_SIZE).header.quality)
         return data, self._encoder.bits_per_latent(analysed, LocalQuality(used, field))
 
     def _analysed(
@@ -176,37 +173,43 @@ class Codec:
 
     def decode(
         self,
-        data: Buffer,
+        source: Source | Reader,
         *,
         region: Sequence[int] | None = None,
         max_pixels: int = DEFAULT_LIMITS.max_pixels,
     ) -> NDArray[np.uint8]:
         """Pixels of a .gliss file: uint8, (H, W, 3), or (H, W) if the picture is grey.
 
+        ``source``: the file's bytes, its path, a file object opened for reading bytes, an object that reads ranges (see
+        ``glissando.Reader``), or a Reader.
+
         ``region``: four integers (x, y, width, height) in pixels. Only that rectangle is decoded, from the tiles that
         it needs; computed in f32, its pixels are those of the whole picture.
 
         Raises FormatError where the file is damaged, LimitError where it declares more than ``max_pixels``,
-        UnknownModelError where another model made it, InputError for a region that is not inside the picture.
+        UnsupportedError where its pixels are of a kind that cannot be decoded yet, UnknownModelError where another
+        model made it, InputError for a region that is not inside the picture, OSError where it cannot be read.
         """
-        return self.decode_picture(data, region=region, max_pixels=max_pixels).pixels
+        return self.decode_picture(source, region=region, max_pixels=max_pixels).pixels
 
     def decode_picture(
         self,
-        data: Buffer,
+        source: Source | Reader,
         *,
         region: Sequence[int] | None = None,
         max_pixels: int = DEFAULT_LIMITS.max_pixels,
     ) -> Picture:
         """Pixels and metadata of a .gliss file; arguments and errors as in ``decode``."""
-        return self._decoder.decode(Reader(data, limits=replace(DEFAULT_LIMITS, max_pixels=max_pixels)), region)
+        with opened(source, limits=replace(DEFAULT_LIMITS, max_pixels=max_pixels)) as reader:
+            return self._decoder.decode(reader, region)
 
-    def decode_symbols(self, data: Buffer, order: Iterable[int] | None = None) -> PictureSymbols:
-        """All symbols of a file, without any network.
+    def decode_symbols(self, source: Source | Reader, order: Iterable[int] | None = None) -> PictureSymbols:
+        """All symbols of a file, without any network. ``source``: as for ``decode``.
 
         ``order``: tiles in the order to be decoded, each number once; any order gives the same result.
         """
-        return self._decoder.symbols(Reader(data), order)
+        with opened(source) as reader:
+            return self._decoder.symbols(reader, order)
 
 
 def open_codec(model: Model, options: BackendOptions | None = None) -> Codec:

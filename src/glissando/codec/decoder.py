@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glissando.bitstream import IMPORTANCE, Tile
-from glissando.bitstream.container import IMPORTANCE_BOX
-from glissando.bitstream.importance import decode_tile_map, read_palette
+from glissando.bitstream import MAP, Reader, Tile
+from glissando.bitstream.fields import QUALITY_FIELD_BOX
+from glissando.bitstream.quality_field import decode_quality_field, read_palette
 from glissando.bitstream.tiles import check_tile
 from glissando.errors import CorruptError, UnknownModelError
-from glissando.picture import Picture
+from glissando.picture import Picture, check_carried
 
 from .coding import Coding
 from .engine import Engine
@@ -22,11 +22,8 @@ from .geometry import Area, Grid, Region, Window
 from .metadata import metadata_in
 from .pixels import grey_of, to_levels
 from .quality import LocalQuality, Quality, QualityField
-from .source import Reader
 
 __all__ = ["Decoder", "PictureSymbols"]
-
-DEPTH = 8  # bits of a level: the only depth that files have so far
 
 
 @dataclass(frozen=True)
@@ -68,6 +65,7 @@ class Decoder:
         InputError for a region that does not lie in the picture.
         """
         header = reader.header
+        check_carried(header.format)
         self._check_model(header.model_hash)
         plan = self._plan(self._grid(reader), region)
         reader.check_complete()
@@ -77,8 +75,8 @@ class Decoder:
         precision = self._engine.decoder_precision(highest)
         self._engine.prepare(self._graph_name, precision)  # while the symbols are decoded
         symbols = self._symbols(reader, plan.grid, plan.tiles, plan.area, palette)
-        pixels = self._synthesise(symbols, plan, precision)
-        if header.grey:
+        pixels = self._synthesise(symbols, plan, precision, header.format.depth)
+        if header.format.grey:
             pixels = grey_of(pixels)
         return Picture(pixels, **metadata_in(boxes))
 
@@ -115,14 +113,12 @@ class Decoder:
 
     def _palette(self, reader: Reader) -> tuple[int, ...] | None:
         """The offsets of the file's quality field, None where it has none."""
-        payload = reader.box(IMPORTANCE_BOX)
-        if payload is None:
-            return None
-        if not self._engine.family.takes_quality_field:
+        palette = read_palette(reader)
+        if palette is not None and not self._engine.family.takes_quality_field:
             raise CorruptError(
-                f"box {IMPORTANCE_BOX!r}: model {self._engine.model.card.name} takes no map of importance"
+                f"box {QUALITY_FIELD_BOX!r}: model {self._engine.model.card.name} takes no map of importance"
             )
-        return read_palette({IMPORTANCE_BOX: payload})
+        return palette
 
     # From streams to symbols --------------------------------------------------------------------------
 
@@ -148,8 +144,8 @@ class Decoder:
         needed = [*self._coding.streams]
         of_field: Sequence[NDArray[Any]] = ()
         if quality.field is not None:
-            needed.append(IMPORTANCE)
-            part, of_field = decode_tile_map(tile, area.rows, area.columns, quality.field.palette)
+            needed.append(MAP)
+            part, of_field = decode_quality_field(tile, area.rows, area.columns, quality.field.palette)
             quality.field.index[area.coded()] = part
         if sorted(tile.streams) != needed:
             raise CorruptError(f"this model needs {_listed(needed)}, the file has {sorted(tile.streams)}")
@@ -162,7 +158,7 @@ class Decoder:
         family = self._engine.family
         return family.decoder_graph_8bit or family.decoder_graph
 
-    def _synthesise(self, symbols: PictureSymbols, plan: _Plan, precision: str) -> NDArray[np.uint8]:
+    def _synthesise(self, symbols: PictureSymbols, plan: _Plan, precision: str, depth: int) -> NDArray[np.uint8]:
         """The region's pixels, (height, width, 3): each window's part of it, one window after the other."""
         run = self._engine.graph(self._graph_name, precision)
         inputs = self._coding.decoder_inputs(symbols.latents, symbols.quality)
@@ -171,7 +167,7 @@ class Decoder:
             (pixels,) = run(**inputs(window.within(plan.area)))
             source, target = window.pixels(plan.region)
             part = pixels[0][source]
-            out[target] = part if part.dtype == np.uint8 else to_levels(part, DEPTH)
+            out[target] = part if part.dtype == np.uint8 else to_levels(part, depth)
         return out
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glissando import bitstream
-from glissando.bitstream import IMPORTANCE, Header
-from glissando.bitstream.container import IMPORTANCE_BOX
-from glissando.bitstream.importance import pack_palette, with_map_tables
+from glissando.bitstream import MAP, Header, PixelFormat
+from glissando.bitstream.fields import QUALITY_FIELD_BOX
 from glissando.bitstream.maps import CONTEXTS, map_passes
+from glissando.bitstream.quality_field import pack_palette, with_map_tables
 from glissando.bitstream.tiles import Passes, encode_tile
 from glissando.errors import InputError
 from glissando.picture import Picture
@@ -40,13 +40,13 @@ class Analysed:
     Attributes:
         latents: the family's own dataclass, whose arrays lie over the whole grid.
         grid: places of the latents.
-        grey: the picture has one channel.
+        format: what a pixel is made of.
         boxes: metadata by the type of their box.
     """
 
     latents: Any
     grid: Grid
-    grey: bool
+    format: PixelFormat
     boxes: dict[str, bytes]
 
 
@@ -73,7 +73,7 @@ class Encoder:
         boxes = boxes_of(source)
         grid = Grid(source.width, source.height, TILE_LOG2, self._coding.latents_per_cell)
         outputs = self._analysis_outputs(source.pixels, grid, precision)
-        return Analysed(self._coding.latents(outputs), grid, source.pixels.ndim == 2, boxes)
+        return Analysed(self._coding.latents(outputs), grid, source.format, boxes)
 
     def _analysis_outputs(self, pixels: NDArray[np.uint8], grid: Grid, precision: str) -> list[NDArray[np.float32]]:
         """The outputs of the analysis over the whole grid, (rows, columns, channels) each."""
@@ -134,9 +134,9 @@ class Encoder:
         tiles = self._engine.each(lambda of_tile: encode_tile(of_tile, self._tables), passes)
         grid, boxes = analysed.grid, analysed.boxes
         if quality.field is not None:
-            boxes = {IMPORTANCE_BOX: pack_palette(quality.field.palette), **boxes}
+            boxes = {QUALITY_FIELD_BOX: pack_palette(quality.field.palette), **boxes}
         model_hash = bytes.fromhex(self._engine.model.card.hash)
-        header = Header(grid.width, grid.height, quality.base.units, analysed.grey, model_hash, grid.tile_log2)
+        header = Header(grid.width, grid.height, quality.base.units, analysed.format, model_hash, grid.tile_log2)
         return bitstream.container.write(bitstream.Container(header, boxes, tiles))
 
     def passes(self, analysed: Analysed, quality: LocalQuality) -> list[Passes]:
@@ -145,7 +145,7 @@ class Encoder:
         if quality.field is None:
             return passes
         return [
-            {**of_tile, IMPORTANCE: self._field_passes(area, quality)}
+            {**of_tile, MAP: self._field_passes(area, quality)}
             for area, of_tile in zip(analysed.grid.tiles, passes, strict=True)
         ]
 
@@ -171,6 +171,6 @@ class Encoder:
                 stream: [self._tables.symbol_bits(symbols, index) for symbols, index in parts]
                 for stream, parts in passes.items()
             }
-            of_field = sum(float(part.sum()) for part in costs.pop(IMPORTANCE)) if quality.field is not None else 0.0
+            of_field = sum(float(part.sum()) for part in costs.pop(MAP)) if quality.field is not None else 0.0
             bits[area.coded()] = self._coding.latent_bits(area, costs) + of_field / (area.rows * area.columns)
         return bits

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glissando.bitstream import DEFAULT_LIMITS, HYPER_LATENTS, IMPORTANCE, LATENTS, Header, Limits, container
-from glissando.bitstream.container import IMPORTANCE_BOX
-from glissando.bitstream.importance import decode_tile_map, read_palette
+from glissando.bitstream import (
+    ANY_SIZE,
+    DEFAULT_LIMITS,
+    HYPER_LATENTS,
+    LATENTS,
+    MAP,
+    Header,
+    Limits,
+    PixelFormat,
+    Reader,
+    Source,
+    opened,
+)
+from glissando.bitstream.fields import QUALITY_FIELD_BOX
+from glissando.bitstream.quality_field import decode_quality_field, read_palette
 from glissando.errors import CorruptError, InputError
 from glissando.families import family
 from glissando.zoo import models
@@ -19,9 +31,8 @@ from .quality import QualityField
 
 __all__ = ["Info", "probe", "read_importance", "read_quality_field"]
 
-ANY_SIZE = Limits(max_pixels=2**48)  # reading a header costs little, whatever it declares
 MAIN_FAMILY = "gains"  # what a file with a quality field is taken for where its model is not installed
-STREAMS = {HYPER_LATENTS: "hyper-latents", LATENTS: "latents", IMPORTANCE: "importance"}
+STREAMS = {HYPER_LATENTS: "hyper-latents", LATENTS: "latents", MAP: "map"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +41,7 @@ class Info:
 
     width: int
     height: int
-    grey: bool
+    format: PixelFormat
     quality: float
     model: str | None  # the installed model's name; None if none has the file's hash
     model_hash: str
@@ -38,7 +49,7 @@ class Info:
     tiles: int
     file_bytes: int
     format_version: int
-    parts: dict[str, int] = field(default_factory=dict)  # header, hyper-latents, latents, importance, metadata
+    parts: dict[str, int] = field(default_factory=dict)  # header, hyper-latents, latents, map, metadata
     boxes: dict[str, int] = field(default_factory=dict)  # metadata by box
     importance: tuple[float, ...] | None = None  # offsets of a map in quality steps, ascending; None without a map
 
@@ -48,26 +59,32 @@ class Info:
         return 8 * self.file_bytes / (self.width * self.height)
 
 
-def probe(data: bytes, *, limits: Limits = ANY_SIZE) -> Info:
-    """Read a .gliss file's header, and the palette of its map; no network is loaded and no symbol decoded.
+def probe(source: Source | Reader, *, limits: Limits = ANY_SIZE) -> Info:
+    """Read a .gliss file's header, and the palette of its map; nothing else is read, no network is loaded.
 
-    Raises FormatError where either is damaged or the file ends too early.
+    ``source``: the file's bytes, its path, a file object opened for reading bytes, an object that reads ranges (see
+    ``glissando.Reader``), or a Reader.
+
+    Raises FormatError where either is damaged or the file ends too early, OSError where it cannot be read.
     """
-    layout = container.read_header(data, limits=limits)
-    header = layout.header
+    with opened(source, limits=limits) as file:
+        return _info(file)
+
+
+def _info(file: Reader) -> Info:
+    header, layout = file.header, file.layout
     parts = {"header": layout.header_bytes, "hyper-latents": 0, "latents": 0}
     for stream, size in layout.stream_bytes.items():
         parts[STREAMS.get(stream, f"stream {stream}")] = size
     boxes = layout.box_bytes
-    palette = None
-    if IMPORTANCE_BOX in boxes:
-        palette = read_palette({IMPORTANCE_BOX: layout.box(data, IMPORTANCE_BOX)})
-        parts[STREAMS[IMPORTANCE]] = parts.get(STREAMS[IMPORTANCE], 0) + boxes.pop(IMPORTANCE_BOX)
+    palette = read_palette(file)
+    if palette is not None:
+        parts[STREAMS[MAP]] = parts.get(STREAMS[MAP], 0) + boxes.pop(QUALITY_FIELD_BOX)
     parts["metadata"] = sum(boxes.values())
     return Info(
         width=header.width,
         height=header.height,
-        grey=header.grey,
+        format=header.format,
         quality=header.quality / 256,
         model=next((card.name for card in models() if card.hash == header.model_hash.hex()), None),
         model_hash=header.model_hash.hex(),
@@ -81,29 +98,34 @@ def probe(data: bytes, *, limits: Limits = ANY_SIZE) -> Info:
     )
 
 
-def read_importance(data: bytes, *, max_pixels: int = DEFAULT_LIMITS.max_pixels) -> NDArray[np.float32]:
+def read_importance(source: Source | Reader, *, max_pixels: int = DEFAULT_LIMITS.max_pixels) -> NDArray[np.float32]:
     """The offsets of a file's quality field in quality steps: float32 (rows, columns), one for each latent.
 
-    Latents of the shipped models cover 16x16 pixels. Raises InputError where the file has no quality field, FormatError
-    where it is damaged, LimitError where it declares more than ``max_pixels``.
+    ``source``: as for ``probe``. Latents of the shipped models cover 16x16 pixels.
+
+    Raises InputError where the file has no quality field, FormatError where it is damaged, LimitError where it declares
+    more than ``max_pixels``, OSError where it cannot be read.
     """
-    _, field = read_quality_field(data, max_pixels=max_pixels)
+    _, field = read_quality_field(source, max_pixels=max_pixels)
     return field.offsets
 
 
-def read_quality_field(data: bytes, *, max_pixels: int = DEFAULT_LIMITS.max_pixels) -> tuple[Grid, QualityField]:
-    """A file's quality field, and the grid that it lies on; errors as in ``read_importance``."""
-    file = container.read(data, limits=Limits(max_pixels=max_pixels))
-    palette = read_palette(file.boxes)
-    if palette is None:
-        raise InputError("the file has no map of importance")
-    grid = _grid(file.header)
-    index = np.empty(grid.coded, np.int16)
-    for number, (tile, area) in enumerate(zip(file.tiles, grid.tiles, strict=True)):
-        try:
-            index[area.coded()], _ = decode_tile_map(tile, area.rows, area.columns, palette)
-        except CorruptError as error:
-            raise CorruptError(f"tile {number} of {len(grid.tiles)}: {error}") from error
+def read_quality_field(
+    source: Source | Reader, *, max_pixels: int = DEFAULT_LIMITS.max_pixels
+) -> tuple[Grid, QualityField]:
+    """A file's quality field, and the grid that it lies on; argument and errors as in ``read_importance``."""
+    with opened(source, limits=replace(DEFAULT_LIMITS, max_pixels=max_pixels)) as file:
+        file.check_complete()
+        palette = read_palette(file)
+        if palette is None:
+            raise InputError("the file has no map of importance")
+        grid = _grid(file.header)
+        index = np.empty(grid.coded, np.int16)
+        for number, (tile, area) in enumerate(zip(file.tiles, grid.tiles, strict=True)):
+            try:
+                index[area.coded()], _ = decode_quality_field(tile, area.rows, area.columns, palette)
+            except CorruptError as error:
+                raise CorruptError(f"tile {number} of {len(grid.tiles)}: {error}") from error
     return grid, QualityField(palette, index)
 
 

@@ -14,8 +14,9 @@ conversion that :attr:`Picture.notes` announces. Comments and text chunks are no
                orientation: set upright ────┤                        │
                metadata: ICC, EXIF, XMP ────┴────────────────────────┘
 
-``picture`` holds the picture itself, ``pillow`` the limits and errors of the library underneath. All modules
-but ``picture`` load Pillow, so each is loaded when it is first used.
+``picture`` holds the picture itself, ``coercion`` says what may become one, ``formats`` lists the formats of files;
+these load no Pillow. All other modules do, and are loaded when they are first used; ``pillow`` has the limits and
+errors of the library underneath.
 """
 
 from __future__ import annotations
@@ -23,19 +24,26 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from .picture import MAX_PIXELS, MAX_SIDE, Picture, as_picture
+from glissando.bitstream.pixel_format import PixelFormat
+
+from .coercion import as_picture
+from .formats import picture_suffixes, writable_formats
+from .picture import MAX_PIXELS, MAX_SIDE, Picture, check_carried
 
 if TYPE_CHECKING:
     from .reading import read_picture
-    from .writing import writable_formats, write_picture
+    from .writing import write_picture
 
-_HOMES = {"read_picture": "reading", "writable_formats": "writing", "write_picture": "writing"}
+_HOMES = {"read_picture": "reading", "write_picture": "writing"}
 
 __all__ = [
     "MAX_PIXELS",
     "MAX_SIDE",
     "Picture",
+    "PixelFormat",
     "as_picture",
+    "check_carried",
+    "picture_suffixes",
     "read_picture",
     "writable_formats",
     "write_picture",

@@ -1,19 +1,17 @@
-"""The picture that the codec carries, and what may become one."""
+"""The picture that the codec carries."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glissando.errors import InputError, PictureError
+from glissando.bitstream.pixel_format import GREY_8, RGB_8, PixelFormat
+from glissando.errors import InputError, PictureError, UnsupportedError
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-__all__ = ["MAX_PIXELS", "MAX_SIDE", "Picture", "Pixels", "as_picture", "check_size"]
+__all__ = ["MAX_PIXELS", "MAX_SIDE", "Picture", "Pixels", "check_carried", "check_size"]
 
 Pixels: TypeAlias = NDArray[np.uint8]
 
@@ -59,34 +57,17 @@ class Picture:
         return int(self.pixels.shape[0])
 
     @property
-    def grey(self) -> bool:
-        return self.pixels.ndim == 2
+    def format(self) -> PixelFormat:
+        """What a pixel is made of."""
+        return GREY_8 if self.pixels.ndim == 2 else RGB_8
 
 
-def as_picture(source: Pixels | Image.Image | Picture, *, convert: bool = False) -> Picture:
-    """Take an array, a Pillow image or a picture as a picture.
-
-    Args:
-        source: uint8 array (H, W, 3), (H, W, 1) or (H, W); a Pillow image, whose EXIF orientation is applied
-            as it is for files; or a :class:`Picture`, returned as it is.
-        convert: for a Pillow image, as in :func:`~glissando.picture.read_picture`.
-
-    Raises:
-        InputError: an array of another type or shape, or some other object.
-        PictureError: a Pillow image that cannot be carried without a conversion.
-    """
-    if isinstance(source, Picture):
-        return source
-    if isinstance(source, np.ndarray):
-        return Picture(source)
-    from PIL import Image
-
-    if isinstance(source, Image.Image):
-        from .conversion import from_pillow
-
-        check_size(source.width, source.height, None, "image")
-        return from_pillow(source, convert=convert, name="image")
-    raise InputError(f"a picture must be a NumPy array of uint8, a PIL.Image or a Picture, not {type(source).__name__}")
+def check_carried(format: PixelFormat) -> None:
+    """Raises UnsupportedError unless a Picture can have pixels of this format: 8-bit grey or RGB, so far."""
+    if format not in (GREY_8, RGB_8):
+        raise UnsupportedError(
+            f"the file has {format} pixels, which cannot be decoded yet; only 8-bit grey and RGB can"
+        )
 
 
 def check_size(width: int, height: int, max_pixels: int | None, name: str) -> None:

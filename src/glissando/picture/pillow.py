@@ -11,29 +11,16 @@ from PIL import Image
 
 from glissando.errors import PictureError
 
-__all__ = ["damage", "load_pixels", "load_plugin", "raw_mode", "without_limit"]
+from .formats import FileFormat
 
-# Only formats whose pixel depth and transparency are checked here; Pillow's others would be read blindly,
-# and some of them run other programs.
-_PLUGINS = {
-    "PNG": "PngImagePlugin",
-    "JPEG": "JpegImagePlugin",
-    "WEBP": "WebPImagePlugin",
-    "AVIF": "AvifImagePlugin",
-    "TIFF": "TiffImagePlugin",
-    "BMP": "BmpImagePlugin",
-    "GIF": "GifImagePlugin",
-    "PPM": "PpmImagePlugin",
-    "QOI": "QoiImagePlugin",
-    "JPEG2000": "Jpeg2KImagePlugin",
-}
+__all__ = ["damage", "load_pixels", "load_plugin", "raw_mode", "without_limit"]
 
 _LIMIT = threading.Lock()
 
 
-def load_plugin(format: str) -> None:
+def load_plugin(format: FileFormat) -> None:
     """Load the one plugin that reads and writes this format; by itself Pillow loads all."""
-    importlib.import_module(f"PIL.{_PLUGINS[format]}")
+    importlib.import_module(f"PIL.{format.plugin}")
 
 
 @contextlib.contextmanager

@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import io
 import os
-import re
 from typing import IO
 
 from PIL import Image
 
+from glissando.bitstream.fields import SIGNATURE
 from glissando.errors import PictureError
 
 from .conversion import from_pillow
+from .formats import FileFormat, recognise
 from .picture import MAX_PIXELS, Picture, check_size
 from .pillow import damage, load_plugin, without_limit
 
 __all__ = ["read_picture"]
-
-_SIGNATURES = {
-    "PNG": rb"\x89PNG\r\n\x1a\n",
-    "JPEG": rb"\xff\xd8\xff",
-    "WEBP": rb"RIFF....WEBP",
-    "AVIF": rb"....ftyp(avif|avis|mif1|msf1)",
-    "TIFF": rb"II[*+]\0|MM\0[*+]",
-    "BMP": rb"BM",
-    "GIF": rb"GIF8[79]a",
-    "PPM": rb"P[1-6f]\s|P[1-6]#",
-    "QOI": rb"qoif",
-    "JPEG2000": rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n",
-}
 
 
 def read_picture(
@@ -83,7 +71,7 @@ def _read(stream: IO[bytes], name: str, convert: bool, max_pixels: int) -> Pictu
     load_plugin(format)
     try:
         with damage(name), without_limit():
-            image: Image.Image = Image.open(stream, formats=(format,))
+            image: Image.Image = Image.open(stream, formats=(format.name,))
         with image:
             check_size(image.width, image.height, max_pixels, name)
             return from_pillow(image, convert=convert, name=name, stream=stream)
@@ -91,15 +79,13 @@ def _read(stream: IO[bytes], name: str, convert: bool, max_pixels: int) -> Pictu
         raise PictureError(f"{name}: too large for the memory of this machine") from None
 
 
-def _recognise(head: bytes, name: str) -> str:
-    """The format, in Pillow's words, of a file that begins like this."""
+def _recognise(head: bytes, name: str) -> FileFormat:
+    """The format of a file that begins like this."""
     if not head:
         raise PictureError(f"{name}: an empty file")
-    for format, pattern in _SIGNATURES.items():
-        if re.match(pattern, head, re.S):
-            return format
-    from glissando.bitstream.fields import SIGNATURE
-
+    format = recognise(head)
+    if format is not None:
+        return format
     if head.startswith(SIGNATURE):
         raise PictureError(f"{name}: a compressed file already; use `glissando decode`")
     raise PictureError(f"{name}: not a picture in a format that can be read")

@@ -1,11 +1,11 @@
-"""Pictures to files: the formats, what each allows, and what is left out."""
+"""Pictures to files, and what is left out where a format cannot carry it."""
 
 from __future__ import annotations
 
 import io
 import os
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO
 
 from PIL import Image
 
@@ -13,51 +13,11 @@ from glissando.errors import PictureError
 from glissando.files import atomic_write
 
 from . import metadata
+from .formats import FileFormat, Writing, writable_formats, written_as
 from .picture import Picture
 from .pillow import load_plugin
 
-__all__ = ["writable_formats", "write_picture"]
-
-
-class _Writer(NamedTuple):
-    """How one format is written: Pillow's name for it, its options, and what it carries."""
-
-    format: str
-    options: dict[str, Any]
-    metadata: bool = True
-    longest: int | None = None
-    """The longest side, in pixels."""
-    largest_block: int | None = None
-    """The longest EXIF or XMP, in bytes."""
-
-
-# zlib level 2: photographs grow by a tenth against the usual 6 and are written 2.7 times sooner.
-_PNG = _Writer("PNG", {"compress_level": 2})
-_JPEG = _Writer("JPEG", {"quality": 95, "subsampling": 0, "optimize": True}, longest=65500, largest_block=65500)
-_WEBP = _Writer("WEBP", {"lossless": True, "method": 4}, longest=16383)
-_AVIF = _Writer("AVIF", {"quality": 90, "subsampling": "4:4:4", "speed": 6}, longest=65536)
-_TIFF = _Writer("TIFF", {"compression": "tiff_adobe_deflate"})
-_BMP = _Writer("BMP", {}, metadata=False)
-_PPM = _Writer("PPM", {}, metadata=False)
-
-_WRITERS = {
-    "png": _PNG,
-    "jpg": _JPEG,
-    "jpeg": _JPEG,
-    "webp": _WEBP,
-    "avif": _AVIF,
-    "tif": _TIFF,
-    "tiff": _TIFF,
-    "bmp": _BMP,
-    "ppm": _PPM,
-    "pgm": _PPM,
-    "pnm": _PPM,
-}
-
-
-def writable_formats() -> tuple[str, ...]:
-    """The extensions, without dot, that :func:`write_picture` knows."""
-    return tuple(_WRITERS)
+__all__ = ["write_picture"]
 
 
 def write_picture(
@@ -79,16 +39,17 @@ def write_picture(
         PictureError: an unknown format, or a picture too large for it.
         OSError: the file cannot be written; what was there before is untouched.
     """
-    known = "known: " + ", ".join(_WRITERS)
+    known = "known: " + ", ".join(writable_formats())
     name = os.fspath(dest) if isinstance(dest, str | os.PathLike) else "output"
     if format is None and isinstance(dest, str | os.PathLike):
         format = Path(name).suffix
         if not format:
             raise PictureError(f"{name}: no extension says which format to write ({known})")
     key = (format or "").lower().lstrip(".")
-    if key not in _WRITERS:
+    chosen = written_as(key)
+    if chosen is None:
         raise PictureError(f"{name}: no picture format {key!r} to write ({known})")
-    data, notes = _encode(picture, _WRITERS[key], name)
+    data, notes = _encode(picture, *chosen, name)
     if isinstance(dest, str | os.PathLike):
         atomic_write(dest, data)
     else:
@@ -96,23 +57,23 @@ def write_picture(
     return tuple(notes)
 
 
-def _encode(picture: Picture, writer: _Writer, name: str) -> tuple[bytes, list[str]]:
-    load_plugin(writer.format)
-    if writer.longest is not None and max(picture.width, picture.height) > writer.longest:
+def _encode(picture: Picture, format: FileFormat, writing: Writing, name: str) -> tuple[bytes, list[str]]:
+    load_plugin(format)
+    if writing.longest is not None and max(picture.width, picture.height) > writing.longest:
         raise PictureError(
-            f"{name}: {picture.width}x{picture.height}: {writer.format} allows {writer.longest:,} on a side"
+            f"{name}: {picture.width}x{picture.height}: {format.name} allows {writing.longest:,} on a side"
         )
-    blocks, notes = _carried(picture, writer)
-    options, more_notes = metadata.options(writer.format, **blocks)
+    blocks, notes = _carried(picture, format.name, writing)
+    options, more_notes = metadata.options(format.name, **blocks)
     out = io.BytesIO()
     try:
-        Image.fromarray(picture.pixels).save(out, writer.format, **{**writer.options, **options})
+        Image.fromarray(picture.pixels).save(out, format.name, **{**writing.options, **options})
     except (OSError, ValueError, OverflowError, SyntaxError, RuntimeError) as error:
-        raise PictureError(f"{name}: {writer.format} cannot hold this picture ({error})") from error
+        raise PictureError(f"{name}: {format.name} cannot hold this picture ({error})") from error
     return out.getvalue(), notes + more_notes
 
 
-def _carried(picture: Picture, writer: _Writer) -> tuple[dict[str, bytes | None], list[str]]:
+def _carried(picture: Picture, format: str, writing: Writing) -> tuple[dict[str, bytes | None], list[str]]:
     """The metadata that the format carries, and a note for each that it does not."""
     blocks: dict[str, bytes | None] = {"icc": picture.icc, "exif": picture.exif, "xmp": picture.xmp}
     notes: list[str] = []
@@ -120,10 +81,10 @@ def _carried(picture: Picture, writer: _Writer) -> tuple[dict[str, bytes | None]
         block = blocks[key]
         if block is None:
             continue
-        if not writer.metadata:
-            notes.append(f"{writer.format} carries no {title}; left out")
+        if not writing.metadata:
+            notes.append(f"{format} carries no {title}; left out")
             blocks[key] = None
-        elif writer.largest_block is not None and key != "icc" and len(block) > writer.largest_block:
-            notes.append(f"{title} of {len(block):,} bytes is too long for {writer.format}; left out")
+        elif writing.largest_block is not None and key != "icc" and len(block) > writing.largest_block:
+            notes.append(f"{title} of {len(block):,} bytes is too long for {format}; left out")
             blocks[key] = None
     return blocks, notes

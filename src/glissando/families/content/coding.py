@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glissando.bitstream import IMPORTANCE, LATENTS, SymbolTables, ans
+from glissando.bitstream import LATENTS, MAP, SymbolTables, ans
 from glissando.bitstream.maps import CONTEXTS, decode_map, map_passes
 from glissando.bitstream.tiles import Passes
 from glissando.codec.coding import DecoderInputs
@@ -32,7 +32,7 @@ from .bits import ODDS_TABLES, BitContext
 
 __all__ = ["CODING", "BitModel", "ContentCoding", "ContentLatents", "ContentSymbols", "TileBits"]
 
-LEVEL_MAP = IMPORTANCE
+LEVEL_MAP = MAP
 """The stream of the level map: the format has one number for maps of a picture."""
 
 Floats = NDArray[np.float32]

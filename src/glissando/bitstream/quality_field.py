@@ -1,12 +1,12 @@
-"""What a file with an importance map holds: a palette of quality offsets in a box, and the map's own symbol tables.
+"""What a file with a quality field holds: a palette of quality offsets in a box, and a map with tables of its own.
 
 The map itself, an index into the palette for each latent position, is a stream of each tile (``maps``). Everything here
-is the format's, not a model's: any reader can show a map (docs/format.md, "Importance").
+is the format's, not a model's: any reader can show a quality field (docs/format.md, "Quality field").
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -16,12 +16,22 @@ from glissando.errors import CorruptError, InputError
 from glissando.frequencies import PRECISION, complete
 
 from . import ans
-from .container import IMPORTANCE, IMPORTANCE_BOX, Tile
-from .fields import PALETTE_FIRST, PALETTE_SIZE, PALETTE_STEP, Cursor
+from .container import MAP, Tile
+from .fields import PALETTE_FIRST, PALETTE_SIZE, PALETTE_STEP, QUALITY_FIELD_BOX, Cursor
 from .maps import CONTEXTS, decode_map
+from .reader import Reader
 from .tables import SymbolTables
 
-__all__ = ["MAP_CHANCES", "Map", "decode_tile_map", "map_tables", "pack_palette", "read_palette", "with_map_tables"]
+__all__ = [
+    "MAP_CHANCES",
+    "Map",
+    "decode_quality_field",
+    "map_tables",
+    "pack_palette",
+    "read_palette",
+    "unpack_palette",
+    "with_map_tables",
+]
 
 LARGEST_OFFSET = 25600
 RADIUS = 8  # of the map's tables
@@ -85,36 +95,43 @@ def pack_palette(palette: Sequence[int]) -> bytes:
     return PALETTE_SIZE.write(len(palette)) + first + b"".join(PALETTE_STEP.write(step) for step in steps)
 
 
-def read_palette(boxes: Mapping[str, bytes]) -> tuple[int, ...] | None:
-    """The palette of a file's boxes: offsets in 1/256, ascending; None where the file has no map.
+def read_palette(file: Reader) -> tuple[int, ...] | None:
+    """The palette of a file: offsets in 1/256, ascending; None where the file has no quality field.
 
     Raises CorruptError where the box holds no palette.
     """
-    payload = boxes.get(IMPORTANCE_BOX)
-    if payload is None:
-        return None
+    payload = file.box(QUALITY_FIELD_BOX)
+    return None if payload is None else unpack_palette(payload)
+
+
+def unpack_palette(payload: bytes) -> tuple[int, ...]:
+    """The palette that a box holds: the inverse of ``pack_palette``. Raises CorruptError where it holds none."""
     cursor = Cursor(payload)
     count = PALETTE_SIZE.read(cursor)
     palette = [PALETTE_FIRST.read(cursor) - LARGEST_OFFSET]
     palette += [PALETTE_STEP.read(cursor) for _ in range(count - 1)]
     if cursor.offset < len(payload):
-        raise CorruptError(f"box {IMPORTANCE_BOX!r}: {len(payload) - cursor.offset} bytes follow its {count} offsets")
+        raise CorruptError(
+            f"box {QUALITY_FIELD_BOX!r}: {len(payload) - cursor.offset} bytes follow its {count} offsets"
+        )
     palette = np.cumsum(palette).tolist()
     if palette[-1] > LARGEST_OFFSET:
-        raise CorruptError(f"box {IMPORTANCE_BOX!r}: an offset of {palette[-1]}; the largest is {LARGEST_OFFSET}")
+        raise CorruptError(f"box {QUALITY_FIELD_BOX!r}: an offset of {palette[-1]}; the largest is {LARGEST_OFFSET}")
     return tuple(palette)
 
 
-def decode_tile_map(tile: Tile, rows: int, columns: int, palette: Sequence[int]) -> Map:
-    """A tile's map of ``rows`` and ``columns``. A palette of one offset needs no stream: it must be empty.
+def decode_quality_field(tile: Tile, rows: int, columns: int, palette: Sequence[int]) -> Map:
+    """A tile's part of the quality field, of ``rows`` and ``columns``.
+
+    A palette of one offset needs no stream: it must be empty.
 
     Raises CorruptError where the stream does not hold one.
     """
-    if IMPORTANCE not in tile.streams:
-        raise CorruptError(f"box {IMPORTANCE_BOX!r} is there, but no stream {IMPORTANCE}")
-    decoder = ans.Decoder(tile.streams[IMPORTANCE], map_tables())
-    found: Map = np.zeros((rows, columns), np.int16), []
+    if MAP not in tile.streams:
+        raise CorruptError(f"box {QUALITY_FIELD_BOX!r} is there, but no stream {MAP}")
+    decoder = ans.Decoder(tile.streams[MAP], map_tables())
+    field: Map = np.zeros((rows, columns), np.int16), []
     if len(palette) > 1:
-        found = decode_map(decoder, rows, columns, np.arange(CONTEXTS), len(palette) - 1)
+        field = decode_map(decoder, rows, columns, np.arange(CONTEXTS), len(palette) - 1)
     decoder.finish()
-    return found
+    return field

@@ -1,0 +1,42 @@
+"""What may become a picture: an array, a Pillow image, or a picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from glissando.errors import InputError
+
+from .picture import Picture, Pixels, check_size
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["as_picture"]
+
+
+def as_picture(source: Pixels | Image.Image | Picture, *, convert: bool = False) -> Picture:
+    """Take an array, a Pillow image or a picture as a picture.
+
+    Args:
+        source: uint8 array (H, W, 3), (H, W, 1) or (H, W); a Pillow image, whose EXIF orientation is applied
+            as it is for files; or a :class:`Picture`, returned as it is.
+        convert: for a Pillow image, as in :func:`~glissando.picture.read_picture`.
+
+    Raises:
+        InputError: an array of another type or shape, or some other object.
+        PictureError: a Pillow image that cannot be carried without a conversion.
+    """
+    if isinstance(source, Picture):
+        return source
+    if isinstance(source, np.ndarray):
+        return Picture(source)
+    from PIL import Image
+
+    if isinstance(source, Image.Image):
+        from .conversion import from_pillow
+
+        check_size(source.width, source.height, None, "image")
+        return from_pillow(source, convert=convert, name="image")
+    raise InputError(f"a picture must be a NumPy array of uint8, a PIL.Image or a Picture, not {type(source).__name__}")

@@ -1,0 +1,110 @@
+"""The formats of picture files: one table, for reading, writing and all who ask whether a name is a picture's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["FORMATS", "FileFormat", "Writing", "picture_suffixes", "recognise", "writable_formats", "written_as"]
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How a format is written, and what it carries.
+
+    Attributes:
+        options: Pillow's.
+        metadata: whether it carries an ICC profile, EXIF and XMP.
+        longest: its longest side in pixels; None without a limit of its own.
+        largest_block: the longest EXIF or XMP in bytes; None without a limit.
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    metadata: bool = True
+    longest: int | None = None
+    largest_block: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileFormat:
+    """A format of picture files.
+
+    Attributes:
+        name: Pillow's name for it.
+        plugin: the module of Pillow that reads and writes it.
+        signature: a regular expression that the first 32 bytes of its files match.
+        suffixes: endings of its files' names, in lower case and without dot.
+        writing: how it is written; None for a format that is only read.
+    """
+
+    name: str
+    plugin: str
+    signature: bytes
+    suffixes: tuple[str, ...]
+    writing: Writing | None = None
+
+
+# Only formats whose pixel depth and transparency are checked; Pillow's others would be read blindly, and some of them
+# run other programs.
+FORMATS = (
+    # zlib level 2: photographs grow by a tenth against the usual 6 and are written 2.7 times sooner.
+    FileFormat("PNG", "PngImagePlugin", rb"\x89PNG\r\n\x1a\n", ("png",), Writing({"compress_level": 2})),
+    FileFormat(
+        "JPEG",
+        "JpegImagePlugin",
+        rb"\xff\xd8\xff",
+        ("jpg", "jpeg"),
+        Writing({"quality": 95, "subsampling": 0, "optimize": True}, longest=65500, largest_block=65500),
+    ),
+    FileFormat(
+        "WEBP",
+        "WebPImagePlugin",
+        rb"RIFF....WEBP",
+        ("webp",),
+        Writing({"lossless": True, "method": 4}, longest=16383),
+    ),
+    FileFormat(
+        "AVIF",
+        "AvifImagePlugin",
+        rb"....ftyp(avif|avis|mif1|msf1)",
+        ("avif",),
+        Writing({"quality": 90, "subsampling": "4:4:4", "speed": 6}, longest=65536),
+    ),
+    FileFormat(
+        "TIFF",
+        "TiffImagePlugin",
+        rb"II[*+]\0|MM\0[*+]",
+        ("tif", "tiff"),
+        Writing({"compression": "tiff_adobe_deflate"}),
+    ),
+    FileFormat("BMP", "BmpImagePlugin", rb"BM", ("bmp",), Writing(metadata=False)),
+    FileFormat("PPM", "PpmImagePlugin", rb"P[1-6f]\s|P[1-6]#", ("ppm", "pgm", "pnm"), Writing(metadata=False)),
+    FileFormat("GIF", "GifImagePlugin", rb"GIF8[79]a", ("gif",)),
+    FileFormat("QOI", "QoiImagePlugin", rb"qoif", ("qoi",)),
+    FileFormat("JPEG2000", "Jpeg2KImagePlugin", rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n", ("jp2", "j2k")),
+)
+
+
+def picture_suffixes() -> frozenset[str]:
+    """The endings, in lower case and with their dot, of the names of picture files that can be read."""
+    return frozenset(f".{suffix}" for format in FORMATS for suffix in format.suffixes)
+
+
+def writable_formats() -> tuple[str, ...]:
+    """The extensions, without dot, that :func:`~glissando.picture.write_picture` knows."""
+    return tuple(suffix for format in FORMATS if format.writing is not None for suffix in format.suffixes)
+
+
+def written_as(suffix: str) -> tuple[FileFormat, Writing] | None:
+    """The format that an extension without dot stands for, and how it is written; None where it cannot be written."""
+    for format in FORMATS:
+        if suffix in format.suffixes and format.writing is not None:
+            return format, format.writing
+    return None
+
+
+def recognise(head: bytes) -> FileFormat | None:
+    """The format of a file that begins with these bytes; None where it is none of them."""
+    return next((format for format in FORMATS if re.match(format.signature, head, re.S)), None)
