@@ -19,7 +19,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import natural_picture
 from glissando.bench.curves import bd_rows
 from glissando.bench.report import embed, write_report
 from glissando.bench.report.style import styles
@@ -39,6 +38,7 @@ from glissando.bench.results import (
     Timing,
 )
 from glissando.machine import Machine
+from natural_pictures import natural_picture
 
 # Bits at equal quality against the anchor; seconds per megapixel to encode and decode; megabytes.
 CODECS = {

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from study_fakes import as_kodak
 
 from benchmarks import card
-from conftest import as_kodak
 from glissando.bench.results import Results
 
 

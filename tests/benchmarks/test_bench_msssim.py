@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from study_fakes import FakeCodec
 
 from benchmarks import msssim, points, single_rate
 from benchmarks.data import Picture
-from conftest import FakeCodec
 from glissando.bench.metrics import psnr, ssim
 from glissando.bench.results import PublishedCurve, Results
 from glissando.errors import BenchmarkError

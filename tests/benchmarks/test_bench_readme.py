@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from study_fakes import as_kodak
 
 from benchmarks import readme
 from benchmarks.claim import Claim
@@ -15,7 +16,6 @@ from benchmarks.comparison import claims, codec_of_model, curve, matching, our_c
 from benchmarks.data import Picture
 from benchmarks.documents import begin_marker, end_marker, replace_between, update_blocks
 from benchmarks.readme import comparison_block, main, results_block
-from conftest import as_kodak
 from glissando.bench.results import Results
 from glissando.bench.summary import against, summarise
 from glissando.errors import BenchmarkError

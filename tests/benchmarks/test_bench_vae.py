@@ -10,11 +10,12 @@ import pytest
 
 pytest.importorskip("torch", reason="the study reads training pictures: pip install glissando[train]")
 
+from study_fakes import FakeCodec
+
 from benchmarks import vae, vae_variants
 from benchmarks.points import QUALITIES
 from benchmarks.vae import LABELS, better_range, markdown
 from benchmarks.vae_variants import CENTRES, LEVELS, as_in_the_source, by_kmeans, shallow_first
-from conftest import FakeCodec
 from glissando.bench.results import Results
 from glissando.errors import BenchmarkError
 

@@ -33,7 +33,9 @@ class Engine:
     """Runs the graphs of one model, each in the precision that suits; safe to use from several threads.
 
     Graphs are compiled when they are first asked for, and kept. After ``fork`` the child has threads of its own and
-    compiles anew. ``close`` releases both; an engine is its own context manager.
+    compiles anew; it should end by ``os._exit``, as children of ``multiprocessing`` do, since the inference library may
+    otherwise wait at its end for threads that stayed in the parent. ``close`` releases both; an engine is its own
+    context manager.
 
     Raises InputError or BackendError where the options cannot be met, ModelMismatchError where the model's family is
     not known.
