@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .api import decode, encode, list_models, open_for, open_model
+    from .api import decode, encode, install_model, list_models, open_for, open_model, register
     from .codec import Codec, Info, probe, read_importance
     from .errors import GlissandoError
     from .picture import Picture, read_picture, write_picture
@@ -30,12 +30,14 @@ _HOMES = {
     "Picture": "picture",
     "decode": "api",
     "encode": "api",
+    "install_model": "api",
     "list_models": "api",
     "open_for": "api",
     "open_model": "api",
     "probe": "codec",
     "read_importance": "codec",
     "read_picture": "picture",
+    "register": "api",
     "write_picture": "picture",
 }
 
@@ -48,12 +50,14 @@ __all__ = [
     "__version__",
     "decode",
     "encode",
+    "install_model",
     "list_models",
     "open_for",
     "open_model",
     "probe",
     "read_importance",
     "read_picture",
+    "register",
     "write_picture",
 ]
 

@@ -177,7 +177,7 @@ def test_windows_leave_no_seam(
     decoded = codec.decode(whole)
     before = codec.analyse(pixels)
     small_windows()
-    halo = codec.card.halo // 64
+    halo = codec._model.halo // 64
     assert len(list(windows((9, 10), 2, halo))) == 5 * 5
     after = codec.analyse(pixels)
     for one, two in zip(after.arrays.values(), before.arrays.values(), strict=True):

@@ -24,10 +24,11 @@ from glissando.models.cost import halo, kmac_per_pixel  # noqa: E402
 from glissando.models.graphs import DecodeGraph  # noqa: E402
 from glissando.models.layers import DepthConvBlock, gated_width  # noqa: E402
 from glissando.models.scales import IntegerConv, ScaleNetwork  # noqa: E402
-from glissando.training.export import half_weights  # noqa: E402
+from glissando.training.export import store_weights  # noqa: E402
 from glissando.training.export_gains import GainsExport  # noqa: E402
-from glissando.training.graph_export import compare_graph, write_graph  # noqa: E402
+from glissando.training.graph_export import ENCODER_FOLDER, compare_graph, write_graph  # noqa: E402
 from glissando.training.recipe import Recipe, from_dict  # noqa: E402
+from glissando.zoo.arrays import values_of, write_arrays  # noqa: E402
 
 SMALL = NetworkConfig(
     width=16,
@@ -423,16 +424,22 @@ def test_the_runtimes_integers_are_the_trained_ones(name: str) -> None:
 
 
 @pytest.mark.parametrize("keys", [{"block": "gated"}, {"leak": 0.1}], ids=["gated", "leaky"])
-def test_a_variants_graph_computes_what_torch_does(keys: dict[str, Any], tmp_path: Path) -> None:
+def test_a_variants_graph_computes_what_torch_does(
+    keys: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GLISSANDO_DATA", raising=False)
     network = small(**keys).eval().requires_grad_(False)
-    export = GainsExport(dataclasses.replace(Recipe(), network=network.config), network.state_dict())
-    files = half_weights(export.network, export.encoder_parts)
-    export.round_weights({key: torch.from_numpy(a.astype(np.float32)) for f in files.values() for key, a in f.items()})
-    for name, arrays in files.items():
-        np.savez(tmp_path / name, **arrays)
+    recipe = dataclasses.replace(Recipe(), network=network.config)
+    stored = store_weights(recipe, network.state_dict(), GainsExport.integer_parts, {}, None)
+    rounded = {key: torch.from_numpy(values_of(array)) for key, array in stored.items()}
+    export = GainsExport(recipe, {**network.state_dict(), **rounded})
+    (tmp_path / ENCODER_FOLDER).mkdir(parents=True)
+    write_arrays(tmp_path / ENCODER_FOLDER / "encoder.npz", {})
+    write_arrays(tmp_path / "decoder.npz", stored)
     graph = export.graphs()["decode"]
     assert isinstance(graph, DecodeGraph)
-    write_graph("decode", graph, export.examples(), tmp_path)
+    used = write_graph("decode", graph, export.examples(), tmp_path, stored)
+    assert "synthesis.leave.weight" in used
     random = np.random.default_rng(0)
     rows, columns = 8, 4  # other sides than the example's
     values = {

@@ -158,7 +158,7 @@ class Codec(Transforms, ABC):
         grid = Grid(width, height, TILE_LOG2, self.per_cell)
         rows, columns = grid.cells
         arrays: dict[str, NDArray[np.float32]] = {}
-        for window in self._windows(grid):
+        for window in self._windows(grid, encoding=True):
             parts = analysis(pixels=_padded(pixels, *window.outer(CELL)))
             for (name, per_cell), part in zip(self.analysis_outputs.items(), parts, strict=True):
                 if name not in arrays:
@@ -303,7 +303,7 @@ class Codec(Transforms, ABC):
         quality = header.quality / 256 if highest is None else highest
         run = self._prepare(graph, self._decoder_precision(quality)).result()
         out = np.empty((header.height, header.width, 3), np.uint8)
-        for window in self._windows(Grid(header.width, header.height, header.tile_log2)):
+        for window in self._windows(Grid(header.width, header.height, header.tile_log2), encoding=False):
             (pixels,) = run(**inputs(window))
             place = out[window.inner(CELL)]
             place[...] = pixels[0][window.kept(CELL)][: place.shape[0], : place.shape[1]]

@@ -85,7 +85,7 @@ class GainsCodec(Codec):
         y = np.empty(latents.shape, np.int16)
         z_values = self._hyper_values(z, rates.hyper_gain)
         quantise = self._prepare("quantise", self._encoder_precision(local.highest)).result()
-        for window in self._windows(grid):
+        for window in self._windows(grid, encoding=False):  # the means are the decoder's
             inside, cells = window.outer(PER_CELL), window.outer(1)
             inverse = spread(inverse_rows, local.over(inside))
             (symbols,) = quantise(

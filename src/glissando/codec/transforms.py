@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
-from glissando.errors import ModelMismatchError
 from glissando.runtime import Graph, choose_engine, fast_precision, open_graph
 from glissando.zoo import Card, Model
 
@@ -85,14 +84,7 @@ class Transforms:
         listed = list(items)
         return [work(listed[0])] if len(listed) == 1 else list(self._pool.map(work, listed))
 
-    def _windows(self, grid: Grid) -> Iterator[Window]:
-        """What the transforms run over, one after the other."""
-        return windows(grid.cells, WINDOW, self._halo)
-
-    @property
-    def _halo(self) -> int:
-        """Cells around a window that its result depends on."""
-        halo: object = self.card.halo
-        if not isinstance(halo, int) or halo <= 0 or halo % CELL:
-            raise ModelMismatchError(f"model {self.name}: its card's halo of {halo!r} pixels cannot be right")
-        return halo // CELL
+    def _windows(self, grid: Grid, *, encoding: bool) -> Iterator[Window]:
+        """What the transforms of one direction run over, one after the other."""
+        halo = self._model.encoder().halo if encoding else self._model.halo
+        return windows(grid.cells, WINDOW, halo // CELL)

@@ -23,7 +23,7 @@ from .likelihood import Likelihood
 from .quantisation import MIXED, STRAIGHT_THROUGH, Rounding
 from .scales import ScaleNetwork
 
-__all__ = ["CodecNetwork", "Forward", "NetworkConfig", "first_pass_mask", "scale_network", "step_masks"]
+__all__ = ["LEVEL_TABLES", "CodecNetwork", "Forward", "NetworkConfig", "first_pass_mask", "scale_network", "step_masks"]
 
 
 @dataclass(frozen=True)
@@ -245,6 +245,10 @@ def scale_network(c: NetworkConfig) -> ScaleNetwork:
         sees=c.scale_sees,
         steps=c.context_steps,
     )
+
+
+LEVEL_TABLES = ("gain", "inverse_gain", "scale_offset", "hyper_gain", "hyper_scale")
+"""Tables in octaves, which a model ships as integers in steps of 2^-GAIN_BITS."""
 
 
 class CodecNetwork(nn.Module):

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from glissando.errors import TrainingError
+from glissando.entropy.fixed_point import GAIN_BITS
+from glissando.errors import ModelError, TrainingError
 from glissando.models import NetworkConfig
 from glissando.models.bits import BitContext
-from glissando.models.codec import scale_network
+from glissando.models.codec import LEVEL_TABLES, scale_network
 from glissando.models.scales import ScaleNetwork
+from glissando.zoo.arrays import Stepped, read_arrays, values_of
+from glissando.zoo.model import DECODER, ENCODER, INTEGERS
 
 __all__ = ["Progress", "load_checkpoint"]
 
@@ -92,12 +94,9 @@ def _load_shipped(folder: Path) -> dict[str, Any]:
     """The weights that a model folder holds, as a checkpoint without the optimisers' state."""
     try:
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-        weights: dict[str, Tensor] = {}
-        for name in ("decoder.npz", "encoder.npz"):
-            with np.load(folder / name, allow_pickle=False) as arrays:
-                # Parameters are shipped in float16; what else lies there belongs to the codec.
-                halves = {key: array for key, array in arrays.items() if array.dtype == np.float16}
-                weights |= {key: torch.from_numpy(array.astype(np.float32)) for key, array in halves.items()}
+        encoder = folder / "encoders" / card["encoder"]
+        stored = {**read_arrays(folder / DECODER), **read_arrays(encoder / ENCODER)}
+        weights = {name: torch.from_numpy(values_of(array)) for name, array in stored.items()}
         training = card["training"]
         weights |= _whole_weights(folder, training["recipe"])
         progress = {
@@ -108,9 +107,15 @@ def _load_shipped(folder: Path) -> dict[str, Any]:
         }
         if "pieces" in training:
             progress["pieces"] = training["pieces"]
-        state = {"recipe": training["recipe"], "ema": weights, "progress": progress}
+        state = {
+            "recipe": training["recipe"],
+            "ema": {name: value for name, value in weights.items() if "." in name},  # others belong to the codec
+            "stored": {name: array for name, array in stored.items() if isinstance(array, Stepped)},
+            "progress": progress,
+            "data": training["data"],
+        }
         return _translated(state, training["recipe_hash"])
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, ImportError, ModelError) as error:
         raise TrainingError(f"{folder} is not a shipped model: {error}") from error
 
 
@@ -125,7 +130,9 @@ def _whole_weights(folder: Path, recipe: dict[str, Any]) -> dict[str, Tensor]:
             prefix, part = "scales.", scale_network(NetworkConfig(**shape))
         case _:
             return {}
-    with np.load(folder / "integers.npz", allow_pickle=False) as arrays:
-        own = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
-    part.take_integers({key: torch.from_numpy(array) for key, array in own.items()})
-    return {f"{prefix}{key}": value for key, value in part.state_dict().items()}
+    integers = {key: torch.from_numpy(values_of(array)) for key, array in read_arrays(folder / INTEGERS).items()}
+    part.take_integers({key.removeprefix(prefix): array for key, array in integers.items() if key.startswith(prefix)})
+    whole = {f"{prefix}{key}": value for key, value in part.state_dict().items()}
+    if recipe["family"] == "gains":
+        whole |= {f"{key}.table": integers[key].float() / (1 << GAIN_BITS) for key in LEVEL_TABLES}
+    return whole

@@ -112,9 +112,6 @@ class ContentExport:
         network.eval().requires_grad_(False)
         network.constrain()  # an average of exact models need not be one
         bits, radii = bit_tables()
-        # The map's tables need the weights that are shipped, half as long as the trained ones.
-        halved = {name: value.half().float() for name, value in network.state_dict().items()}
-        self.round_weights(halved)
         tiles = load_tiles(training_folder(data), limit_gb=recipe.data.limit_gb).training
         levels = recipe.network.importance_levels
         maps, index = fit_map_tables(training_maps(network, tiles), levels)
@@ -131,11 +128,6 @@ class ContentExport:
 
     def graphs(self) -> dict[str, ExportedGraph]:
         return {name: kind(self.network) for name, kind in CONTENT_GRAPHS.items()}
-
-    def round_weights(self, weights: dict[str, Tensor]) -> None:
-        """Take over what is shipped; the context model is shipped in its own integers."""
-        exact = {name: value for name, value in self.network.state_dict().items() if name.startswith("bits.")}
-        self.network.load_state_dict({**weights, **exact})
 
     def examples(self) -> Examples:
         a, b = torch.export.Dim("a", min=1, max=4096), torch.export.Dim("b", min=1, max=4096)

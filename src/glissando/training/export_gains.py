@@ -22,6 +22,7 @@ from glissando.entropy.fixed_point import (
 )
 from glissando.errors import TrainingError
 from glissando.models import CodecNetwork, NetworkConfig
+from glissando.models.codec import LEVEL_TABLES
 from glissando.models.graphs import GRAPHS, ExportedGraph
 from glissando.models.likelihood import Likelihood
 from glissando.models.scales import IntegerConv
@@ -37,7 +38,6 @@ LARGEST_RADIUS = 2047
 LARGEST_GAIN = 16  # octaves, either way
 SURE = 0.002  # a symbol that differs from zero less often than this is not coded
 FLOAT_TABLES = ("means_offset", "synthesis_factor", "synthesis_offset")
-LEVEL_TABLES = ("gain", "inverse_gain", "scale_offset", "hyper_gain", "hyper_scale")
 
 
 @torch.no_grad()
@@ -113,8 +113,8 @@ def _check_format(network: NetworkConfig) -> None:
 class GainsExport:
     """A model of the main family on its way into a folder; see ``export.Exported``."""
 
-    encoder_parts: tuple[str, ...] = ("analysis.", "hyper_analysis.")
-    integer_parts: tuple[str, ...] = ("scales.",)
+    encoder_parts: tuple[str, ...] = ("analysis.", "hyper_analysis.", "likelihood.")
+    integer_parts: tuple[str, ...] = ("scales.", *(f"{name}.table" for name in LEVEL_TABLES))
 
     def __init__(self, recipe: Recipe, weights: dict[str, Tensor]) -> None:
         _check_format(recipe.network)
@@ -127,11 +127,6 @@ class GainsExport:
 
     def graphs(self) -> dict[str, ExportedGraph]:
         return {name: kind(self.network) for name, kind in GRAPHS.items()}
-
-    def round_weights(self, weights: dict[str, Tensor]) -> None:
-        """Take over what is shipped; the scale network is shipped in its own integers."""
-        exact = {name: value for name, value in self.network.state_dict().items() if name.startswith("scales.")}
-        self.network.load_state_dict({**weights, **exact})
 
     def examples(self) -> Examples:
         c = self.network.config

@@ -47,10 +47,6 @@ class VaeExport:
     def graphs(self) -> dict[str, ExportedGraph]:
         return {name: kind(self.network) for name, kind in VAE_GRAPHS.items()}
 
-    def round_weights(self, weights: dict[str, Tensor]) -> None:
-        """Take over what is shipped."""
-        self.network.load_state_dict(weights)
-
     def examples(self) -> Examples:
         a, b = torch.export.Dim("a", min=1, max=4096), torch.export.Dim("b", min=1, max=4096)
         return {
