@@ -1,4 +1,4 @@
-"""Up to which qualities bfloat16 changes a model's pictures by no more than a bound, and that into its card.
+"""Up to which qualities bfloat16 changes a model's pictures by no more than a bound, and that into the cards of both.
 
     python -m benchmarks.bf16 MODEL_FOLDER [--data DIR]
 
@@ -64,25 +64,29 @@ def trusted_qualities(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; 0 where the card was written."""
+    """Command line; 0 where the cards were written."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.bf16", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", type=Path, help="the model's folder")
     parser.add_argument("--data", type=Path, help="folder that holds kodak/; $GLISSANDO_DATA unless given")
     given = parser.parse_args(arguments)
-    path = given.model / "card.json"
     try:
         pictures = load_pictures(data_folder(given.data))
         exact, rounded = (glissando.open_model(given.model, precision=p) for p in ("f32", "bf16"))
-        card = json.loads(path.read_text(encoding="utf-8"))
-        decoder, encoder = trusted_qualities(exact, rounded, pictures)
-        card |= {"bf16_quality": decoder, "bf16_encode_quality": encoder}
+        name = exact.card.name
+        paths = (given.model / "card.json", given.model / "encoders" / exact.card.encoder / "card.json")
+        trusted = trusted_qualities(exact, rounded, pictures)
+        cards = [
+            {**json.loads(path.read_text(encoding="utf-8")), "bf16_quality": quality}
+            for path, quality in zip(paths, trusted, strict=True)
+        ]
     except (OSError, ValueError, GlissandoError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
-    atomic_write(path, (json.dumps(card, indent=2) + "\n").encode())
-    print(f"{card['name']}: bfloat16 up to quality {decoder:g} in the decoder, {encoder:g} in the encoder")
+    for path, card in zip(paths, cards, strict=True):
+        atomic_write(path, (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
+    print(f"{name}: bfloat16 up to quality {trusted[0]:g} in the decoder, {trusted[1]:g} in the encoder")
     return 0
 
 

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, KeyError, TypeError, BenchmarkError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
-    atomic_write(path, (json.dumps(card, indent=2) + "\n").encode())
+    atomic_write(path, (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
     return 0
 
 

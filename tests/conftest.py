@@ -8,7 +8,7 @@ import io
 import signal
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,13 @@ from PIL import Image
 from natural_pictures import natural_picture
 
 HERE = Path(__file__).parent
-for folder in ("bitstream", "entropy", "golden", "training"):  # where slow reference implementations and helpers lie
+for folder in (
+    "bitstream",
+    "entropy",
+    "golden",
+    "training",
+    "zoo",
+):  # reference implementations, helpers
     sys.path.append(str(HERE / folder))
 
 Pixels = NDArray[np.uint8]
@@ -37,6 +43,18 @@ def interruptible() -> None:
     """Shells start background jobs with SIGINT ignored, and programs inherit that; the tests interrupt programs."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def only_shipped_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the user of this machine has installed takes no part."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("GLISSANDO_MODELS", raising=False)
+        folder = tmp_path_factory.mktemp("user")
+        patch.setattr("platformdirs.user_data_path", lambda *args, **options: folder)
+        for name in ("XDG_DATA_HOME", "LOCALAPPDATA"):  # of processes that tests start
+            patch.setenv(name, str(folder))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .api import decode, encode, list_models, open_for, open_model
+    from .api import decode, encode, install_model, list_models, open_for, open_model, register
     from .bitstream import PixelFormat, Reader
     from .codec import Codec, Info, probe, read_importance
     from .errors import GlissandoError
@@ -33,12 +33,14 @@ _HOMES = {
     "Reader": "bitstream",
     "decode": "api",
     "encode": "api",
+    "install_model": "api",
     "list_models": "api",
     "open_for": "api",
     "open_model": "api",
     "probe": "codec",
     "read_importance": "codec",
     "read_picture": "picture",
+    "register": "api",
     "write_picture": "picture",
 }
 
@@ -53,12 +55,14 @@ __all__ = [
     "__version__",
     "decode",
     "encode",
+    "install_model",
     "list_models",
     "open_for",
     "open_model",
     "probe",
     "read_importance",
     "read_picture",
+    "register",
     "write_picture",
 ]
 

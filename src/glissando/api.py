@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -17,9 +18,9 @@ from .bitstream import ANY_SIZE, DEFAULT_LIMITS, Reader, Source, opened
 from .codec import BackendOptions, Codec, open_codec
 from .codec.options import ImportanceLike
 from .picture import Picture
-from .zoo import Card
+from .zoo import Card, Model
 
-__all__ = ["decode", "encode", "list_models", "open_for", "open_model"]
+__all__ = ["decode", "encode", "install_model", "list_models", "open_for", "open_model", "register"]
 
 DEFAULT_MODEL = "medium"
 
@@ -33,7 +34,8 @@ def open_model(
 ) -> Codec:
     """A codec for many pictures, safe to use from several threads and after a fork; ``close`` it, or use ``with``.
 
-    ``name``: an installed model, or a folder written by ``glissando export``. ``backend``: "openvino",
+    ``name``: an installed model, of which the newest version is taken; a model's hash in 16 hex digits; or a folder
+    written by ``glissando export``. ``backend``: "openvino",
     "onnxruntime" or "auto". ``precision`` of the transforms: "f32", "bf16", or "auto", which is bfloat16 where the
     machine is fast at it and its rounding is not seen (``Card.bf16_quality`` and ``bf16_encode_quality``); every file
     decodes at any of them. ``threads``: at most so many; None for as many as the machine has.
@@ -56,8 +58,13 @@ def open_for(
 
 
 @lru_cache(maxsize=4)
-def _kept(name: str, threads: int | None) -> Codec:
-    return open_model(name, threads=threads)
+def _kept(model_hash: str, folder: Path, threads: int | None) -> Codec:
+    """The codec of a model, which both its hash and its folder must have remained the same for."""
+    return open_model(folder, threads=threads)
+
+
+def _kept_for(model: Model, threads: int | None) -> Codec:
+    return _kept(model.card.hash, model.folder, threads)
 
 
 def encode(
@@ -81,7 +88,7 @@ def encode(
 
     Raises InputError for an unusable picture, quality or map, ModelError for an unusable model.
     """
-    codec = _kept(model, threads)
+    codec = _kept_for(zoo.find(model), threads)
     return codec.encode(picture, quality, importance=importance, strength=strength, keep_size=keep_size)
 
 
@@ -106,10 +113,28 @@ def decode(
     cannot be read.
     """
     with opened(source, limits=replace(DEFAULT_LIMITS, max_pixels=max_pixels)) as file:
-        name = zoo.find_hash(file.header.model_hash).card.name
-        return _kept(name, threads).decode(file, region=region, max_pixels=max_pixels)
+        model = zoo.find_hash(file.header.model_hash)
+        return _kept_for(model, threads).decode(file, region=region, max_pixels=max_pixels)
 
 
 def list_models() -> list[Card]:
-    """Cards of the installed models."""
+    """Cards of the installed models, by name, and of one name from the newest to the oldest."""
     return zoo.models()
+
+
+def register(folder: str | os.PathLike[str]) -> Card:
+    """Make the model in ``folder``, as ``glissando export`` writes it, known to this process; its card.
+
+    From then on ``open_model`` finds it by name and ``decode`` by the hash in a file. Raises UnknownModelError where
+    there is no model, ModelMismatchError where its files are not those that its card describes.
+    """
+    return zoo.register(folder).card
+
+
+def install_model(source: str | os.PathLike[str]) -> Card:
+    """Copy a model into the user's data folder, whole or not at all; its card from there.
+
+    ``source``: a model's folder, or a zip or tar archive of one. Raises InputError where it is neither, or holds more
+    than a model may; ModelMismatchError where the model is damaged; OSError where the folder cannot be written.
+    """
+    return zoo.install(source).card

@@ -19,7 +19,8 @@
     └── BenchmarkError                a comparison that cannot be run, or results that cannot be read
         └── CodecUnavailableError     a codec or a metric of a comparison that is not installed
 
-``except GlissandoError`` catches all of them and nothing else.
+``except GlissandoError`` catches all of them and nothing else. Beside them there is one warning, ``ModelWarning``, for
+an installed model that is passed over.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ __all__ = [
     "LimitError",
     "ModelError",
     "ModelMismatchError",
+    "ModelWarning",
     "PictureError",
     "RecipeError",
     "SignatureError",
@@ -116,3 +118,7 @@ class BenchmarkError(GlissandoError):
 
 class CodecUnavailableError(BenchmarkError):
     """A codec or a metric that takes part in comparisons is not installed here."""
+
+
+class ModelWarning(UserWarning):
+    """An installed model that is passed over, because its card cannot be read."""

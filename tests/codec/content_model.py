@@ -17,9 +17,10 @@ from glissando import zoo
 from glissando.bitstream.maps import CONTEXTS
 from glissando.codec import BackendOptions, Codec
 from glissando.codec.engine import Engine
-from glissando.families import family
 from glissando.families.content.bits import ODDS_TABLES
-from glissando.zoo.model import hash_files
+from glissando.zoo.arrays import write_arrays
+from glissando.zoo.identity import identity
+from glissando.zoo.model import DECODER, ENCODER, INTEGERS, checksums, graph_file
 
 LEVELS, GROUP, HIDDEN, REACH, QUALITIES = 8, 4, 3, 2, 3
 BITS = LEVELS * GROUP
@@ -78,20 +79,34 @@ def content_integers(per_cell: int = 4, seed: int = 0, size: int = 40) -> dict[s
 
 def write_model(folder: Path, integers: dict[str, NDArray[Any]]) -> zoo.Model:
     """A model's folder, whose graphs are files that nothing opens."""
-    folder.mkdir(parents=True)
-    np.savez(folder / "integers.npz", **integers)  # type: ignore[arg-type]
-    np.savez(folder / "decoder.npz")
-    np.savez(folder / "encoder.npz", log2_map_scale=np.linspace(-6, 3, 5))
-    for name in ("analysis", "decode"):
-        (folder / f"{name}.onnx").write_bytes(name.encode())
-    card = {
-        "name": "tiny-content",
-        "family": "content",
-        "hash": hash_files(folder).hex(),
-        "encoder_hash": hash_files(folder, family("content").encoder_files).hex(),
-        "halo": 64,
+    encoder = folder / "encoders" / "default"
+    encoder.mkdir(parents=True)
+    vectors = {"log2_map_scale": np.linspace(-6, 3, 5, dtype=np.float32)}
+    shape = {"shape": "fast", "synthesis_blocks": 1, "synthesis_latent_blocks": 1}
+    own = {"analysis_blocks": 1, "analysis_latent_blocks": 1}
+    write_arrays(folder / INTEGERS, integers)
+    write_arrays(folder / DECODER, {})
+    write_arrays(encoder / ENCODER, vectors)
+    for place, name in ((encoder, "analysis"), (folder, "decode"), (folder, "decode-8bit")):
+        (place / graph_file(name)).write_bytes(name.encode())
+    cards = {
+        encoder: {
+            "name": "default",
+            "hash": identity("content", own, {}, vectors, pixels=""),
+            "configuration": own,
+            "files": checksums(encoder),
+        },
+        folder: {
+            "name": "tiny-content",
+            "family": "content",
+            "hash": identity("content", shape, integers, {}),
+            "configuration": shape,
+            "encoder": "default",
+            "files": checksums(folder),
+        },
     }
-    (folder / "card.json").write_text(json.dumps(card))
+    for place, card in cards.items():
+        (place / "card.json").write_text(json.dumps(card))
     return zoo.find(folder)
 
 

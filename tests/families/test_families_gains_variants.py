@@ -25,9 +25,10 @@ from glissando.families.gains.recipe import GainsRecipe  # noqa: E402
 from glissando.families.gains.scale_network import ScaleNetwork  # noqa: E402
 from glissando.families.gains.scales import ScaleNetwork as IntegerNetwork  # noqa: E402
 from glissando.networks.layers import DepthConvBlock, first_pass_mask, gated_width  # noqa: E402
-from glissando.training.export import half_weights  # noqa: E402
-from glissando.training.graph_export import compare_graph, run_graph, write_graph  # noqa: E402
+from glissando.training.export import store_weights  # noqa: E402
+from glissando.training.graph_export import ENCODER_FOLDER, compare_graph, run_graph, write_graph  # noqa: E402
 from glissando.training.recipe import from_dict  # noqa: E402
+from glissando.zoo.arrays import values_of, write_arrays  # noqa: E402
 
 SMALL = GainsConfig(
     width=16,
@@ -421,13 +422,18 @@ def test_the_runtimes_integers_are_the_trained_ones(name: str) -> None:
 
 
 @pytest.mark.parametrize("keys", [{"block": "gated"}, {"leak": 0.1}], ids=["gated", "leaky"])
-def test_a_variants_graph_computes_what_torch_does(keys: dict[str, Any], tmp_path: Path) -> None:
+def test_a_variants_graph_computes_what_torch_does(
+    keys: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GLISSANDO_DATA", raising=False)
     network = small(**keys).eval().requires_grad_(False)
-    export = GainsExport(dataclasses.replace(GainsRecipe(), network=network.config), network.state_dict())
-    files = half_weights(export.network, export.encoder_parts)
-    export.round_weights({key: torch.from_numpy(a.astype(np.float32)) for f in files.values() for key, a in f.items()})
-    for name, arrays in files.items():
-        np.savez(tmp_path / name, **arrays)
+    recipe = dataclasses.replace(GainsRecipe(), network=network.config)
+    stored = store_weights(recipe, network.state_dict(), GainsExport.integer_parts, {}, None)
+    rounded = {key: torch.from_numpy(values_of(array)) for key, array in stored.items()}
+    export = GainsExport(recipe, {**network.state_dict(), **rounded})
+    (tmp_path / ENCODER_FOLDER).mkdir(parents=True)
+    write_arrays(tmp_path / ENCODER_FOLDER / "encoder.npz", {})
+    write_arrays(tmp_path / "decoder.npz", stored)
     graphs = {name: graph for name, graph in export.graphs().items() if isinstance(graph, DecodeGraph)}
     assert set(graphs) == {"decode", "decode-8bit"}
     random = np.random.default_rng(0)
@@ -442,12 +448,13 @@ def test_a_variants_graph_computes_what_torch_does(keys: dict[str, Any], tmp_pat
     }
     given = {k: v.astype(np.float32) for k, v in values.items()}
     for name, graph in graphs.items():
-        write_graph(name, graph, export.examples(), tmp_path)
+        used = write_graph(name, graph, export.examples(), tmp_path, stored)
+        assert "synthesis.leave.weight" in used
         difference = compare_graph(name, graph, given, tmp_path)
         assert difference <= (1 if graph.rounded else 1e-3)
         assert math.isfinite(difference)
-    real, rounded = (run_graph(name, tmp_path, given)[0] for name in ("decode", "decode-8bit"))
-    assert (real.dtype, rounded.dtype) == (np.float32, np.uint8)
-    assert real.shape == rounded.shape == (1, 16 * rows, 16 * columns, 3)
+    real, levels = (run_graph(name, tmp_path, given)[0] for name in ("decode", "decode-8bit"))
+    assert (real.dtype, levels.dtype) == (np.float32, np.uint8)
+    assert real.shape == levels.shape == (1, 16 * rows, 16 * columns, 3)
     assert real.min() < 0 or real.max() > 1  # these inputs are no picture's: nothing is clamped
-    assert np.abs(np.clip(real, 0, 1) * 255 - rounded).max() <= 0.51
+    assert np.abs(np.clip(real, 0, 1) * 255 - levels).max() <= 0.51

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +17,13 @@ import pytest
 import glissando
 from glissando.errors import BackendError, InputError
 from glissando.runtime import choose_engine, fast_precision, open_graph
+from glissando.runtime.onnx import OnnxGraph, with_weights
 from glissando.zoo import find
 
 EVEN = np.ones((1, 4, 4, 1), np.float32)
 
 
-def analysis() -> Path:
+def analysis() -> OnnxGraph:
     return find("medium").graph("analysis")
 
 
@@ -127,21 +128,33 @@ def test_onnxruntime_has_no_bf16() -> None:
 
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
-@pytest.mark.parametrize("damage", ["missing", "empty", "rubbish", "cut", "no weights"])
-def test_a_damaged_graph_is_a_backend_error(backend: str, damage: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["empty", "rubbish", "cut", "no weights"])
+def test_a_damaged_graph_is_a_backend_error(backend: str, damage: str) -> None:
     needs_onnxruntime(backend)
-    folder = tmp_path / "medium"
-    shutil.copytree(find("medium").folder, folder)
-    path = folder / "analysis.onnx"
-    if damage == "missing":
-        path.unlink()
-    elif damage == "no weights":
-        (folder / "encoder.npz").unlink()
-    else:
-        content = path.read_bytes()
-        path.write_bytes({"empty": b"", "rubbish": b"\xff" * 1000, "cut": content[: len(content) // 2]}[damage])
-    with pytest.raises(BackendError, match=r"analysis\.onnx"):
-        open_graph(path, backend=backend, threads=1)
+    content = analysis().content
+    encoder = find("medium").encoder()
+    bare = gzip.decompress((encoder.folder / "analysis.onnx.gz").read_bytes())
+    assert content.startswith(bare)
+    damaged = {"empty": b"", "rubbish": b"\xff" * 1000, "cut": content[: len(content) // 2], "no weights": bare}[damage]
+    with pytest.raises(BackendError, match=f"{backend} cannot open analysis"):
+        open_graph(OnnxGraph("analysis", damaged), backend=backend, threads=1)
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_weights_are_joined_to_a_graph_in_any_number(backend: str) -> None:
+    """A graph's bytes and those of several messages of weights, in any order of the names, are one model."""
+    needs_onnxruntime(backend)
+    model = find("medium")
+    encoder = model.encoder()
+    bare = gzip.decompress((encoder.folder / "analysis.onnx.gz").read_bytes())
+    names = [name for name in encoder._arrays if name.startswith(("analysis.", "hyper_analysis."))]
+    joined = bare
+    for name in reversed(names):
+        joined = with_weights(joined, {name: encoder._arrays[name]})
+    found = open_graph(OnnxGraph("analysis", joined), backend=backend, precision="f32", threads=1)(pixels=pixels())
+    expected = open_graph(analysis(), backend=backend, precision="f32", threads=1)(pixels=pixels())
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_the_fast_precision_is_one_that_the_engine_takes() -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install glissando[train]")
 
 import glissando  # noqa: E402
+from glissando import zoo  # noqa: E402
 from glissando.bitstream import LATENTS, MAP, Reader, SymbolTables  # noqa: E402
 from glissando.bitstream.maps import CONTEXTS, map_passes  # noqa: E402
 from glissando.errors import RecipeError, TrainingError  # noqa: E402
@@ -166,8 +167,9 @@ def test_the_card(exported: Path) -> None:
     differences = card.training["differences_from_torch"]
     assert set(differences) == {"flipped_bits", "importance", "decode", "decode-8bit"}
     assert differences["flipped_bits"] <= export_content.FLIPPED
-    assert sorted(path.name for path in exported.iterdir()) == [
-        "analysis.onnx", "card.json", "decode-8bit.onnx", "decode.onnx", "decoder.npz", "encoder.npz", "integers.npz",
+    assert sorted(path.relative_to(exported).as_posix() for path in exported.rglob("*") if path.is_file()) == [
+        "card.json", "decode-8bit.onnx.gz", "decode.onnx.gz", "decoder.npz", "encoders/default/analysis.onnx.gz",
+        "encoders/default/card.json", "encoders/default/encoder.npz", "integers.npz",
     ]  # fmt: skip
 
 
@@ -179,7 +181,7 @@ def test_the_source_shape_makes_files_too(source: Path, natural: Callable[..., P
     code, kept = vars(codec.decode_symbols(data).latents).values()
     assert code.shape == (16, 16, 16)
     assert kept.max() <= 4
-    assert int(np.load(source / "integers.npz")["per_cell"]) == 8
+    assert int(zoo.find(source).integers["per_cell"]) == 8
 
 
 def test_a_folder_can_be_trained_on(exported: Path, shards: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from glissando.families.gains.recipe import GainsRecipe  # noqa: E402
 from glissando.training.data import Tiles  # noqa: E402
 from glissando.training.loop import Trainer, load_checkpoint, run  # noqa: E402
 from glissando.training.recipe import from_dict, read_recipe  # noqa: E402
+from glissando.zoo.arrays import read_arrays, values_of  # noqa: E402
 
 Pixels = NDArray[np.uint8]
 
@@ -53,6 +54,14 @@ log_every = 1
 validate_every = 2
 save_every = 2
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_other_pictures() -> Any:
+    """What lies in this machine's folder of training pictures takes no part."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("GLISSANDO_DATA", raising=False)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -373,8 +382,9 @@ def test_an_exported_model_codes_pictures(
 
 def test_an_exported_models_card(exported: Path) -> None:
     card = glissando.open_model(exported).card
-    assert (card.name, card.summary) == ("tiny", "for a test")
-    assert card.halo % 64 == 0
+    assert (card.name, card.summary, card.width) == ("tiny", "for a test", 192)
+    assert card.configuration["latents"] == 64
+    assert card.created.endswith("+00:00")
     assert card.parameters > 0
     assert card.scores == {"kodak": 1}
     assert card.training["steps"] == 3
@@ -401,8 +411,8 @@ def test_an_exported_model_can_be_trained_on(exported: Path, tiles: Tiles, tmp_p
 def test_scale_networks_are_shipped_in_integers_alone(exported: Path, trained: Path, tmp_path: Path) -> None:
     from glissando.training.export import export
 
-    with np.load(exported / "decoder.npz") as arrays:
-        assert not [name for name in arrays if name.startswith("scales.")]
+    for path in (exported / "decoder.npz", exported / "encoders" / "default" / "encoder.npz"):
+        assert not [name for name in read_arrays(path) if name.startswith("scales.")]
     found, trained_weights = (load_checkpoint(path)["ema"] for path in (exported, trained / "out" / "last.pt"))
     assert found.keys() == trained_weights.keys()
     for name in ("scales.z_mix.weight", "scales.near.weight"):
@@ -411,11 +421,59 @@ def test_scale_networks_are_shipped_in_integers_alone(exported: Path, trained: P
     state = torch.load(trained / "out" / "last.pt", weights_only=True)
     torch.save({**state, "ema": found}, tmp_path / "again.pt")
     export(tmp_path / "again.pt", tmp_path / "again")
-    with np.load(exported / "integers.npz") as first, np.load(tmp_path / "again" / "integers.npz") as second:
-        scales = [name for name in first if name.startswith("scales.")]
-        assert scales
-        for name in scales:
-            assert np.array_equal(first[name], second[name])
+    first, second = (read_arrays(folder / "integers.npz") for folder in (exported, tmp_path / "again"))
+    scales = [name for name in first if name.startswith("scales.")]
+    assert scales
+    for name in scales:
+        assert np.array_equal(values_of(first[name]), values_of(second[name]))
+
+
+def test_a_folder_exported_again_keeps_its_hash(exported: Path, tmp_path: Path) -> None:
+    """What is rounded once stays as it is, weights and tables, and training can resume from either."""
+    from glissando.training.export import export
+
+    export(exported, tmp_path / "again")
+    first, second = (glissando.open_model(folder).card for folder in (exported, tmp_path / "again"))
+    assert first.hash == second.hash
+    assert first.encoders["default"].hash == second.encoders["default"].hash
+    states = [load_checkpoint(folder)["ema"] for folder in (exported, tmp_path / "again")]
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_an_exported_model_decodes_once_it_is_registered(
+    exported: Path, natural: Callable[..., Pixels], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By name and by hash, in Python and on the command line."""
+    from typer.testing import CliRunner
+
+    from glissando.cli.app import app
+    from glissando.zoo import registry
+
+    monkeypatch.setattr(registry, "_registered", [])
+    pixels = natural(60, 70, seed=3)
+    data = glissando.open_model(exported, threads=1).encode(pixels, 50)
+    (tmp_path / "a.gliss").write_bytes(data)
+    arguments = ["decode", str(tmp_path / "a.gliss"), str(tmp_path / "a.png")]
+    assert CliRunner().invoke(app, arguments).exit_code == 1
+    assert glissando.register(exported).name == "tiny"
+    assert glissando.decode(data, threads=1).shape == pixels.shape
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    monkeypatch.setattr(registry, "_registered", [])
+    monkeypatch.setenv("GLISSANDO_MODELS", str(exported))
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert glissando.encode(pixels, 50, model="tiny", threads=1) == data
+
+
+def test_pictures_say_how_finely_weights_are_stored(
+    exported: Path, trained: Path, shards: Path, tmp_path: Path
+) -> None:
+    """With training pictures the files are smaller, and the pictures hardly differ."""
+    from glissando.training.export import export
+
+    export(trained / "out" / "last.pt", tmp_path / "model", data=shards)
+    sizes = [glissando.open_model(folder).card.bytes for folder in (exported, tmp_path / "model")]
+    assert sizes[1] < 0.9 * sizes[0]
 
 
 def test_a_damaged_export_is_noticed(exported: Path, trained: Path, tmp_path: Path) -> None:
@@ -432,11 +490,12 @@ def test_a_damaged_export_is_noticed(exported: Path, trained: Path, tmp_path: Pa
 def test_exporting_again_is_the_same_and_replaces_the_folder(exported: Path, trained: Path) -> None:
     from glissando.training.export import export
 
-    before = {path.name: path.read_bytes() for path in exported.iterdir() if path.suffix == ".onnx"}
+    before = {path.name: path.read_bytes() for path in exported.rglob("*.onnx.gz")}
+    assert len(before) == 3
     hash_before = glissando.open_model(exported).card.hash
     (exported / "left over").write_text("")
     export(trained / "out" / "last.pt", exported, scores={"kodak": 1})
-    assert {path.name: path.read_bytes() for path in exported.iterdir() if path.suffix == ".onnx"} == before
+    assert {path.name: path.read_bytes() for path in exported.rglob("*.onnx.gz")} == before
     assert glissando.open_model(exported).card.hash == hash_before
     assert not (exported / "left over").exists()
     (line,) = glissando.open_model(exported).card.versions
@@ -448,13 +507,14 @@ def test_a_card_keeps_a_line_of_each_version_that_was_scored(tmp_path: Path) -> 
 
     pieces = [{"device": "a GPU"}, {"device": "a processor"}, {"device": "a GPU"}]
     training = {"samples": 6, "hours": 0.5, "recipe_hash": "abc", "pieces": pieces}
-    card = {"name": "tiny", "hash": "012", "training": training, "scores": {"kodak": 1}, "versions": [{"hash": "old"}]}
+    own = {"name": "tiny", "hash": "012", "created": "2026-01-02T03:04:05+00:00"}
+    card = {**own, "training": training, "scores": {"kodak": 1}, "versions": [{"hash": "old"}]}
 
     def lines(card: object, name: str = "tiny") -> list[dict[str, Any]]:
         (tmp_path / "card.json").write_text(json.dumps(card))
         return earlier_versions(tmp_path, name)
 
     counted = {"samples": 6, "hours": 0.5, "recipe_hash": "abc", "devices": ["a GPU", "a processor"]}
-    assert lines(card) == [{"hash": "old"}, {"hash": "012", **counted, "scores": {"kodak": 1}}]
+    assert lines(card) == [{"hash": "old"}, {**own, **counted, "scores": {"kodak": 1}}]
     assert lines({**card, "scores": {}}) == [{"hash": "old"}]  # never landed
     assert lines(card, "other") == lines([1]) == earlier_versions(tmp_path / "none", "tiny") == []

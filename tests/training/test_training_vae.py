@@ -176,8 +176,9 @@ def test_the_card(exported: Path) -> None:
     assert card.decode_kmac_per_pixel > 0
     assert card.encode_kmac_per_pixel > card.decode_kmac_per_pixel
     assert set(card.training["differences_from_torch"]) == {"analysis", "decode", "decode-8bit"}
-    assert sorted(path.name for path in exported.iterdir()) == [
-        "analysis.onnx", "card.json", "decode-8bit.onnx", "decode.onnx", "decoder.npz", "encoder.npz", "integers.npz",
+    assert sorted(path.relative_to(exported).as_posix() for path in exported.rglob("*") if path.is_file()) == [
+        "card.json", "decode-8bit.onnx.gz", "decode.onnx.gz", "decoder.npz", "encoders/default/analysis.onnx.gz",
+        "encoders/default/card.json", "encoders/default/encoder.npz", "integers.npz",
     ]  # fmt: skip
 
 

@@ -1,58 +1,82 @@
-"""Models: found by name, folder or hash; what does not fit together is refused before it decodes a picture."""
+"""Models: opened by name or folder; what does not fit together is refused before it decodes a picture."""
 
 from __future__ import annotations
 
-import json
-import shutil
+import gzip
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from zoo_models import change_card, copy_model, decoder_hash, read_card, seal
 
 import glissando
 from glissando import zoo
 from glissando.errors import InputError, ModelMismatchError, UnknownModelError
 from glissando.families.gains import scales
-from glissando.zoo import model as model_module
+from glissando.runtime.onnx import needs
+from glissando.zoo.arrays import Stepped, read_arrays
+from glissando.zoo.identity import HASH_BYTES
+
+FILES = ("integers.npz", "decoder.npz", "decode.onnx.gz", "decode-8bit.onnx.gz")
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The shipped model in a folder of its own."""
-    return Path(shutil.copytree(zoo.find("medium").folder, tmp_path / "copy"))
+    return copy_model("medium", tmp_path / "copy")
 
 
-def change_card(folder: Path, **values: Any) -> None:
-    path = folder / "card.json"
-    card = {**json.loads(path.read_text(encoding="utf-8")), **values}
-    path.write_text(json.dumps({k: v for k, v in card.items() if v is not ...}), encoding="utf-8")
+def read_all(folder: Path) -> None:
+    """Open a model and read whatever decoding needs."""
+    codec = glissando.open_model(folder)
+    for name in ("decode", "decode-8bit"):
+        zoo.find(folder).graph(name)
+    assert codec.card.hash
 
 
 def test_the_shipped_model_and_its_card_agree() -> None:
     model = zoo.find("medium")
     card = model.card
     assert card.name == "medium"
-    assert model_module.hash_files(model.folder).hex() == card.hash
-    assert len(bytes.fromhex(card.hash)) == zoo.model.HASH_BYTES
+    assert decoder_hash(model.folder) == card.hash
+    assert len(bytes.fromhex(card.hash)) == HASH_BYTES
     assert card.licence
     assert card.summary
+    assert card.created[:4].isdigit()
     assert 0 < card.decode_kmac_per_pixel <= 12
     assert 0 < card.parameters <= 8_000_000
-    assert card.halo % 64 == 0
-    assert card.bytes == sum(file.stat().st_size for file in model.folder.iterdir())
+    assert card.bytes == sum(file.stat().st_size for file in model.folder.rglob("*") if file.is_file())
     assert card.training["recipe"]["network"]["levels"] >= 8
     assert zoo.find_hash(bytes.fromhex(card.hash)).folder == model.folder
     assert card in zoo.models()
+    model.check()
 
 
-def test_shipped_weights_are_half_precision_and_integers_are_integers() -> None:
-    folder = zoo.find("medium").folder
-    for name in ("decoder.npz", "encoder.npz"):
-        with np.load(folder / name) as arrays:
-            assert {arrays[key].dtype for key in arrays} == {np.dtype(np.float16)}
-            assert all(np.isfinite(arrays[key]).all() for key in arrays)
-    assert {array.dtype.kind for array in zoo.find("medium").integers.values()} <= set("iu")
+def test_shipped_models_are_small() -> None:
+    assert sum(card.bytes for card in zoo.models() if card.source == "package") <= 14e6
+
+
+def test_shipped_weights_are_whole_numbers_of_steps_and_integers_are_integers() -> None:
+    model = zoo.find("medium")
+    for file in (model.folder / "decoder.npz", model.encoder().folder / "encoder.npz"):
+        arrays = read_arrays(file)
+        matrices = [array for array in arrays.values() if isinstance(array, Stepped)]
+        rest = [array for array in arrays.values() if not isinstance(array, Stepped)]
+        assert sum(each.symbols.size for each in matrices) > 20 * sum(array.size for array in rest)
+        assert all(np.isfinite(each.values).all() for each in matrices)
+        assert all(array.dtype in (np.float16, np.float32) and np.isfinite(array).all() for array in rest)
+    assert {array.dtype.kind for array in model.integers.values()} <= set("iu")
+
+
+@pytest.mark.parametrize("name", [card.name for card in zoo.models()])
+def test_a_decoder_holds_nothing_that_decoding_does_not_use(name: str) -> None:
+    """What only training needs to resume lies with the encoder, outside of the model's hash."""
+    model = zoo.find(name)
+    graphs = [gzip.decompress(path.read_bytes()) for path in model.folder.glob("*.onnx.gz")]
+    unused = {key for key in model.weights if not any(needs(graph, key) for graph in graphs)}
+    vectors = {"means_offset.table", "synthesis_factor.table", "synthesis_offset.table", "deviation", "log2_step"}
+    assert unused <= vectors
 
 
 def test_a_models_gains_are_within_what_the_arithmetic_is_made_for() -> None:
@@ -70,7 +94,7 @@ def test_a_folder_is_a_model(copy: Path, codec: Any) -> None:
     assert glissando.open_model(str(copy)).card.hash == codec.card.hash
 
 
-@pytest.mark.parametrize("file", zoo.model.HASHED)
+@pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("where", [0, 0.3, 0.7, -1])
 def test_a_changed_byte_is_noticed(copy: Path, file: str, where: float) -> None:
     path = copy / file
@@ -78,10 +102,10 @@ def test_a_changed_byte_is_noticed(copy: Path, file: str, where: float) -> None:
     content[int(where * len(content)) if where >= 0 else -1] ^= 1
     path.write_bytes(content)
     with pytest.raises(ModelMismatchError, match=r"medium.*hash.*reinstall"):
-        glissando.open_model(copy)
+        read_all(copy)
 
 
-@pytest.mark.parametrize("file", zoo.model.HASHED)
+@pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("change", ["missing", "empty", "cut", "longer", "a folder"])
 def test_a_damaged_file_is_noticed(copy: Path, file: str, change: str) -> None:
     path = copy / file
@@ -92,30 +116,30 @@ def test_a_damaged_file_is_noticed(copy: Path, file: str, change: str) -> None:
     elif change != "missing":
         path.write_bytes({"empty": b"", "cut": content[:-100], "longer": content + b"\0"}[change])
     with pytest.raises(ModelMismatchError):
-        glissando.open_model(copy)
+        read_all(copy)
 
 
-def test_the_hash_keeps_the_files_apart(copy: Path) -> None:
-    """Bytes that move from the end of one file to the start of the next give another hash."""
-    before = model_module.hash_files(copy)
-    first, second = (copy / name for name in zoo.model.HASHED[:2])
-    content = first.read_bytes()
-    first.write_bytes(content[:-1])
-    second.write_bytes(content[-1:] + second.read_bytes())
-    assert model_module.hash_files(copy) != before
-
-
-def test_integers_that_cannot_be_read(copy: Path) -> None:
-    (copy / "integers.npz").write_bytes(b"PK rubbish")
-    change_card(copy, hash=model_module.hash_files(copy).hex())
-    with pytest.raises(ModelMismatchError, match=r"integers\.npz"):
-        glissando.open_model(copy)
+@pytest.mark.parametrize("file", ["integers.npz", "decoder.npz", "encoder.npz", "decode.onnx.gz", "analysis.onnx.gz"])
+@pytest.mark.parametrize("content", [b"PK rubbish", b"", b"\x1f\x8b\x08\x00 rubbish"])
+def test_files_that_cannot_be_read(copy: Path, file: str, content: bytes) -> None:
+    """Whatever the card says of them."""
+    path = next(copy.rglob(file))
+    path.write_bytes(content)
+    change_card(path.parent, files=zoo.model.checksums(path.parent))
+    model = zoo.find(copy)
+    with pytest.raises(ModelMismatchError, match=file.replace(".", r"\.")):
+        model.graph("decode" if path.parent == copy else "analysis")
 
 
 def test_a_card_of_another_model_is_noticed(copy: Path) -> None:
+    """Before anything is decoded or encoded."""
     change_card(copy, hash="0123456789abcdef")
+    opened = glissando.open_model(copy, threads=1)
+    pixels = np.zeros((20, 30, 3), np.uint8)
     with pytest.raises(ModelMismatchError, match="0123456789abcdef"):
-        glissando.open_model(copy)
+        opened.encode(pixels)
+    with pytest.raises(ModelMismatchError, match="0123456789abcdef"):
+        opened._model.graph("decode")
 
 
 @pytest.mark.parametrize(
@@ -127,10 +151,20 @@ def test_a_broken_card_is_named(copy: Path, content: bytes) -> None:
         glissando.open_model(copy)
 
 
-@pytest.mark.parametrize("halo", [0, -64, 100, ...])
-def test_a_halo_that_cannot_be_right(copy: Path, halo: Any) -> None:
-    change_card(copy, halo=halo)
-    with pytest.raises(ModelMismatchError, match="halo"):
+@pytest.mark.parametrize(
+    "values", [{"name": 5}, {"hash": None}, {"files": []}, {"versions": {}}, {"bf16_quality": "all"}, {"encoder": 1}]
+)
+def test_a_card_with_values_of_other_types(copy: Path, values: dict[str, Any]) -> None:
+    change_card(copy, **values)
+    with pytest.raises(ModelMismatchError, match="its card cannot be read"):
+        glissando.open_model(copy)
+
+
+@pytest.mark.parametrize("blocks", [None, "two", ...])
+def test_a_configuration_that_gives_no_halo(copy: Path, blocks: Any) -> None:
+    configuration = {**read_card(copy)["configuration"], "synthesis_blocks": blocks}
+    seal(copy, configuration={k: v for k, v in configuration.items() if v is not ...})
+    with pytest.raises(ModelMismatchError, match="configuration"):
         glissando.open_model(copy).encode(np.zeros((8, 8, 3), np.uint8))
 
 
@@ -151,23 +185,56 @@ def test_no_name_is_an_error() -> None:
         glissando.open_model("")
 
 
-def test_nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(model_module, "_FOLDER", tmp_path)
-    assert zoo.models() == []
-    with pytest.raises(UnknownModelError, match="installed: none"):
-        zoo.find("medium")
-    with pytest.raises(UnknownModelError, match="installed: none"):
-        zoo.find_hash(bytes(8))
+# --- Decoder and encoders --------------------------------------------------------------------------------------------
 
 
-def test_several_models_are_told_apart_by_their_hash(
-    copy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    twin = Path(shutil.copytree(copy, tmp_path / "twin"))
-    with (twin / "decode.onnx").open("ab") as file:
-        file.write(b"\0")
-    change_card(twin, name="twin", hash=model_module.hash_files(twin).hex())
-    monkeypatch.setattr(model_module, "_FOLDER", tmp_path)
-    assert [card.name for card in zoo.models()] == ["medium", "twin"]
-    for folder in (copy, twin):
-        assert zoo.find_hash(model_module.hash_files(folder)).folder == folder
+def test_nothing_of_the_encoders_is_needed_to_decode(copy: Path, codec: Any, natural: Any) -> None:
+    import shutil
+
+    pixels = natural(70, 90)
+    data = codec.encode(pixels, 50)
+    shutil.rmtree(copy / "encoders")
+    decoder = glissando.open_model(copy, backend="openvino", precision="f32", threads=1)
+    np.testing.assert_array_equal(decoder.decode(data), codec.decode(data))
+    with pytest.raises(UnknownModelError, match=r"model medium has no encoder 'default'.*can only decode"):
+        decoder.encode(pixels, 50)
+
+
+def test_encoders_have_cards_of_their_own(copy: Path) -> None:
+    import shutil
+
+    shutil.copytree(copy / "encoders" / "default", copy / "encoders" / "slow")
+    change_card(copy / "encoders" / "slow", kmac_per_pixel=99.0, bf16_quality=10.0, scores={"Kodak": "better"})
+    model = zoo.find(copy)
+    assert list(model.card.encoders) == ["default", "slow"]
+    assert model.encoder().card.name == "default"
+    slow = model.encoder("slow")
+    assert (slow.card.kmac_per_pixel, slow.card.scores) == (99.0, {"Kodak": "better"})
+    assert slow.graph("analysis").content == model.graph("analysis").content
+    assert model.card.encode_kmac_per_pixel == model.encoder().card.kmac_per_pixel != 99.0
+    before = model.card.hash
+    assert seal(copy, encoder="slow") == before
+    model = zoo.find(copy)
+    assert model.encoder() is model.encoder("slow")
+    assert (model.card.encode_kmac_per_pixel, model.card.bf16_encode_quality) == (99.0, 10.0)
+    with pytest.raises(UnknownModelError, match=r"no encoder 'fast'; installed: default, slow"):
+        model.encoder("fast")
+
+
+def test_a_changed_encoder_is_noticed_when_it_encodes(copy: Path, codec: Any) -> None:
+    pixels = np.zeros((20, 30, 3), np.uint8)
+    data = codec.encode(pixels, 50)
+    path = copy / "encoders" / "default" / "encoder.npz"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    opened = glissando.open_model(copy, backend="openvino", precision="f32", threads=1)
+    np.testing.assert_array_equal(opened.decode(data), codec.decode(data))
+    with pytest.raises(ModelMismatchError, match=r"encoder default of model medium: encoder\.npz.*reinstall"):
+        opened.encode(pixels, 50)
+
+
+def test_an_encoder_of_another_card_is_noticed(copy: Path) -> None:
+    change_card(copy / "encoders" / "default", hash="0123456789abcdef")
+    with pytest.raises(ModelMismatchError, match=r"encoder default.*0123456789abcdef"):
+        zoo.find(copy).check_encoder()

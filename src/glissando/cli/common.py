@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, BinaryIO, ParamSpec
+from typing import Annotated, BinaryIO, ParamSpec, TextIO
 
 import typer
 
@@ -126,15 +126,28 @@ def show_error(error: BaseException, name: str | None = None) -> None:
     say(f"glissando: {message}")
 
 
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning as one line on standard error, in place of ``warnings.showwarning``."""
+    say(f"glissando: warning: {' '.join(str(message).split())}")
+
+
 def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
     """A command whose errors are one line each, and whose result is its exit code."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        if os.environ.get("GLISSANDO_DEBUG", "0") in ("", "0"):
-            import warnings
+        import warnings
 
+        if os.environ.get("GLISSANDO_DEBUG", "0") in ("", "0"):
             warnings.filterwarnings("ignore", module=r"PIL\.")  # oddities in files, of no use to their owner
+        warnings.showwarning = _show_warning
         try:
             code = command(*args, **kwargs)
         except KeyboardInterrupt:

@@ -17,7 +17,7 @@ EXAMPLES = examples(
 @guarded
 def export(
     checkpoint: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", exists=True, dir_okay=False, help="What training saved.")
+        Path, typer.Argument(metavar="CHECKPOINT", exists=True, help="What training saved, or a model's folder.")
     ],
     out_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", file_okay=False, help="The model's folder.")],
     data: Annotated[
@@ -26,7 +26,7 @@ def export(
             metavar="DIR",
             exists=True,
             file_okay=False,
-            help="Training pictures that a VAE's tables are fitted to; $GLISSANDO_DATA/train unless given.",
+            help="Training pictures, which say how finely weights are stored; $GLISSANDO_DATA/train unless given.",
         ),
     ] = None,
     debug: Debug = False,

@@ -1,4 +1,4 @@
-"""``glissando models``: the installed models."""
+"""``glissando models``: the installed models, and how one more is installed."""
 
 from __future__ import annotations
 
@@ -11,34 +11,50 @@ import typer
 from glissando.cli.common import Debug, examples, guarded
 
 EXAMPLES = examples(
-    ("glissando models", "names, sizes, costs, scores"),
+    ("glissando models", "names, sizes, costs, scores, and where each comes from"),
     ("glissando models --json", "the same for programs"),
+    ("glissando models --install runs/mine/model", "what glissando export wrote, for this user"),
+    ("glissando models --install mine.zip", "the same from an archive"),
 )
 
 
 @guarded
 def models(
+    install: Annotated[
+        str | None,
+        typer.Option(
+            "--install",
+            metavar="FOLDER|ARCHIVE",
+            help="Check a model's folder, or a zip or tar archive of one, and copy it into your data folder.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     debug: Debug = False,
 ) -> int:
-    """List the installed models.
+    """List the installed models, or install one.
 
-    With their names for --model, their costs and their scores.
+    With their names for --model, their costs and their scores. Models come from the package, from the folders in
+    $GLISSANDO_MODELS, and from your data folder; of several versions a name means the newest.
     """
     import glissando
 
-    cards = glissando.list_models()
+    cards = [glissando.install_model(install)] if install is not None else glissando.list_models()
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(card) for card in cards], indent=2))
         return 0
     if not cards:
         typer.echo("No models are installed.")
     for card in cards:
-        typer.echo(f"{card.name}  ({card.hash})\n  {card.summary}")
+        date = f", {card.created[:10]}" if card.created else ""
+        source = f", from {card.source}" if card.source not in ("", "package") else ""
+        typer.echo(f"{card.name}  ({card.hash}{date}{source})\n  {card.summary}")
         typer.echo(
             f"  {card.parameters / 1e6:.2f} M parameters, {card.bytes / 1e6:.1f} MB, "
             f"{card.decode_kmac_per_pixel:.1f} kMAC per pixel to decode"
         )
+        for name, encoder in card.encoders.items():
+            usual = " (used unless another is named)" if name == card.encoder and len(card.encoders) > 1 else ""
+            typer.echo(f"  encoder {name}: {encoder.kmac_per_pixel:.1f} kMAC per pixel{usual}")
         for what, score in card.scores.items():
             typer.echo(f"  {what}: {score}")
     return 0

@@ -81,7 +81,7 @@ class Encoder:
         per_cell = self._coding.analysis_per_cell
         rows, columns = grid.cells
         outputs: list[NDArray[np.float32]] = []
-        for window in self._engine.windows(grid):
+        for window in self._engine.encoder_windows(grid):
             parts = analysis(pixels=padded(pixels, *window.outer(CELL)))
             if not outputs:
                 outputs = [

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from glissando.errors import InputError, ModelMismatchError
 from glissando.families import Family, family
@@ -113,23 +113,34 @@ class Engine:
         if name in self.family.encoder_graphs:
             self.model.check_encoder()
         source = self.model.graph(name)
-        # TO BE REMOVED once the shipped models are exported anew: their 8-bit decoder is still called "decode".
-        source = source if source.exists() else self.model.graph(name.removesuffix("-8bit"))
         return open_graph(source, backend=self._backend, precision=precision, threads=self.options.threads)
 
     # What they run over -------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def halo(self) -> int:
-        """Cells around a window that the networks' results inside it depend on."""
-        halo: object = self.model.card.halo
-        if not isinstance(halo, int) or halo <= 0 or halo % CELL:
-            raise ModelMismatchError(f"model {self.model.card.name}: a halo of {halo!r} pixels cannot be right")
-        return halo // CELL
+        """Cells around a window that decoded pixels inside it depend on."""
+        return self._cells(self.family.decoder_halo, self.model.card.configuration)
+
+    @cached_property
+    def encoder_halo(self) -> int:
+        """Cells around a window that the latents of its pixels depend on."""
+        own = self.model.encoder().card.configuration
+        return self._cells(self.family.encoder_halo, {**self.model.card.configuration, **own})
+
+    def _cells(self, halo: Callable[[Mapping[str, Any]], int], configuration: Mapping[str, Any]) -> int:
+        try:
+            return halo(configuration) // CELL
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelMismatchError(f"model {self.model.card.name}: its configuration has no {error}") from error
 
     def windows(self, grid: Grid, area: Area | None = None) -> Iterator[Window]:
-        """What a network runs over, one after the other, so that the results cover an area: the grid unless given."""
+        """What a decoder's networks run over, one after the other, so that the results cover an area, or the grid."""
         return windows(grid.cells, WINDOW, self.halo, area)
+
+    def encoder_windows(self, grid: Grid) -> Iterator[Window]:
+        """What an encoder's analysis runs over, one after the other, so that the latents cover the grid."""
+        return windows(grid.cells, WINDOW, self.encoder_halo)
 
     # Threads ------------------------------------------------------------------------------------------
 

@@ -58,11 +58,6 @@ class Family:
     decoder_halo: Callable[[Mapping[str, Any]], int] = one_cell
     encoder_halo: Callable[[Mapping[str, Any]], int] = one_cell
 
-    @property
-    def encoder_files(self) -> tuple[str, ...]:
-        """Names of a model's files that only an encoder reads."""
-        return ("encoder.npz", *(f"{graph}.onnx" for graph in self.encoder_graphs))
-
     @cached_property
     def coding(self) -> Any:
         """What makes the codec's half from a model and an engine; see ``glissando.codec.coding.Coding``."""

@@ -14,12 +14,12 @@ import queue
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from glissando.errors import BackendError, InputError
+from glissando.runtime.onnx import OnnxGraph
 
 __all__ = ["BACKENDS", "PRECISIONS", "Graph", "abandon", "choose_engine", "fast_precision", "open_graph"]
 
@@ -81,14 +81,14 @@ class _OpenVino:
                 cls._core = _import_openvino().Core()
             return cls._core
 
-    def __init__(self, path: Path, precision: str, threads: int | None) -> None:
+    def __init__(self, content: bytes, precision: str, threads: int | None) -> None:
         core = self.core()
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if precision != "auto":
             options["INFERENCE_PRECISION_HINT"] = precision
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
-        self._model = core.compile_model(core.read_model(path), "CPU", options)
+        self._model = core.compile_model(core.read_model(content), "CPU", options)
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def __call__(self, **inputs: Array) -> tuple[Array, ...]:
@@ -110,7 +110,7 @@ if hasattr(os, "register_at_fork"):
 class _OnnxRuntime:
     """An ONNX Runtime session on the CPU, always in float32."""
 
-    def __init__(self, path: Path, precision: str, threads: int | None) -> None:
+    def __init__(self, content: bytes, precision: str, threads: int | None) -> None:
         import onnxruntime
 
         if precision == "bf16":
@@ -119,13 +119,13 @@ class _OnnxRuntime:
         options.log_severity_level = 3
         if threads is not None:
             options.intra_op_num_threads = threads
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def __call__(self, **inputs: Array) -> tuple[Array, ...]:
         return tuple(self._session.run(None, inputs))
 
 
-_ENGINES: dict[str, Callable[[Path, str, int | None], Graph]] = {"openvino": _OpenVino, "onnxruntime": _OnnxRuntime}
+_ENGINES: dict[str, Callable[[bytes, str, int | None], Graph]] = {"openvino": _OpenVino, "onnxruntime": _OnnxRuntime}
 
 
 def choose_engine(backend: str, precision: str, threads: int | None) -> str:
@@ -155,8 +155,10 @@ def fast_precision(engine: str) -> str:
         raise BackendError(f"{engine} does not start: {error}") from error
 
 
-def open_graph(path: Path, *, backend: str = "auto", precision: str = "auto", threads: int | None = None) -> Graph:
-    """Compile the graph in ``path``.
+def open_graph(
+    graph: OnnxGraph, *, backend: str = "auto", precision: str = "auto", threads: int | None = None
+) -> Graph:
+    """Compile a graph, which holds its weights.
 
     ``backend``: "openvino", "onnxruntime", or "auto", the first of them that is installed (the environment
     variable GLISSANDO_BACKEND overrides "auto"). ``precision``: "f32", "bf16", or "auto", the engine's own choice.
@@ -166,8 +168,8 @@ def open_graph(path: Path, *, backend: str = "auto", precision: str = "auto", th
     """
     found = choose_engine(backend, precision, threads)
     try:
-        return _ENGINES[found](path, precision, threads)
+        return _ENGINES[found](graph.content, precision, threads)
     except BackendError:
         raise
     except Exception as error:  # engines raise their own kinds
-        raise BackendError(f"{found} cannot open {path.name}: {error}") from error
+        raise BackendError(f"{found} cannot open {graph.name}: {error}") from error

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from glissando.errors import ModelMismatchError, TrainingError
+from glissando.errors import ModelError, ModelMismatchError, TrainingError
+from glissando.zoo.arrays import Stepped, read_arrays, values_of
+from glissando.zoo.model import DECODER, ENCODER, INTEGERS
 
 from .family import training_of
 
@@ -91,16 +92,13 @@ def _load_shipped(folder: Path) -> dict[str, Any]:
     """The weights that a model folder holds, as a checkpoint without the optimisers' state."""
     try:
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-        weights: dict[str, Tensor] = {}
-        for name in ("decoder.npz", "encoder.npz"):
-            with np.load(folder / name, allow_pickle=False) as arrays:
-                # Parameters are shipped in float16; what else lies there belongs to the codec.
-                halves = {key: array for key, array in arrays.items() if array.dtype == np.float16}
-                weights |= {key: torch.from_numpy(array.astype(np.float32)) for key, array in halves.items()}
+        encoder = folder / "encoders" / card["encoder"]
+        stored = {**read_arrays(folder / DECODER), **read_arrays(encoder / ENCODER)}
+        weights: dict[str, Tensor] = {name: torch.from_numpy(values_of(array)) for name, array in stored.items()}
+        integers = {name: values_of(array) for name, array in read_arrays(folder / INTEGERS).items()}
         counts = card["training"]
         recipe = counts["recipe"]
-        with np.load(folder / "integers.npz", allow_pickle=False) as integers:
-            weights |= training_of(recipe["family"]).integer_weights(recipe["network"], integers)
+        weights |= training_of(recipe["family"]).integer_weights(recipe["network"], integers)
         progress = {
             "step": counts["steps"],
             "samples": counts["samples"],
@@ -109,7 +107,13 @@ def _load_shipped(folder: Path) -> dict[str, Any]:
         }
         if "pieces" in counts:
             progress["pieces"] = counts["pieces"]
-        state = {"recipe": recipe, "ema": weights, "progress": progress}
+        state = {
+            "recipe": recipe,
+            "ema": {name: value for name, value in weights.items() if "." in name},  # others belong to the codec
+            "stored": {name: array for name, array in stored.items() if isinstance(array, Stepped)},
+            "progress": progress,
+            "data": counts["data"],
+        }
         return _translated(state, counts["recipe_hash"])
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, ModelMismatchError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, ImportError, ModelError) as error:
         raise TrainingError(f"{folder} is not a shipped model: {error}") from error

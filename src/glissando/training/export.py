@@ -1,42 +1,82 @@
-"""From a checkpoint to a shipped model: integers, float16 weights, graphs, card; checked against torch."""
+"""From a checkpoint to a model's folder: integers, weights, graphs, cards; checked against torch."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor
 
 from glissando.errors import TrainingError
-from glissando.families import family
 from glissando.files import atomic_folder
-from glissando.zoo.model import hash_files
+from glissando.zoo.arrays import Stepped, values_of, write_arrays
+from glissando.zoo.identity import decoder_configuration, encoder_configuration, identity
+from glissando.zoo.model import DECODER, ENCODER, INTEGERS, checksums
 
 from .checkpoints import load_checkpoint
-from .family import training_of
-from .graph_export import WEIGHTS, write_graph
-from .recipe import from_dict
+from .data import load_tiles, training_folder
+from .family import FamilyExport, training_of
+from .graph_export import ENCODER_FOLDER, write_graph
+from .recipe import PictureRecipe, from_dict
+from .steps import plain_steps, round_to_steps, sensitivities
 
 __all__ = ["export"]
 
 
-def half_weights(
-    network: nn.Module, encoder_parts: tuple[str, ...], integer_parts: tuple[str, ...] = ()
-) -> dict[str, dict[str, NDArray[np.float16]]]:
-    """Float16 parameters by file: the decoder's, with everything that training needs to resume, and the encoder's."""
-    files: dict[str, dict[str, NDArray[np.float16]]] = {name: {} for name in WEIGHTS}
-    for name, value in network.state_dict().items():
+SMALL = 512  # values: parameters with fewer are kept in float16, as are vectors
+FLOATS = ("likelihood.",)  # kept in float32: a handful that tables are computed from
+
+Stored = NDArray[Any] | Stepped
+
+
+def store_weights(
+    recipe: PictureRecipe,
+    weights: Mapping[str, Tensor],
+    integer_parts: tuple[str, ...],
+    stored: Mapping[str, Stepped],
+    data: Path | None,
+) -> dict[str, Stored]:
+    """How each parameter is stored, but those that integers.npz holds. Raises TrainingError where one does not fit.
+
+    ``stored``: what is rounded already, by name. For the rest, training pictures say what matters (``steps``); where
+    there are none, all steps are short.
+    """
+    found: dict[str, Stored] = {}
+    matrices = [name for name, value in weights.items() if value.ndim > 1 and value.numel() >= SMALL]
+    matrices = [name for name in matrices if not name.startswith(integer_parts) and not name.endswith(".table")]
+    missing = [name for name in matrices if name not in stored]
+    measured = _sensitivities(recipe, weights, data) if missing else None
+    for name, value in weights.items():
         if name.startswith(integer_parts):
             continue
-        array = value.detach().cpu().numpy().astype(np.float16)
-        if not np.isfinite(array).all():
+        if not torch.isfinite(value).all() or float(value.abs().max()) > np.finfo(np.float16).max:
             raise TrainingError(f"{name} does not fit into float16")
-        files["encoder.npz" if name.startswith(encoder_parts) else "decoder.npz"][name] = array
-    return files
+        if name in stored:
+            found[name] = stored[name]
+        elif name in missing:
+            found[name] = plain_steps(value) if measured is None else round_to_steps(value, measured[name])
+        else:
+            dtype = np.float32 if name.startswith(FLOATS) else np.float16
+            found[name] = value.detach().cpu().numpy().astype(dtype)
+    return found
+
+
+def _sensitivities(recipe: PictureRecipe, weights: Mapping[str, Tensor], data: Path | None) -> dict[str, Tensor] | None:
+    """What each parameter matters on training pictures; None where no training pictures are at hand."""
+    try:
+        folder = training_folder(data)
+    except TrainingError:
+        return None
+    objective = training_of(recipe.family).objective(recipe)
+    network = objective.build(None)
+    network.load_state_dict(dict(weights))
+    return sensitivities(objective, network.eval(), load_tiles(folder, limit_gb=recipe.data.limit_gb).training)
 
 
 def earlier_versions(folder: Path, name: str) -> list[dict[str, Any]]:
@@ -50,59 +90,115 @@ def earlier_versions(folder: Path, name: str) -> list[dict[str, Any]]:
             return before
         counted = {key: training[key] for key in ("samples", "hours", "recipe_hash")}
         devices = list(dict.fromkeys(piece["device"] for piece in training.get("pieces", [])))
-        return [*before, {"hash": card["hash"], **counted, "devices": devices, "scores": card["scores"]}]
+        own = {"name": name, "hash": card["hash"], "created": card["created"]}
+        return [*before, {**own, **counted, "devices": devices, "scores": card["scores"]}]
     except (OSError, ValueError, KeyError, TypeError):
         return []  # no folder yet, or none of ours
 
 
-def export(checkpoint: Path, out_dir: Path, scores: dict[str, Any] | None = None, data: Path | None = None) -> Path:
+def export(
+    checkpoint: Path,
+    out_dir: Path,
+    scores: dict[str, Any] | None = None,
+    data: Path | None = None,
+    created: str | None = None,
+) -> Path:
     """Turn a checkpoint into a model folder that ``glissando.open_model`` opens; returns ``out_dir``.
 
-    ``data``: the training's shards, for families whose tables are fitted to pictures (default:
-    ``$GLISSANDO_DATA/train``). The folder appears whole: it is built beside its place and moved there. Of a scored
-    version of the model that was there before, the new card keeps a line. Raises TrainingError where the checkpoint is
-    none, or the exported files do not compute what torch computes.
+    ``checkpoint``: what training saved, or a model's folder; what such a folder has rounded is kept as it is, so that
+    the decoder keeps its hash. ``data``: the training's shards, which say how finely each weight is stored, and which
+    some families fit their tables to (default: ``$GLISSANDO_DATA/train``). ``created``: the card's date and time; now
+    unless given.
+
+    The folder appears whole: it is built beside its place and moved there. Of a scored version of the model that was
+    there before, the new card keeps a line. Raises TrainingError where the checkpoint is none, or the exported files do
+    not compute what torch computes.
     """
     state = load_checkpoint(checkpoint)
     recipe = from_dict(state["recipe"])
-    announced, training = family(recipe.family), training_of(recipe.family)
-    ours = training.export(recipe, state["ema"], data)
-    files = half_weights(ours.network, ours.encoder_parts, ours.integer_parts)
-    shipped = {name: array for arrays in files.values() for name, array in arrays.items()}
-    ours.round_weights({name: torch.from_numpy(array.astype(np.float32)) for name, array in shipped.items()})
+    make = training_of(recipe.family).export
+    stored = store_weights(recipe, state["ema"], make.integer_parts, state.get("stored", {}), data)
+    shipped = {name: torch.from_numpy(values_of(array)) for name, array in stored.items()}
+    ours = make(recipe, {**state["ema"], **shipped}, data)
 
     with atomic_folder(out_dir) as work:
-        np.savez_compressed(work / "integers.npz", **ours.integers)  # type: ignore[arg-type]
-        for name, arrays in files.items():
-            np.savez(work / name, **arrays, **ours.arrays.get(name, {}))  # type: ignore[arg-type]
+        (work / ENCODER_FOLDER).mkdir(parents=True)
+        write_arrays(work / INTEGERS, ours.integers)
+        files: dict[str, dict[str, Stored]] = {DECODER: {}, ENCODER: {}}
+        for name, array in stored.items():
+            files[ENCODER if name.startswith(ours.encoder_parts) else DECODER][name] = array
+        for file, arrays in files.items():
+            arrays |= ours.arrays.get(file, {})
+            write_arrays(work / (ENCODER_FOLDER if file == ENCODER else "") / file, arrays)
         for name, graph in ours.graphs().items():
-            write_graph(name, graph, ours.examples(), work)
+            write_graph(name, graph, ours.examples(), work, stored)
         differences = ours.verify(work)
-        progress, shape = state["progress"], recipe.to_dict()["network"]
-        card = {
-            "name": recipe.name,
-            "family": recipe.family,
-            "summary": recipe.summary,
-            "licence": "MIT",
-            "hash": hash_files(work).hex(),
-            "encoder_hash": hash_files(work, announced.encoder_files).hex(),
-            "parameters": sum(p.numel() for p in ours.network.parameters()),
-            "halo": max(announced.decoder_halo(shape), announced.encoder_halo(shape)),
-            "decode_kmac_per_pixel": round(training.cost(ours.network, "decode")["total"], 3),
-            "encode_kmac_per_pixel": round(training.cost(ours.network, "encode")["total"], 3),
-            "training": {
-                "recipe": recipe.to_dict(),
-                "recipe_hash": recipe.hash(),
-                "steps": progress["step"],
-                "samples": progress["samples"],
-                "hours": round(progress["seconds"] / 3600, 2),
-                "pieces": [{**p, "seconds": round(p["seconds"])} for p in progress["pieces"] if p["samples"]],
-                "data": state.get("data", ""),
-                "validation": progress["history"][-1] if progress["history"] else None,
-                "differences_from_torch": differences,
-            },
-            "scores": scores or {},
-            "versions": earlier_versions(out_dir, recipe.name),
-        }
-        (work / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        created = created or datetime.now(UTC).isoformat(timespec="seconds")
+        _write_cards(
+            work,
+            ours,
+            recipe,
+            files,
+            created,
+            scores or {},
+            earlier_versions(out_dir, recipe.name),
+            {**_counted(recipe, state), "differences_from_torch": differences},
+        )
     return out_dir
+
+
+def _counted(recipe: PictureRecipe, state: dict[str, Any]) -> dict[str, Any]:
+    """What a card says of the training."""
+    progress = state["progress"]
+    return {
+        "recipe": recipe.to_dict(),
+        "recipe_hash": recipe.hash(),
+        "steps": progress["step"],
+        "samples": progress["samples"],
+        "hours": round(progress["seconds"] / 3600, 2),
+        "pieces": [{**p, "seconds": round(p["seconds"])} for p in progress["pieces"] if p["samples"]],
+        "data": state.get("data", ""),
+        "validation": progress["history"][-1] if progress["history"] else None,
+    }
+
+
+def _write_cards(
+    folder: Path,
+    ours: FamilyExport,
+    recipe: PictureRecipe,
+    files: dict[str, dict[str, Stored]],
+    created: str,
+    scores: dict[str, Any],
+    versions: list[dict[str, Any]],
+    training: dict[str, Any],
+) -> None:
+    """The cards of the model and of its encoder, once all their files are there."""
+    network = recipe.to_dict()["network"]
+    decoder, encoder = ({key: values_of(array) for key, array in files[file].items()} for file in (DECODER, ENCODER))
+    own, cost = encoder_configuration(network), training_of(recipe.family).cost
+    encoder_card = {
+        "name": ENCODER_FOLDER.name,
+        "hash": identity(recipe.family, own, {}, encoder, pixels=""),
+        "created": created,
+        "configuration": own,
+        "kmac_per_pixel": round(cost(ours.network, "encode")["total"], 3),
+        "files": checksums(folder / ENCODER_FOLDER),
+    }
+    card = {
+        "name": recipe.name,
+        "family": recipe.family,
+        "summary": recipe.summary,
+        "licence": "MIT",
+        "hash": identity(recipe.family, decoder_configuration(network), ours.integers, decoder),
+        "created": created,
+        "configuration": decoder_configuration(network),
+        "parameters": sum(p.numel() for p in ours.network.parameters()),
+        "decode_kmac_per_pixel": round(cost(ours.network, "decode")["total"], 3),
+        "encoder": ENCODER_FOLDER.name,
+        "files": checksums(folder),
+        "training": training,
+        "scores": scores,
+        "versions": versions,
+    }
+    for place, values in ((folder / ENCODER_FOLDER, encoder_card), (folder, card)):
+        (place / "card.json").write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -70,6 +70,10 @@ class FamilyExport(ABC):
     """What goes into decoder.npz and encoder.npz beside the weights."""
 
     @abstractmethod
+    def __init__(self, recipe: Any, weights: dict[str, Tensor], data: Path | None = None) -> None:
+        """From the family's recipe and weights as they are shipped; ``data``: the folder of the training's shards."""
+
+    @abstractmethod
     def graphs(self) -> dict[str, ExportedGraph]:
         """What is written as NAME.onnx. Among them are "decode" and "decode-8bit", which are ``PixelGraph``s."""
 
@@ -80,11 +84,6 @@ class FamilyExport(ABC):
     @abstractmethod
     def verify(self, folder: Path) -> dict[str, float]:
         """Check what was written against torch; the largest difference of each graph. Raises TrainingError."""
-
-    def round_weights(self, weights: dict[str, Tensor]) -> None:
-        """Take the shipped, rounded weights over into the network; what is shipped in integers stays as it is."""
-        exact = {k: value for k, value in self.network.state_dict().items() if k.startswith(self.integer_parts)}
-        self.network.load_state_dict({**weights, **exact})
 
 
 def _no_weights(configuration: Mapping[str, Any], integers: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
@@ -101,8 +100,9 @@ class TrainingFamily(Generic[RecipeType]):
 
     recipe: type[RecipeType]
     objective: Callable[[RecipeType], Objective]
-    export: Callable[[RecipeType, dict[str, Tensor], Path | None], FamilyExport]
-    """From a recipe, trained weights, and the folder of the training's data where it was given."""
+    export: type[FamilyExport]
+    """Made from a recipe, trained weights as they are shipped, and the folder of the training's data where it was
+    given."""
     cost: Callable[[nn.Module, str], dict[str, float]]
     """Thousands of multiply-adds per pixel of each part of a network on the path "encode" or "decode", and "total"."""
     parameter_groups: ParameterGroups = level_tables

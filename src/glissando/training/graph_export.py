@@ -1,12 +1,11 @@
-"""Graphs for inference engines: written with their weights beside them, and compared with torch."""
+"""Graphs for inference engines: written without their weights, which a model keeps in files of their own."""
 
 from __future__ import annotations
 
-import io
+import gzip
 import logging
 import warnings
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +16,31 @@ from torch import Tensor
 
 from glissando.errors import TrainingError
 from glissando.networks.graphs import ExportedGraph
+from glissando.runtime.onnx import PREFIX, needs, with_weights
+from glissando.zoo.arrays import read_arrays, values_of
+from glissando.zoo.model import DECODER, ENCODER, graph_file
 
-__all__ = ["WEIGHTS", "Examples", "compare_graph", "run_graph", "write_graph"]
+__all__ = ["ENCODER_FOLDER", "Examples", "compare_graph", "graph_folder", "run_graph", "write_graph"]
 
-WEIGHTS = ("decoder.npz", "encoder.npz")
-"""Where a graph finds its weights, in float16."""
+ENCODER_FOLDER = Path("encoders", "default")
+"""Where an export puts what only its encoder needs."""
 
 Examples = Mapping[str, tuple[Tensor, dict[int, Any] | None]]
 """Inputs by name: an example, and which of its sides may have any length."""
 
 
-def write_graph(name: str, module: ExportedGraph, examples: Examples, folder: Path) -> None:
-    """Write ``name``.onnx, its weights left in the .npz files beside it."""
-    import onnx
+def graph_folder(name: str, folder: Path) -> Path:
+    """Where in a model's ``folder`` the graph ``name`` lies: graphs that decode beside the card."""
+    return folder if name.startswith("decode") else folder / ENCODER_FOLDER
 
+
+def write_graph(
+    name: str, module: ExportedGraph, examples: Examples, folder: Path, weights: Collection[str]
+) -> list[str]:
+    """Write a graph into the model's ``folder``, without those initializers that are called as ``weights`` are.
+
+    Returns the names of the weights that it uses.
+    """
     arguments = [examples[key] for key in module.inputs]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -51,32 +61,27 @@ def write_graph(name: str, module: ExportedGraph, examples: Examples, folder: Pa
         if value.name in module.broadcast:  # torch would tie these sides to 1: they follow no other input's
             for side, dimension in enumerate(value.type.tensor_type.shape.dim[1:3]):
                 dimension.dim_param = f"{value.name}_{side}"
-    places = {file: _array_places(folder / file) for file in WEIGHTS}
-    casts = []
-    for tensor in model.graph.initializer:
+    names = {}
+    for tensor in list(model.graph.initializer):
         key = tensor.name.removeprefix("means.").removeprefix("network.")
-        file = next((f for f, arrays in places.items() if key in arrays), None)
-        if file is None:
-            continue  # a shape or a constant: a few bytes, kept in the graph
-        offset, length = places[file][key]
-        casts.append(onnx.helper.make_node("Cast", [f"{tensor.name}.half"], [tensor.name], to=onnx.TensorProto.FLOAT))
-        for data in ("raw_data", "float_data"):
-            tensor.ClearField(data)
-        tensor.name += ".half"
-        tensor.data_type = onnx.TensorProto.FLOAT16
-        tensor.data_location = onnx.TensorProto.EXTERNAL
-        for field, value in (("location", file), ("offset", offset), ("length", length)):
-            tensor.external_data.add(key=field, value=str(value))
-    nodes = list(model.graph.node)
-    del model.graph.node[:]
-    model.graph.node.extend([*casts, *nodes])
+        if key in weights:  # others are shapes and constants: a few bytes, kept in the graph
+            names[tensor.name] = key
+            model.graph.initializer.remove(tensor)
+    for node in model.graph.node:
+        for number, value in enumerate(node.input):
+            if value in names:
+                node.input[number] = f"{PREFIX}{names[value]}"
     del model.graph.value_info[:]
     model.doc_string = ""
     for node in model.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
     del model.metadata_props[:]
-    (folder / f"{name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
+    place = graph_folder(name, folder)
+    place.mkdir(parents=True, exist_ok=True)
+    content = model.SerializeToString(deterministic=True)
+    (place / graph_file(name)).write_bytes(gzip.compress(content, mtime=0))
+    return sorted(names.values())
 
 
 def run_graph(name: str, folder: Path, values: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
@@ -85,7 +90,11 @@ def run_graph(name: str, folder: Path, values: Mapping[str, NDArray[Any]]) -> li
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
+    graph = gzip.decompress((graph_folder(name, folder) / graph_file(name)).read_bytes())
+    files = (folder / DECODER, folder / ENCODER_FOLDER / ENCODER)
+    arrays = {key: array for file in files for key, array in read_arrays(file).items() if needs(graph, key)}
+    content = with_weights(graph, {key: values_of(array) for key, array in arrays.items()})
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     found: list[NDArray[Any]] = session.run(None, dict(values))
     return found
 
@@ -109,23 +118,3 @@ def compare_graph(name: str, module: ExportedGraph, values: Mapping[str, NDArray
         if gap.max() > allowed or share > 0.01:
             raise TrainingError(f"graph {name} differs from torch by {gap.max():.3g} ({share:.2%} of the values)")
     return worst
-
-
-def _array_places(path: Path) -> dict[str, tuple[int, int]]:
-    """Byte offset and length of each array's data in an uncompressed .npz."""
-    places = {}
-    content = path.read_bytes()
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            start = info.header_offset
-            name_length = int.from_bytes(content[start + 26 : start + 28], "little")
-            extra_length = int.from_bytes(content[start + 28 : start + 30], "little")
-            member = start + 30 + name_length + extra_length
-            header = io.BytesIO(content[member : member + info.file_size])
-            np.lib.format.read_magic(header)
-            np.lib.format.read_array_header_1_0(header)
-            places[info.filename.removesuffix(".npy")] = (
-                member + header.tell(),
-                info.file_size - header.tell(),
-            )
-    return places

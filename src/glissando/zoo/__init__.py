@@ -1,15 +1,23 @@
-"""Shipped models. A model is one decoder and one or more encoders, in a folder of its own:
+"""Models: a decoder and its encoders in a folder (``model``), found by name or hash (``registry``).
 
-    card.json       what it is, where it comes from, how it was trained, what it scores, its licence
-    integers.npz    everything the entropy coder depends on: log-gains, scale network, probability tables
-    decoder.npz     weights of the decoder's graphs, float16
-    encoder.npz     weights of the analysis graph, float16
-    *.onnx          the graphs; their weights lie in the .npz files
-
-The model's hash, which every file carries, covers what a decoder uses: integers.npz, decoder.npz and
-decode.onnx.
+``arrays`` is the format of weights and integers, ``identity`` what a hash covers, ``installation`` the way into the
+user's folder. The folders beside these files are the shipped models.
 """
 
-from .model import Card, Model, find, find_hash, models
+from .installation import install
+from .model import Card, Encoder, EncoderCard, Model
+from .registry import find, find_hash, installed, models, register, user_folder
 
-__all__ = ["Card", "Model", "find", "find_hash", "models"]
+__all__ = [
+    "Card",
+    "Encoder",
+    "EncoderCard",
+    "Model",
+    "find",
+    "find_hash",
+    "install",
+    "installed",
+    "models",
+    "register",
+    "user_folder",
+]

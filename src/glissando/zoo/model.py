@@ -1,10 +1,26 @@
-"""Finding, checking and reading models."""
+"""A model: a decoder and its encoders, read from a folder.
+
+    card.json             what it is, where it comes from, how it was trained, what it scores, its licence
+    integers.npz          everything the entropy coder depends on: log-gains, scale network, probability tables
+    decoder.npz           the weights of the decoder's graphs, and vectors that the codec itself uses
+    decode.onnx.gz        a graph without its weights, and others like it
+    encoders/NAME/        what only an encoder needs; nothing of it takes part in decoding
+        card.json         its cost, its scores, its hash
+        encoder.npz
+        analysis.onnx.gz  and others
+
+``identity`` says what a model's hash covers. Besides it, each card has a checksum of every file beside it, so that
+damage is found where it lies.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import gzip
 import hashlib
 import json
-import zipfile
+import threading
+import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,142 +29,286 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glissando.errors import InputError, ModelMismatchError, UnknownModelError
-from glissando.families import family
+from glissando.errors import ModelMismatchError, UnknownModelError
+from glissando.runtime.onnx import OnnxGraph, needs, with_weights
 
-__all__ = ["HASHED", "HASH_BYTES", "Card", "Model", "find", "find_hash", "hash_files", "models"]
+from .arrays import read_arrays, values_of
+from .identity import identity
 
-HASH_BYTES = 8  # as much of the SHA-256 as a file carries
-HASHED = ("integers.npz", "decoder.npz", "decode.onnx")
+__all__ = ["Card", "Encoder", "EncoderCard", "Model", "checksums", "open_folder"]
 
-_FOLDER = Path(__file__).parent
+DECODER, ENCODER, INTEGERS = "decoder.npz", "encoder.npz", "integers.npz"
+
+
+@dataclass(frozen=True)
+class EncoderCard:
+    """An encoder's card, as ``encoders/NAME/card.json`` holds it."""
+
+    name: str
+    hash: str  # 16 hex digits, of what it computes
+    created: str = ""  # date and time, ISO 8601
+    configuration: dict[str, Any] = field(default_factory=dict)  # what of the network's shape is the encoder's alone
+    summary: str = ""
+    kmac_per_pixel: float = 0.0
+    # Up to this quality the encoder computes in bfloat16 where that is fast (benchmarks.bf16 measures it; −1 is
+    # nowhere): it changes the mean PSNR over pictures by no more than 0.02 dB.
+    bf16_quality: float = -1.0
+    scores: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)  # checksums, by name
+    bytes: int = 0  # of all its files
 
 
 @dataclass(frozen=True)
 class Card:
-    """A model's card, as ``card.json`` holds it."""
+    """A model's card, as ``card.json`` holds it; the last three fields are where and what was found beside it."""
 
     name: str
-    hash: str  # 16 hex digits, of what a decoder uses
-    encoder_hash: str = ""  # the same of what only an encoder uses
+    hash: str  # 16 hex digits, of what its decoder computes
+    created: str = ""  # date and time, ISO 8601; of several versions of a model the newest bears its name
     family: str = "gains"
+    configuration: dict[str, Any] = field(default_factory=dict)  # what shapes the decoder
     summary: str = ""
     licence: str = ""
     parameters: int = 0
     decode_kmac_per_pixel: float = 0.0
-    encode_kmac_per_pixel: float = 0.0
-    width: int = 0
-    halo: int = 0  # pixels around a window that its result depends on, a multiple of 64
-    # Up to these qualities bfloat16 is used where it is fast (benchmarks.bf16 measures them; −1 is nowhere): in the
-    # decoder it changes no picture's PSNR by more than 0.02 dB, in the encoder the mean over pictures by no more.
+    # As EncoderCard.bf16_quality, of the decoder: no picture's PSNR changes by more than 0.02 dB.
     bf16_quality: float = -1.0
-    bf16_encode_quality: float = -1.0
+    encoder: str = ""  # the one to use unless another is named
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     versions: list[dict[str, Any]] = field(default_factory=list)  # that this one took the place of, oldest first
-    bytes: int = 0  # of all the model's files
+    files: dict[str, str] = field(default_factory=dict)  # checksums, by name
+    encoders: dict[str, EncoderCard] = field(default_factory=dict)
+    source: str = ""  # "package", "user", "registered", or the folder of $GLISSANDO_MODELS
+    bytes: int = 0  # of all the model's files, its encoders' included
+
+    @property
+    def width(self) -> int:
+        """Channels of the trunk."""
+        return int(self.configuration.get("width", 0))
+
+    @property
+    def encode_kmac_per_pixel(self) -> float:
+        """Of the encoder that is used unless another is named; 0 where there is none."""
+        return self.encoders[self.encoder].kmac_per_pixel if self.encoder in self.encoders else 0.0
+
+    @property
+    def bf16_encode_quality(self) -> float:
+        """Of the encoder that is used unless another is named; −1 where there is none."""
+        return self.encoders[self.encoder].bf16_quality if self.encoder in self.encoders else -1.0
+
+
+class _Folder:
+    """Files that a card describes."""
+
+    def __init__(self, folder: Path, who: str, files: dict[str, str]) -> None:
+        self.folder, self._who, self._files = folder, who, files
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes. Raises ModelMismatchError where it is missing or not what the card says."""
+        try:
+            content = (self.folder / name).read_bytes()
+        except OSError as error:
+            raise ModelMismatchError(f"{self._who}: {name} cannot be read: {error}") from error
+        found = checksum(content)
+        if found != self._files.get(name):
+            raise ModelMismatchError(
+                f"{self._who}: {name} has the hash {found}, the card says {self._files.get(name)}; reinstall it"
+            )
+        return content
+
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """A file's arrays, as a network computes with them. Raises ModelMismatchError."""
+        self.read(name)
+        try:
+            return {key: values_of(array) for key, array in read_arrays(self.folder / name).items()}
+        except ModelMismatchError as error:
+            raise ModelMismatchError(f"{self._who}: {error}") from error
+
+    def graph(self, name: str, weights: dict[str, NDArray[Any]]) -> OnnxGraph:
+        """A graph with those of the ``weights`` that it names. Raises ModelMismatchError."""
+        file = graph_file(name)
+        try:
+            graph = gzip.decompress(self.read(file))
+        except (OSError, EOFError, zlib.error) as error:
+            raise ModelMismatchError(f"{self._who}: {file} cannot be read: {error}") from error
+        if not graph:
+            raise ModelMismatchError(f"{self._who}: {file} is empty")
+        used = {key: array for key, array in weights.items() if needs(graph, key)}
+        return OnnxGraph(f"{self._who}: {name}", with_weights(graph, used))
+
+    def vectors(self, arrays: dict[str, NDArray[Any]], names: tuple[str, ...], file: str) -> dict[str, NDArray[Any]]:
+        if missing := [name for name in names if name not in arrays]:
+            raise ModelMismatchError(f"{self._who}: {file} has no array {missing[0]!r}")
+        return {name: arrays[name] for name in names}
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """One of a model's encoders. Arrays are read when they are first asked for, and then checked."""
+
+    folder: Path
+    card: EncoderCard
+    model: Model = field(repr=False)
+
+    @cached_property
+    def _files(self) -> _Folder:
+        return _Folder(self.folder, f"encoder {self.card.name} of model {self.model.card.name}", self.card.files)
+
+    @cached_property
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        arrays = self._files.arrays(ENCODER)
+        found = identity(self.model.card.family, self.card.configuration, {}, arrays, pixels="")
+        _compare(f"encoder {self.card.name} of model {self.model.card.name}", found, self.card.hash)
+        return arrays
+
+    def floats(self, names: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
+        """Vectors of encoder.npz that the codec itself uses. Raises ModelMismatchError where one is missing."""
+        return self._files.vectors(self._arrays, names, ENCODER)
+
+    def graph(self, name: str) -> OnnxGraph:
+        """One of its graphs: "analysis", or another that the family has. It may use weights of the decoder, too."""
+        return self._files.graph(name, {**self.model.weights, **self._arrays})
+
+    def check(self) -> None:
+        """Read its files and compare them with its card. Raises ModelMismatchError where they differ."""
+        _ = self._arrays
 
 
 @dataclass(frozen=True)
 class Model:
-    """An installed model: its folder and its card. Arrays are read when they are first asked for."""
+    """An installed model: its folder and its card. Arrays are read when they are first asked for, and then checked."""
 
     folder: Path
     card: Card
+    # Weights take longer to read than integers, which a decoder needs first.
+    _reading_integers: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    _reading_weights: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    _opening: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @cached_property
-    def integers(self) -> dict[str, NDArray[Any]]:
-        """Every array of integers.npz, after checking the files against the card's hash.
+    def _files(self) -> _Folder:
+        return _Folder(self.folder, f"model {self.card.name}", self.card.files)
 
-        Raises ModelMismatchError where they differ or cannot be read.
+    @cached_property
+    def _integers(self) -> dict[str, NDArray[Any]]:
+        return self._files.arrays(INTEGERS)
+
+    @cached_property
+    def _weights(self) -> dict[str, NDArray[Any]]:
+        weights = self._files.arrays(DECODER)
+        found = identity(self.card.family, self.card.configuration, self.integers, weights)
+        _compare(f"model {self.card.name}", found, self.card.hash)
+        return weights
+
+    @property
+    def integers(self) -> dict[str, NDArray[Any]]:
+        """Every array of integers.npz. Raises ModelMismatchError where the file is not the one that the card means."""
+        with self._reading_integers:
+            return self._integers
+
+    @property
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """Every array of decoder.npz as float32, after comparing the hash of all that the decoder computes with.
+
+        No graph is opened without them. Raises ModelMismatchError where the card's hash is another one.
         """
-        self._check(HASHED, self.card.hash)
-        return self._read("integers.npz")
+        with self._reading_weights:
+            return self._weights
+
+    def floats(self, names: tuple[str, ...], file: str = DECODER) -> dict[str, NDArray[np.float32]]:
+        """Vectors that the codec itself uses, of decoder.npz, or of encoder.npz of the usual encoder.
+
+        Raises ModelMismatchError where one is missing.
+        """
+        if file == ENCODER:
+            return self.encoder().floats(names)
+        return self._files.vectors(self.weights, names, file)
+
+    def graph(self, name: str) -> OnnxGraph:
+        """A graph of the decoder, or else of the usual encoder. Raises ModelMismatchError, UnknownModelError."""
+        if graph_file(name) in self.card.files:
+            return self._files.graph(name, self.weights)
+        return self.encoder().graph(name)
+
+    def encoder(self, name: str | None = None) -> Encoder:
+        """The encoder of this name; None for the one that the card names.
+
+        Raises UnknownModelError where it is not installed.
+        """
+        wanted = self.card.encoder if name is None else name
+        if wanted not in self.card.encoders:
+            installed = ", ".join(self.card.encoders) or "none: the model can only decode"
+            raise UnknownModelError(f"model {self.card.name} has no encoder {wanted!r}; installed: {installed}")
+        with self._opening:
+            opened: dict[str, Encoder] = self.__dict__.setdefault("_encoders", {})
+            if wanted not in opened:
+                opened[wanted] = Encoder(self.folder / "encoders" / wanted, self.card.encoders[wanted], self)
+            return opened[wanted]
 
     def check_encoder(self) -> None:
-        """Check the encoder's files against the card. Raises ModelMismatchError where they differ."""
-        self._check(family(self.card.family).encoder_files, self.card.encoder_hash)
+        """Compare the usual encoder's files with its card. Raises ModelMismatchError, UnknownModelError."""
+        self.encoder().check()
 
-    def _check(self, files: tuple[str, ...], expected: str) -> None:
-        found = hash_files(self.folder, files).hex()
-        if found != expected:
-            raise ModelMismatchError(
-                f"model {self.card.name}: {', '.join(files)} have the hash {found}, the card says {expected}; "
-                "reinstall it"
-            )
-
-    def floats(self, names: tuple[str, ...], file: str = "decoder.npz") -> dict[str, NDArray[np.float32]]:
-        """Float arrays that the codec itself uses. Raises ModelMismatchError where one is missing."""
-        arrays = self._read(file)
-        if missing := [name for name in names if name not in arrays]:
-            raise ModelMismatchError(f"model {self.card.name}: {file} has no array {missing[0]!r}")
-        return {name: arrays[name].astype(np.float32) for name in names}
-
-    def graph(self, name: str) -> Path:
-        """Path of one graph: "analysis", "quantise" or "decode"."""
-        return self.folder / f"{name}.onnx"
-
-    def _read(self, file: str) -> dict[str, NDArray[Any]]:
-        try:
-            with np.load(self.folder / file, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise ModelMismatchError(f"model {self.card.name}: {file} cannot be read: {error}") from error
+    def check(self) -> None:
+        """Read every file and compare all of them with the cards. Raises ModelMismatchError."""
+        _ = self.weights
+        for name in self.card.files:
+            self._files.read(name)
+        for name in self.card.encoders:
+            encoder = self.encoder(name)
+            encoder.check()
+            for file in encoder.card.files:
+                encoder._files.read(file)
 
 
-def hash_files(folder: Path, files: tuple[str, ...] = HASHED) -> bytes:
-    """The first HASH_BYTES of the SHA-256 over some of a model's files: by default, what a decoder uses."""
-    digest = hashlib.sha256()
-    for name in files:
-        try:
-            content = (folder / name).read_bytes()
-        except OSError as error:
-            raise ModelMismatchError(f"model {folder.name}: {name} cannot be read: {error}") from error
-        digest.update(len(content).to_bytes(8, "big") + content)
-    return digest.digest()[:HASH_BYTES]
+def graph_file(name: str) -> str:
+    """The file of a graph."""
+    return f"{name}.onnx.gz"
 
 
-def _open(folder: Path) -> Model:
+def checksum(content: bytes) -> str:
+    """Of a file, as cards hold it: 16 hex digits."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """Of all files in a folder but its card, by name."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != "card.json")
+    return {path.name: checksum(path.read_bytes()) for path in files}
+
+
+def _compare(who: str, found: str, expected: str) -> None:
+    if found != expected:
+        raise ModelMismatchError(f"{who}: its files have the hash {found}, the card says {expected}; reinstall it")
+
+
+def open_folder(folder: Path, source: str = "") -> Model:
+    """The model in a folder. Raises ModelMismatchError where its card or an encoder's cannot be read."""
     try:
-        values = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-        known = {key: values[key] for key in Card.__dataclass_fields__ if key in values}
-        size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
-        return Model(folder, Card(**{**known, "bytes": size}))
+        values = _card(folder / "card.json", Card)
+        encoders = {}
+        for path in sorted(folder.glob("encoders/*/card.json")):
+            found = {**_card(path, EncoderCard), "name": path.parent.name, "bytes": _size(path.parent)}
+            encoders[path.parent.name] = EncoderCard(**found)
+        return Model(folder, Card(**{**values, "encoders": encoders, "source": source, "bytes": _size(folder)}))
     except (OSError, ValueError, TypeError) as error:
         raise ModelMismatchError(f"model {folder.name}: its card cannot be read: {error}") from error
 
 
-def _folders() -> list[Path]:
-    return sorted(path.parent for path in _FOLDER.glob("*/card.json"))
+def _card(path: Path, kind: type[Any]) -> dict[str, Any]:
+    """The fields of a card that this version knows. Raises ValueError where one is of another type than it should."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(values, dict):
+        raise ValueError(f"{path.name} holds no object")
+    known = {each.name: str(each.type) for each in dataclasses.fields(kind) if each.name in values}
+    types: dict[str, type | tuple[type, ...]] = {"str": str, "float": (int, float), "int": int}
+    for name, of in known.items():
+        expected = types.get(of, dict if of.startswith("dict") else list)
+        if not isinstance(values[name], expected):
+            raise ValueError(f"{name} is {values[name]!r}")
+    return {name: values[name] for name in known}
 
 
-def models() -> list[Card]:
-    """Cards of all installed models, by name."""
-    return [_open(folder).card for folder in _folders()]
-
-
-def find(name: str | Path) -> Model:
-    """The installed model called ``name``, or the one in the folder ``name`` if that is a path with a card.
-
-    Raises UnknownModelError, which lists the installed ones.
-    """
-    if not str(name):
-        raise InputError("the model's name is empty")
-    installed = {folder.name: folder for folder in _folders()}
-    if str(name) in installed:
-        return _open(installed[str(name)])
-    if (Path(name) / "card.json").is_file():
-        return _open(Path(name))
-    raise UnknownModelError(f"no model called {str(name)!r}; installed: {', '.join(installed) or 'none'}")
-
-
-def find_hash(model_hash: bytes) -> Model:
-    """The installed model that a file's ``model_hash`` names. Raises UnknownModelError."""
-    for folder in _folders():
-        model = _open(folder)
-        if model.card.hash == model_hash.hex():
-            return model
-    names = ", ".join(f"{card.name} ({card.hash})" for card in models())
-    raise UnknownModelError(
-        f"the file was made with model {model_hash.hex()}, which is not installed; installed: {names or 'none'}"
-    )
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

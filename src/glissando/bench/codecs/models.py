@@ -98,5 +98,5 @@ def _in_folder(folder: str) -> type[Codec]:
     return _codec_of(card, folder, f"Glissando {card.name} ({Path(folder).resolve().name})")
 
 
-for _card in glissando.list_models():
+for _card in {card.name: card for card in reversed(glissando.list_models())}.values():  # of each name the newest
     register(_codec_of(_card, _card.name, f"Glissando {_card.name}"))

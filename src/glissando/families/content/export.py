@@ -121,9 +121,6 @@ class ContentExport(FamilyExport):
         network.eval().requires_grad_(False)
         network.constrain()  # an average of exact models need not be one
         bits, radii = bit_tables()
-        # The map's tables need the weights that are shipped, half as long as the trained ones.
-        halved = {name: value.half().float() for name, value in network.state_dict().items()}
-        self.round_weights(halved)
         tiles = load_tiles(training_folder(data), limit_gb=recipe.data.limit_gb).training
         levels = recipe.network.importance_levels
         maps, index = fit_map_tables(training_maps(network, tiles), levels)

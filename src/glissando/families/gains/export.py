@@ -32,7 +32,7 @@ from glissando.training.family import FamilyExport
 from glissando.training.graph_export import Examples, compare_graph
 
 from .graphs import GRAPHS
-from .network import GainsConfig, GainsNetwork, scale_network
+from .network import LEVEL_TABLES, GainsConfig, GainsNetwork, scale_network
 from .recipe import GainsRecipe
 
 __all__ = ["GainsExport", "integer_arrays", "probability_tables", "scale_weights"]
@@ -42,7 +42,6 @@ LARGEST_RADIUS = 2047
 LARGEST_GAIN = 16  # octaves, either way
 SURE = 0.002  # a symbol that differs from zero less often than this is not coded
 FLOAT_TABLES = ("means_offset", "synthesis_factor", "synthesis_offset")
-LEVEL_TABLES = ("gain", "inverse_gain", "scale_offset", "hyper_gain", "hyper_scale")
 
 
 @torch.no_grad()
@@ -101,11 +100,12 @@ def integer_arrays(network: GainsNetwork) -> dict[str, NDArray[Any]]:
 
 
 def scale_weights(configuration: Mapping[str, Any], integers: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
-    """The scale network's parameters from a shipped model's integers; see ``TrainingFamily.integer_weights``."""
+    """Scale network and level tables from a shipped model's integers; see ``TrainingFamily.integer_weights``."""
     scales = scale_network(GainsConfig(**configuration))
     own = {key.removeprefix("scales."): array for key, array in integers.items() if key.startswith("scales.")}
     scales.take_integers({key: torch.from_numpy(array) for key, array in own.items()})
-    return {f"scales.{key}": value for key, value in scales.state_dict().items()}
+    tables = {f"{key}.table": torch.from_numpy(integers[key]).float() / (1 << GAIN_BITS) for key in LEVEL_TABLES}
+    return {**tables, **{f"scales.{key}": value for key, value in scales.state_dict().items()}}
 
 
 def _check_format(network: GainsConfig) -> None:
@@ -125,8 +125,8 @@ class GainsExport(FamilyExport):
 
     network: GainsNetwork
 
-    encoder_parts = ("analysis.", "hyper_analysis.")
-    integer_parts = ("scales.",)
+    encoder_parts = ("analysis.", "hyper_analysis.", "likelihood.")
+    integer_parts = ("scales.", *(f"{name}.table" for name in LEVEL_TABLES))
 
     def __init__(self, recipe: GainsRecipe, weights: dict[str, Tensor], data: Path | None = None) -> None:
         _check_format(recipe.network)

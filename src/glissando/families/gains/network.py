@@ -33,7 +33,7 @@ from glissando.networks.transforms import Analysis, Synthesis
 
 from .scale_network import ScaleNetwork
 
-__all__ = ["Forward", "GainsConfig", "GainsNetwork", "scale_network", "step_masks"]
+__all__ = ["LEVEL_TABLES", "Forward", "GainsConfig", "GainsNetwork", "scale_network", "step_masks"]
 
 
 @dataclass(frozen=True)
@@ -176,6 +176,10 @@ def scale_network(c: GainsConfig) -> ScaleNetwork:
         sees=c.scale_sees,
         steps=c.context_steps,
     )
+
+
+LEVEL_TABLES = ("gain", "inverse_gain", "scale_offset", "hyper_gain", "hyper_scale")
+"""Tables in octaves, which a model ships as integers in steps of 2^-GAIN_BITS."""
 
 
 class GainsNetwork(nn.Module):

@@ -1,0 +1,113 @@
+"""How finely each weight of an exported model is stored: as finely as the picture and the file need it.
+
+The error of a rounded weight matters by what it does to the output. To first order the squared error of all pixels
+grows by h·δ² for each weight's error δ, with h = Σ (∂pixel/∂weight)² over all pixels, and the bits by half their Fisher
+information. Both are measured on training pictures: the first with random signs in place of the pixels' errors (their
+product with the Jacobian has the squared norm h in expectation), the second from the bits' gradients. With a budget of
+error shared by all weights, the step of a weight is proportional to h^(−1/2).
+
+A step for each weight would have to be sent along. A layer's h is close to a product of what its outputs do to the
+picture and of how large its inputs are, so that a factor for each row and one for each column are enough.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from glissando.zoo.arrays import STEPS_PER_OCTAVE, Stepped
+
+from .family import Objective
+
+__all__ = ["plain_steps", "round_to_steps", "sensitivities"]
+
+PICTURES, CROP = 10, 256
+QUALITIES = (20.0, 50.0, 80.0, 100.0)
+SQUARED_ERROR, BITS = 0.00115, 0.0005  # shares that count as 1: 0.005 dB, and 0.05 % of the bits
+STEP = 0.001  # of a weight whose sensitivity is 1: docs/weights.md has the table that it was chosen from
+LEAST = 0.03  # of the mean: what no row's and no column's sensitivity counts less than
+COARSEST = 1 / 8  # of a matrix's root mean square: how long the steps may be, for units that no picture wakes
+PLAIN = 2.0**-10  # of each row's root mean square: the steps where no pictures are at hand
+
+
+def sensitivities(objective: Objective, network: nn.Module, pictures: Tensor) -> dict[str, Tensor]:
+    """What a squared error of one in each parameter does to pixels and bits, in shares of SQUARED_ERROR and of BITS.
+
+    ``pictures``: (N, 3, S, S) uint8, S at least 256; ten of them are used. The answer has the parameters' shapes.
+    """
+    generator = torch.Generator().manual_seed(0)
+    parameters = dict(network.named_parameters())
+    before = {name: value.requires_grad for name, value in parameters.items()}
+    found = {name: torch.zeros_like(value) for name, value in parameters.items()}
+    chosen = pictures[:: max(1, len(pictures) // PICTURES)][:PICTURES]
+    network.requires_grad_(True)
+
+    def add(loss: Tensor, factor: float) -> None:
+        gradients = torch.autograd.grad(loss, list(parameters.values()), retain_graph=True, allow_unused=True)
+        for name, gradient in zip(parameters, gradients, strict=True):
+            if gradient is not None:
+                found[name] += gradient.square() * (factor / (len(chosen) * len(QUALITIES)))
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # for families that draw
+        for quality in QUALITIES:
+            for picture in chosen:
+                top, left = (
+                    16 * int(torch.randint((side - CROP) // 16 + 1, (), generator=generator))
+                    for side in picture.shape[1:]
+                )
+                crop = picture[None, :, top : top + CROP, left : left + CROP].float() / 255
+                bits, out = objective.measure(network, crop, torch.tensor([quality]))
+                squares = float((out.detach() - crop).square().sum())
+                signs = torch.randint(2, out.shape, generator=generator).float() * 2 - 1
+                add((signs * out).sum(), 1 / (SQUARED_ERROR * max(squares, 1e-9)))
+                if bits.requires_grad and float(bits.detach()) > 0:
+                    add(bits.sum(), 0.5 * math.log(2) / (BITS * float(bits.detach())))
+    for name, value in parameters.items():
+        value.requires_grad_(before[name])
+    return {name: value.detach() for name, value in found.items()}
+
+
+def round_to_steps(weight: Tensor, sensitivity: Tensor) -> Stepped:
+    """A weight of two or more axes, rounded to the steps that its sensitivity, of the same shape, asks for."""
+    values = weight.detach().double().reshape(len(weight), -1).numpy()
+    h = sensitivity.double().reshape(values.shape).numpy() + 1e-30
+    rows, columns = h.mean(axis=1), h.mean(axis=0)
+    rows, columns = (np.maximum(each, LEAST * each.mean()) for each in (rows, columns))
+    step_rows, step_columns = STEP * (rows / h.mean()) ** -0.5, columns**-0.5
+    longest = math.sqrt(float(np.square(step_rows).mean() * np.square(step_columns).mean()))
+    allowed = COARSEST * math.sqrt(float(np.square(values).mean()))
+    return _rounded(values, step_rows * min(1.0, allowed / longest), step_columns, tuple(weight.shape))
+
+
+def plain_steps(weight: Tensor) -> Stepped:
+    """The same where no pictures say what matters: steps of 2^−10 of each row's root mean square."""
+    values = weight.detach().double().reshape(len(weight), -1).numpy()
+    rms = np.sqrt(np.square(values).mean(axis=1))
+    return _rounded(values, PLAIN * np.maximum(rms, 1e-3 * rms.max()), np.ones(values.shape[1]), tuple(weight.shape))
+
+
+def _rounded(
+    values: NDArray[np.float64], rows: NDArray[np.float64], columns: NDArray[np.float64], shape: tuple[int, ...]
+) -> Stepped:
+    # Both factors near each other, so that their exponents fit into a byte; no symbol beyond what the coder takes.
+    middle = math.sqrt(float(np.median(columns) / max(float(np.median(rows)), 1e-30)))
+    in_rows, in_columns = (_exponents(each) for each in (rows * middle, columns / middle))
+    unit = Stepped(np.ones(shape, np.int16), in_rows, in_columns).values.reshape(values.shape).astype(np.float64)
+    symbols = np.rint(values / unit)
+    while np.abs(symbols).max(initial=0) > 32767:
+        in_rows = (in_rows + STEPS_PER_OCTAVE).astype(np.int8)
+        unit *= 2
+        symbols = np.rint(values / unit)
+    return Stepped(symbols.astype(np.int16).reshape(shape), in_rows, in_columns)
+
+
+def _exponents(steps: NDArray[np.float64]) -> NDArray[np.int8]:
+    found: NDArray[np.int8] = np.clip(np.rint(STEPS_PER_OCTAVE * np.log2(np.maximum(steps, 1e-30))), -128, 100).astype(
+        np.int8
+    )
+    return found
