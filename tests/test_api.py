@@ -160,7 +160,9 @@ def test_the_tree_of_errors_is_the_documented_one() -> None:
         if "(ValueError)" in line:
             assert issubclass(kind, ValueError)
     found = {n for n, k in vars(errors).items() if isinstance(k, type) and issubclass(k, errors.GlissandoError)}
-    assert found == set(errors.__all__)
+    warned = {n for n, k in vars(errors).items() if isinstance(k, type) and issubclass(k, Warning)}
+    assert warned == {"ModelWarning"}
+    assert found | warned == set(errors.__all__)
 
 
 # --- What is loaded ----------------------------------------------------------------------------------------

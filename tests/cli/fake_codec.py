@@ -45,6 +45,10 @@ class Card:
     summary: str
     scores: dict[str, float | str]
     bytes: int
+    created: str = "2026-01-02T03:04:05+00:00"
+    source: str = "package"
+    encoder: str = "default"
+    encoders: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

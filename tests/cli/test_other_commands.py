@@ -47,7 +47,7 @@ def test_info_of_what_is_not_one(invoke, photo):
 def test_models(invoke):
     result = invoke("models")
     assert result.exit_code == 0
-    assert "medium  (c0ffee00)" in result.stdout
+    assert "medium  (c0ffee00, 2026-01-02)" in result.stdout
     assert "5.00 M parameters, 10.0 MB, 11.5 kMAC per pixel" in result.stdout
     assert json.loads(invoke("models", "--json").stdout)[0]["name"] == "medium"
 

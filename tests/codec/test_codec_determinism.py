@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from glissando.codec.geometry import Grid, windows
 from glissando.errors import CorruptError
 from glissando.families.gains.symbols import TileCoder, octaves
 from glissando.runtime import Graph
+from glissando.runtime.onnx import OnnxGraph
 
 Pixels = NDArray[np.uint8]
 
@@ -281,14 +281,18 @@ def test_bfloat16_only_where_it_is_fast_and_not_seen(
     used: set[tuple[str, str]] = set()
     really_open = engine.open_graph
 
-    def open_graph(path: Path, *, precision: str, **options: Any) -> Graph:
-        used.add((path.stem, precision))
-        return really_open(path, precision="f32", **options)
+    def open_graph(graph: OnnxGraph, *, precision: str, **options: Any) -> Graph:
+        used.add((graph.name.split(": ")[-1], precision))
+        return really_open(graph, precision="f32", **options)
 
     monkeypatch.setattr(engine, "open_graph", open_graph)
     monkeypatch.setattr(engine, "fast_precision", lambda engine: fast)
     card = glissando.open_model("medium").card
-    tops = {"analysis": card.bf16_encode_quality, "quantise": card.bf16_encode_quality, "decode": card.bf16_quality}
+    tops = {
+        "analysis": card.bf16_encode_quality,
+        "quantise": card.bf16_encode_quality,
+        "decode-8bit": card.bf16_quality,
+    }
     for name, top in tops.items():
         for quality, low in ((top, True), (top + 1, False)):
             if not 0 <= quality <= 100:  # −1: nowhere

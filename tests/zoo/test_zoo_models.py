@@ -139,7 +139,7 @@ def test_a_card_of_another_model_is_noticed(copy: Path) -> None:
     with pytest.raises(ModelMismatchError, match="0123456789abcdef"):
         opened.encode(pixels)
     with pytest.raises(ModelMismatchError, match="0123456789abcdef"):
-        opened._model.graph("decode")
+        opened.engine.model.graph("decode")
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from glissando.errors import CorruptError, InputError, ModelMismatchError
 
-__all__ = ["STEPS_PER_OCTAVE", "Stepped", "read_arrays", "values_of", "write_arrays"]
+__all__ = ["MAX_SYMBOL", "STEPS_PER_OCTAVE", "Stepped", "read_arrays", "values_of", "write_arrays"]
 
 STEPS_PER_OCTAVE = 4
 MAX_VALUES = 1 << 28  # of one array: what a damaged index may ask for
