@@ -35,7 +35,7 @@ from glissando.machine import Machine, default_threads
 from . import determinism, file_sizes, footprint
 from .api import Api, Codec
 from .claim import Claim, claims_table, not_measured
-from .data import Picture, data_folder, load_pictures, spread
+from .data import Picture, data_folder, evenly_chosen, load_pictures
 from .points import QUALITIES
 
 __all__ = ["PARTS", "main", "run"]
@@ -111,7 +111,7 @@ def run(given: argparse.Namespace, api: Api, progress: Progress) -> dict[str, An
         return file_sizes.overhead_claims(file_sizes.overhead(sizes))
 
     def measure_monotony() -> list[Claim]:
-        chosen: list[Picture] = spread(pictures, 3)
+        chosen: list[Picture] = evenly_chosen(pictures, 3)
         progress.stage("monotony", len(chosen) * len(file_sizes.MONOTONY_QUALITIES))
         outcome = file_sizes.measure_monotony(codec(), chosen, progress.advance)
         results["monotony"] = [asdict(one) for one in outcome]
@@ -120,7 +120,7 @@ def run(given: argparse.Namespace, api: Api, progress: Progress) -> dict[str, An
     def measure_determinism() -> list[Claim]:
         progress.stage("determinism", len(determinism.COMPARISONS))
         outcome = determinism.measure_determinism(
-            api, given.model, spread(pictures, 6), (BackendError, ImportError), progress.advance
+            api, given.model, evenly_chosen(pictures, 6), (BackendError, ImportError), progress.advance
         )
         results["determinism"] = [asdict(one) for one in outcome]
         return determinism.determinism_claims(outcome)

@@ -36,7 +36,7 @@ from glissando.machine import Machine
 from .commands import run_study
 from .comparison import codec_of_model, curve, matching, read_comparison
 from .content_report import markdown, write
-from .data import Picture, data_folder, load_pictures, spread
+from .data import Picture, data_folder, evenly_chosen, load_pictures
 from .points import QUALITIES, mean_point
 
 __all__ = ["main", "measure"]
@@ -185,7 +185,7 @@ def measure(
         },
         "speed": {
             **timed,
-            "symbols_s": symbols_seconds(codec, spread(pictures, SPEED_PICTURES), timed["quality"], rounds),
+            "symbols_s": symbols_seconds(codec, evenly_chosen(pictures, SPEED_PICTURES), timed["quality"], rounds),
         },
     }
 

@@ -1,4 +1,4 @@
-"""The picture of ``docs/content-weighted.md``: a photograph, its map, and what each place of it costs.
+"""The picture of ``docs/content-weighted.md``: a photograph, its map, and what each latent of it costs.
 
     python -m benchmarks.content_picture MODEL docs/content-weighted.png [--picture samples/kodim23.png] [--quality 50]
 
@@ -48,10 +48,10 @@ def draw(codec: Codec, picture: Picture, quality: float, path: Path) -> None:
     panels[0].set_title(f"photograph; quality {quality:g} is {bpp:.2f} bpp here", loc="left", fontsize=10)
     shown: tuple[tuple[Any, str, Any], ...] = (
         (panels[1], f"map: levels kept, of {coding.levels}", kept),
-        (panels[2], "bits per place", bits),
+        (panels[2], "bits per latent", bits),
     )
     for axes, title, values in shown:
-        # Places at the edge reach beyond the picture: the picture's own frame cuts them off.
+        # Latents at the edge reach beyond the picture: the picture's own frame cuts them off.
         pitch = codec.pixels_per_latent
         extent = (0, columns * pitch, rows * pitch, 0)
         image = axes.imshow(

@@ -132,7 +132,7 @@ def _against(ours: Sequence[Point], points: Sequence[Point], name: str, metric: 
 
 
 def short(results: dict[str, Any]) -> str:
-    """The bars alone."""
+    """The table of the figures that have a bar or an aim, in Markdown."""
     model, machine = results["model"], results["machine"]
     what = f"model {model['name']} ({model['hash']}); {machine['processor']} ({', '.join(machine['extensions'])})"
     return "\n".join(
@@ -141,7 +141,7 @@ def short(results: dict[str, Any]) -> str:
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """All tables."""
+    """All tables in Markdown."""
     lines = [short(results), ""]
     lines += [
         "| quality | bpp | PSNR, dB | SSIM | MS-SSIM, dB | kept bits per pixel | saved by the context model | map |",

@@ -14,7 +14,7 @@ from glissando.errors import BenchmarkError
 
 from .api import Pixels
 
-__all__ = ["KODAK_COUNT", "Picture", "data_folder", "load_pictures", "spread"]
+__all__ = ["KODAK_COUNT", "Picture", "data_folder", "evenly_chosen", "load_pictures"]
 
 KODAK_COUNT = 24
 
@@ -53,7 +53,7 @@ def load_pictures(data: Path, count: int | None = None) -> list[Picture]:
     return pictures
 
 
-def spread(pictures: Sequence[Picture], count: int) -> list[Picture]:
+def evenly_chosen(pictures: Sequence[Picture], count: int) -> list[Picture]:
     """`count` of the pictures, or all where there are fewer, spread evenly over them."""
     count = min(count, len(pictures))
     return [pictures[i * len(pictures) // count] for i in range(count)]

@@ -222,7 +222,7 @@ def _time_ratio(reference: dict[str, Any], result: dict[str, Any]) -> float:
     return float(result["processor_ms_per_picture"] / alike)
 
 
-def _spread(values: list[float]) -> str:
+def _mean_and_range(values: list[float]) -> str:
     """Mean of the seeds, and their distance from it."""
     text = f"{fmean(values):+.1f} %"
     return f"{text} ± {(max(values) - min(values)) / 2:.1f}" if len(values) > 1 else text
@@ -279,8 +279,8 @@ def _line(row: Row, found: dict[Any, dict[str, Any]], reference: dict[int, dict[
     time_ratio = fmean(_time_ratio(a, r) for a, r in pairs)
     cells = [
         name,
-        _spread([_against(a, r) for a, r in pairs]),
-        _spread([_against(a, r, LOW) for a, r in pairs]),
+        _mean_and_range([_against(a, r) for a, r in pairs]),
+        _mean_and_range([_against(a, r, LOW) for a, r in pairs]),
         str(len(pairs)),
         f"{own['kmac']['decode']:.1f}",
         f"{own['kmac']['encode']:.1f}",

@@ -50,12 +50,12 @@ def grey_map(data: bytes, width: int, height: int) -> Pixels:
 
 
 def half(pixels: Pixels) -> Pixels:
-    """At half the size."""
+    """The picture at half its width and height."""
     return np.asarray(Image.fromarray(pixels).reduce(2))
 
 
 def _as_high(pixels: Pixels, height: int) -> Pixels:
-    """With white below, up to that height."""
+    """The picture with white below it, so that it is ``height`` rows high."""
     return np.pad(pixels, ((0, height - len(pixels)), (0, 0), (0, 0)), constant_values=255)
 
 

@@ -104,7 +104,7 @@ class Points:
     codes: Symbols | None = None
 
     def symbols(self, mean: Floats, deviation: Floats) -> Symbols:
-        """Of values (…, C)."""
+        """The symbols of posteriors (…, C)."""
         found = search(mean, deviation, self.values, self.rates, self.rate_weight, group=-1)
         return found if self.codes is None else self.codes[found.astype(np.intp) + len(self.codes) // 2]
 
@@ -125,7 +125,7 @@ class Made:
     chosen: Symbols
 
     def symbols(self, turn: Turn, costs: Floats) -> Symbols:
-        """Of a turn."""
+        """The symbols of a turn, (positions, channels); ``costs`` do not matter."""
         return self.chosen[turn.positions, turn.channels]
 
 

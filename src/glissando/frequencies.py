@@ -1,7 +1,7 @@
 """Frequencies of symbols: integers, each at least 1, that sum to 2^24 in every table of the entropy coder.
 
 NumPy alone, so that the file formats, training and exports share one definition. The formats specify how some tables
-are made to the last bit (docs/format.md, "Importance"; docs/array-format.md, "Frequencies"): those say the integers
+are made to the last bit (docs/format.md, "Quality field"; docs/array-format.md, "Frequencies"): those say the integers
 themselves and let ``complete`` fill what is missing. Tables that a model ships come from probabilities.
 """
 

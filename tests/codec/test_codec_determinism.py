@@ -202,7 +202,7 @@ def test_windows_cover_the_grid_once(rows: int, columns: int, core: int, halo: i
         inner, outer = window.inner(1), window.outer(1)
         count[inner] += 1
         index = np.indices((rows, columns))
-        assert (index[:, *outer][:, *window.kept(1)] == index[:, *inner]).all()
+        assert (index[:, *outer][:, *window.inner_of_result(1)] == index[:, *inner]).all()
         for a, b, size in zip(inner, outer, (rows, columns), strict=True):
             assert a.stop - a.start <= max(core, min(size, core + 2 * halo))
             # The halo is whole, but where the picture ends.

@@ -79,7 +79,7 @@ def test_the_file_carries_what_the_encoder_kept(plane: Codec, natural: Callable[
     symbols = plane.decode_symbols(data, order=reversed(range(len(file.tiles)))).latents
     analysed = plane.analyse(picture)
     rows, columns = -(-140 // plane.pixels_per_latent), -(-600 // plane.pixels_per_latent)
-    kept = plane.coding.kept(analysed.latents.level_map[..., 0], Quality.of(60))[:rows, :columns]
+    kept = plane.coding.kept_levels(analysed.latents.level_map[..., 0], Quality.of(60))[:rows, :columns]
     assert len(np.unique(kept)) > 3
     np.testing.assert_array_equal(symbols.kept[:rows, :columns, 0], kept)
     level = np.arange(BITS) // GROUP
@@ -110,9 +110,9 @@ def test_nothing_kept_is_legal(plane: Codec) -> None:
 
 def test_kept_levels_are_within_their_range(plane: Codec) -> None:
     level_map = np.array([[0.0, 1e-9, 0.5, 1.0]], np.float32)
-    assert plane.coding.kept(level_map, Quality(0)).tolist() == [[0, 0, 0, 0]]  # s = 2^-6
-    assert plane.coding.kept(level_map, Quality(25600)).tolist() == [[0, 0, LEVELS, LEVELS]]  # s = 2^3
-    np.testing.assert_array_equal(plane.coding.kept(level_map, Quality(17067)), [[0, 0, 4, 8]])  # s = 2^0 and a little
+    assert plane.coding.kept_levels(level_map, Quality(0)).tolist() == [[0, 0, 0, 0]]  # s = 2^-6
+    assert plane.coding.kept_levels(level_map, Quality(25600)).tolist() == [[0, 0, LEVELS, LEVELS]]  # s = 2^3
+    assert plane.coding.kept_levels(level_map, Quality(17067)).tolist() == [[0, 0, 4, 8]]  # s = 2^0 and a little
     assert plane.coding.levels == LEVELS
 
 

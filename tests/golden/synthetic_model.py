@@ -93,7 +93,7 @@ def synthetic_symbols(model: SymbolModel, header: Header) -> tuple[NDArray[np.in
         scales = coder.first_scales(z[coder.area.cells()])
         first, second = coder.split(y[coder.area.latents()])
         y[coder.area.latents()] = coder.joined(np.where(coder.first_index(scales) < 0, 0, first), second)
-        parts.append((coder, coder.settle(z[coder.area.cells()], y[coder.area.latents()], scales)))
+        parts.append((coder, coder.final_passes(z[coder.area.cells()], y[coder.area.latents()], scales)))
     assert y.shape == (PER_CELL * z.shape[0], PER_CELL * z.shape[1], LATENTS)
     return z, y, parts
 

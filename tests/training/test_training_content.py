@@ -337,7 +337,7 @@ def test_a_recipe_can_do_without_the_map_and_with_one_rate() -> None:
     assert gradients(objective, network)["importance"] == 0
     assert objective.qualities == (30.0,)
     picture = torch.rand(1, 3, 64, 64)
-    objective.settled = True  # no dither
+    objective.map_is_fixed = True  # no dither
     losses = [objective.loss(network, picture, torch.tensor([q]))[0].item() for q in (0.0, 100.0)]
     assert losses[0] == losses[1]
 

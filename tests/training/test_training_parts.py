@@ -34,7 +34,7 @@ from glissando.networks.layers import DepthConvBlock  # noqa: E402
 from glissando.networks.likelihood import Likelihood  # noqa: E402
 from glissando.training.data import Crops, load_tiles  # noqa: E402
 from glissando.training.linear_start import dct_bases  # noqa: E402
-from glissando.training.optimiser import Muon, WhitenedMuon, build_optimisers, dealt, orthogonalise, set_rates  # noqa: E402
+from glissando.training.optimiser import Muon, WhitenedMuon, build_optimisers, orthogonalise, set_rates, share_out  # noqa: E402
 from glissando.training.recipe import Optimisation  # noqa: E402
 from glissando.training.whitening import look_due, moments_of, whitener  # noqa: E402
 
@@ -436,10 +436,10 @@ def test_moments_are_of_what_layers_read() -> None:
 
 def test_work_is_dealt_evenly() -> None:
     work = [3.0, 1.0, 1.0, 9.0, 2.0, 2.0]
-    owners = dealt(work, 2)
+    owners = share_out(work, 2)
     assert sorted(sum(w for w, o in zip(work, owners, strict=True) if o == hand) for hand in range(2)) == [9, 9]
-    assert dealt(work, 1) == [0] * 6
-    assert dealt([], 3) == []
+    assert share_out(work, 1) == [0] * 6
+    assert share_out([], 3) == []
 
 
 def test_looks_become_rare() -> None:

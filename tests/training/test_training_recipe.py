@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +197,18 @@ def test_unknown_settings_are_named(tmp_path: Path) -> None:
     path.write_text('family = "gains"')
     with pytest.raises(RecipeError, match=r"unknown key 'data\.bach'"):
         read_recipe(path, ["data.bach=4"])
+
+
+def test_the_documentation_lists_every_key() -> None:
+    """docs/training.md has a row for each table of a recipe: the keys that some families share, then those of one."""
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    block = page.split("<!-- keys:begin -->")[1].split("<!-- keys:end -->")[0]
+    rows = re.findall(r"^\| `\[(\w+)\]` \| ([\w ]+) \| (.*) \|$", block, re.M)
+    names = ("gains", "vae", "content")
+    documented: dict[str, set[str]] = {name: set() for name in names}
+    for table, families, keys in rows:
+        for name in names if families == "all" else families.split(" and "):
+            documented[name] |= {f"{table}.{key}" for key in re.findall(r"`(\w+)`", keys)}
+    for name in names:
+        tables = {key: value for key, value in from_dict({"family": name}).to_dict().items() if isinstance(value, dict)}
+        assert documented[name] == {f"{table}.{key}" for table, values in tables.items() for key in values}

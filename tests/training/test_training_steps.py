@@ -53,10 +53,10 @@ def cutter(halved: float, share: slice = slice(None)) -> Crops:
 def test_a_gather_cuts_what_slices_cut(halved: float) -> None:
     crops = cutter(halved)
     for _ in range(4):
-        places = crops.places()
-        assert places.shape == (18, 4)
-        assert {0.0: {1}, 0.5: {1, 2}, 1.0: {2}}[halved] == set(places[:, 3].tolist())
-        assert torch.equal(crops.gather(places), crops.slice(places))
+        positions = crops.draw_positions()
+        assert positions.shape == (18, 4)
+        assert {0.0: {1}, 0.5: {1, 2}, 1.0: {2}}[halved] == set(positions[:, 3].tolist())
+        assert torch.equal(crops.gather(positions), crops.slice(positions))
 
 
 def test_the_batches_are_the_same_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,9 +98,9 @@ def test_a_step_that_looks_at_nothing_skips_what_is_not_finite(tmp_path: Path, s
         assert all(torch.equal(old[k], new[k]) for old, new in zip(states, after, strict=True) for k in old)
         assert all(p.isfinite().all() for p in trainer.ema.parameters())
         assert trainer.progress.skipped == 0
-        trainer.settle()
+        trainer.count_skipped()
         assert trainer.progress.skipped == 1
-        trainer.settle()
+        trainer.count_skipped()
         assert trainer.progress.skipped == 1
         trainer.crops.tiles = good
         trainer.step(1.0)

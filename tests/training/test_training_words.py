@@ -23,7 +23,7 @@ from glissando.training.words.corpus import PairCounts, Text, count_pairs, read_
 from glissando.training.words.initial import svd_start
 from glissando.training.words.model import Pairs, Side, Update, both_sides, evidence, update_side
 from glissando.training.words.recipe import Corpus, words_from_dict
-from glissando.training.words.train import spread
+from glissando.training.words.train import deal_words
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 TEXT = ["the cat sat on the mat", "the dog sat", "a cat and a dog", "", "the the cat"]
@@ -257,7 +257,7 @@ def test_the_same_recipe_gives_the_same_posterior_which_knows_topics_and_frequen
 
 def test_blocks_hold_frequent_and_rare_words_alike(tmp_path: Path) -> None:
     text = read_text(write_text(tmp_path, topics()), 40)
-    dealt, ranks = spread(text, 16)
+    dealt, ranks = deal_words(text, 16)
     assert sorted(dealt.words) == sorted(text.words)
     assert [dealt.words[i] for i in dealt.tokens] == [text.words[i] for i in text.tokens]
     assert [dealt.words[i] for i in np.argsort(ranks)] == text.words

@@ -299,5 +299,5 @@ def to_half(values: NDArray[np.float64], *, up: bool = False) -> NDArray[np.uint
 
 
 def from_half(codes: NDArray[np.uint16]) -> NDArray[np.float64]:
-    """What such codes stand for."""
+    """The numbers that codes of ``to_half`` stand for."""
     return (codes.astype(np.uint32) << 16).view(np.float32).astype(np.float64)

@@ -16,16 +16,16 @@ __all__ = ["Bar", "Lines", "Progress", "open_progress"]
 
 
 class Progress:
-    """Tells nobody; base of those that do. Use as a context."""
+    """Progress that is shown to nobody, and the base of the classes that show it. Use as a context."""
 
     def stage(self, title: str, total: int) -> None:
-        """What is done from now on, in ``total`` steps."""
+        """Begin a stage, called ``title``, of ``total`` steps."""
 
     def advance(self) -> None:
-        """One step is done."""
+        """Count one step of the stage as done."""
 
     def say(self, text: str) -> None:
-        """One line of news."""
+        """Show one line of news."""
 
     def __enter__(self) -> Progress:
         return self

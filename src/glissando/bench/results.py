@@ -181,7 +181,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Results:
-    """A whole comparison."""
+    """Everything that a comparison yields."""
 
     version: str  # of glissando
     date: str  # ISO, UTC

@@ -96,7 +96,7 @@ class _Entrant:
 
 @dataclass
 class _Run:
-    """What is gathered on the way."""
+    """The state of a comparison while it runs."""
 
     options: Options
     threads: int
@@ -114,8 +114,8 @@ class _Run:
         self.failures.append(failure)
         self.failed = True
 
-    def lack(self, name: str, reason: str, *, asked: bool) -> None:
-        """Whoever asked for it shall learn by the exit code as well."""
+    def leave_out(self, name: str, reason: str, *, asked: bool) -> None:
+        """Note that a codec or a metric does not take part; the run has failed if it was ``asked`` for by name."""
         self.missing.append(Missing(name, reason))
         self.failed |= asked
 
@@ -180,7 +180,7 @@ def run(options: Options, progress: Progress | None = None) -> Outcome:
 
 
 def _published(options: Options) -> list[PublishedCurve]:
-    """Read before anything is measured, so that a mistake in the file is told at once."""
+    """The published curves, read before anything is measured, so that a mistake in the file is told at once."""
     return [] if options.published is False else published.load_published(options.published_file)
 
 
@@ -199,7 +199,7 @@ def _metrics(state: _Run) -> list[Metric]:
         try:
             metrics.append(describe(name))
         except CodecUnavailableError as error:
-            state.lack(name, explain(error), asked=asked)
+            state.leave_out(name, explain(error), asked=asked)
     if not metrics:
         raise BenchmarkError(f"no metric to measure with: {'; '.join(m.reason for m in state.missing)}")
     return metrics
@@ -217,15 +217,15 @@ def _entrants(state: _Run) -> list[_Entrant]:
         try:
             codec = open_codec(name, state.threads)
             if options.quick and codec.slow and options.codecs is None and name not in (options.anchor, options.peer):
-                state.lack(name, "left out by --quick, as it is slow; name it in --codecs", asked=False)
+                state.leave_out(name, "left out by --quick, as it is slow; name it in --codecs", asked=False)
                 continue
             entrants.append(_entrant(name, codec, options.quick))
         except CodecUnavailableError as error:
-            state.lack(name, explain(error), asked=options.codecs is not None)
+            state.leave_out(name, explain(error), asked=options.codecs is not None)
         except BenchmarkError:
             raise
         except Exception as error:  # a library that is there, but broken
-            state.lack(name, explain(error), asked=True)
+            state.leave_out(name, explain(error), asked=True)
     if not entrants:
         reasons = "; ".join(f"{m.name}: {m.reason}" for m in state.missing)
         raise BenchmarkError(f"none of the codecs is available ({reasons})")

@@ -65,7 +65,7 @@ class Speed:
 
 @dataclass
 class _Turn:
-    """A codec on one size."""
+    """What a codec has been timed at on one size of picture."""
 
     name: str
     rounds: int = 0
@@ -91,7 +91,7 @@ def resized(pixels: Pixels, megapixels: float) -> Pixels:
 
 
 def _mirrored(wanted: int, have: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Indices that run forth and back."""
+    """``wanted`` indices into ``have`` samples that run to the last one, back to the first, and so on."""
     index = np.arange(wanted) % (2 * have)
     return np.where(index < have, index, 2 * have - 1 - index)
 

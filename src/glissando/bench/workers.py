@@ -58,7 +58,7 @@ class Worker:
 
     def send(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Ask for a call; ``receive`` waits for the answer."""
-        with contextlib.suppress(BrokenPipeError):  # it died: receive says so
+        with contextlib.suppress(BrokenPipeError):  # the process died, which ``receive`` reports
             self.connection.send((function, arguments))
 
     def receive(self) -> Any:
@@ -75,7 +75,7 @@ class Worker:
         return answer
 
     def call(self, function: Callable[..., Answer], *arguments: Any) -> Answer:
-        """Both."""
+        """Ask for a call and wait for its answer. Raises BenchmarkError as ``receive`` does."""
         self.send(function, *arguments)
         answer: Answer = self.receive()
         return answer
@@ -156,7 +156,7 @@ def each(
 
 @contextlib.contextmanager
 def _inherited(environment: Mapping[str, str]) -> Iterator[None]:
-    """What a process started meanwhile inherits: the variables, and deafness to Ctrl-C, which is the parent's."""
+    """A process that is started in this block inherits the variables, and ignores Ctrl-C, which the parent handles."""
     before = {name: os.environ.get(name) for name in environment}
     main = threading.current_thread() is threading.main_thread()
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
@@ -174,7 +174,7 @@ def _inherited(environment: Mapping[str, str]) -> Iterator[None]:
 
 
 def _serve(connection: Connection, plugins: Sequence[str]) -> None:
-    """The worker's life: until the other end is gone."""
+    """What the worker runs: it answers calls until the other end of the connection is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, OSError):
         importlib.import_module("glissando.bench.codecs")

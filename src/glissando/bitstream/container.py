@@ -185,7 +185,7 @@ class Layout:
 
     Attributes:
         header_bytes: bytes of the header with its CRC; the first box follows.
-        boxes: the boxes' places by their type, in file order.
+        boxes: where each box lies, by its type, in file order.
         stream_ids: the kinds of streams that every tile has, ascending.
         offsets: where each stream begins, tile after tile, and at last where the file ends: 64-bit integers.
         checksums: the checksum of each tile's symbols: 32-bit integers.
@@ -221,9 +221,9 @@ class Layout:
         if not 0 <= number < len(self.checksums):
             raise IndexError(f"tile {number} of {len(self.checksums)}")
         count = len(self.stream_ids)
-        places = self.offsets[number * count : (number + 1) * count + 1]
-        streams = {name: Span(places[i], places[i + 1] - places[i]) for i, name in enumerate(self.stream_ids)}
-        return TileSpan(places[0], places[-1] - places[0], streams, self.checksums[number])
+        starts = self.offsets[number * count : (number + 1) * count + 1]
+        streams = {name: Span(starts[i], starts[i + 1] - starts[i]) for i, name in enumerate(self.stream_ids)}
+        return TileSpan(starts[0], starts[-1] - starts[0], streams, self.checksums[number])
 
 
 # --- Writing -------------------------------------------------------------------------------------------------

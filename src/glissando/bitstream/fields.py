@@ -188,7 +188,7 @@ class Bits:
     def range(self) -> str:
         return f"0..{self.high}"
 
-    def of(self, byte: int, place: str) -> int:
+    def extract(self, byte: int, place: str) -> int:
         """The value in a byte; ``place`` says where the byte lies."""
         value = byte >> self.first & (1 << self.count) - 1
         if value > self.high:
@@ -219,7 +219,7 @@ class Packed:
     def read(self, cursor: Cursor) -> dict[str, int]:
         place = f"{self.name} at byte {cursor.offset}"
         byte = cursor.take(1, self.name)[0]
-        return {part.name: part.of(byte, place) for part in self.parts}
+        return {part.name: part.extract(byte, place) for part in self.parts}
 
     def write(self, value: Mapping[str, int]) -> bytes:
         return bytes([sum(part.shifted(value[part.name]) for part in self.parts)])

@@ -63,7 +63,7 @@ def _load(path: str) -> Arrays:
 
 
 def _refuse(out: str, inputs: list[str], *, overwrite: bool) -> None:
-    """Outputs that cannot be meant."""
+    """Raise BadParameter or an error for an output that cannot be meant, such as one of the inputs."""
     if out == STANDARD:
         refuse_terminal()
         return

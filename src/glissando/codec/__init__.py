@@ -1,8 +1,9 @@
-"""A Picture to bytes and back.
+"""The codec: a picture to the bytes of a file, and back.
 
 ``encoder`` and ``decoder`` say the order of the steps; ``engine`` runs the networks, a family's ``coding`` goes from
-latents to symbols and back, and ``codec`` puts the four together. ``geometry`` knows where things lie, ``quality``,
-``importance`` and ``automatic`` how good each place is to be, ``info`` what a file says about itself.
+latents to symbols and back, and ``codec`` puts the four together. ``geometry`` knows where cells, latents, tiles and
+windows lie; ``quality``, ``importance`` and ``automatic`` decide the quality of each part of a picture; ``info`` tells
+what a file says about itself.
 """
 
 from .codec import Codec, open_codec

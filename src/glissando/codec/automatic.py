@@ -1,4 +1,4 @@
-"""A quality field from the picture itself: less for what is busy, where eyes see errors least.
+"""A quality field made from the picture itself: a lower quality where the picture is busy and eyes see errors least.
 
 The rule is that of x264's adaptive quantisation: an offset that falls with the logarithm of the local variance. Its
 numbers were chosen on eight training pictures, by SSIMULACRA2 and MS-SSIM.
@@ -21,16 +21,16 @@ AUTO_STRENGTH = 12.0
 """Quality steps that a place gains or loses at most."""
 
 LUMA = np.array([0.299, 0.587, 0.114])
-FLOOR = 100.0  # added to the variance of 8-bit samples: below it all is equally smooth
-SOFTENING = 2  # times: a ragged map would cost more than it wins
+FLOOR = 100.0  # added to the variance of 8-bit samples, so that whatever varies less counts as equally smooth
+SOFTENING = 2  # how often the map is smoothed, since a ragged map costs more bits than it wins
 STEPS = 3  # offsets on either side of neutral
-OCTAVES = 4.0  # of the variance, from the picture's mean to full strength
+OCTAVES = 4.0  # how far from the picture's mean a variance must lie for the full strength
 
 
 def automatic_field(pixels: NDArray[np.uint8], grid: Grid, strength: float | None = None) -> QualityField:
-    """The quality field of a picture, uint8 (H, W) or (H, W, 3), whose places are those of ``grid``.
+    """The quality field of a picture, uint8 (H, W) or (H, W, 3), with one offset for each coded latent of ``grid``.
 
-    Offsets are proportional to how many octaves a place's variance of luma lies below the picture's mean, up to
+    Offsets are proportional to how many octaves a latent's variance of luma lies below the picture's mean, up to
     ``strength`` quality steps: 0 to 100, 12 unless given. Raises InputError for another.
     """
     strength = check_strength(AUTO_STRENGTH if strength is None else strength)
@@ -55,7 +55,7 @@ def _variance(pixels: NDArray[np.uint8], grid: Grid) -> NDArray[np.float64]:
 
 
 def _soften(values: NDArray[np.float64], times: int) -> NDArray[np.float64]:
-    """Weighted by 1 2 1 along both axes, so many times; edges are repeated."""
+    """Smooth values (rows, columns) so many times with the weights 1 2 1 along both axes; edges are repeated."""
     for _ in range(times):
         for axis in (0, 1):
             ends = np.arange(-1, values.shape[axis] + 1).clip(0, values.shape[axis] - 1)

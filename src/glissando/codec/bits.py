@@ -13,7 +13,7 @@ Costs = NDArray[np.float64]
 
 
 def share_of_cells(area: Area, cells: Costs) -> Costs:
-    """A number for each cell, (height, width), as each coded latent's even share of it, (rows, columns)."""
+    """Share a number of each cell, (height, width), evenly among its coded latents, (rows, columns)."""
     n = area.latents_per_cell
     rows, columns = (
         np.minimum(n, size - n * np.arange(count))

@@ -121,7 +121,7 @@ class Codec:
     ) -> tuple[Analysed, QualityField | None]:
         source = as_picture(picture)
         field = self._encoder.field(source, options)
-        # A file that keeps its size may come to have any quality.
+        # Where the size decides, the search for it may end at any quality.
         highest = Quality.highest() if options.keep_size else LocalQuality(quality, field).highest
         return self._encoder.analyse(source, highest), field
 

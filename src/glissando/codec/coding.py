@@ -28,7 +28,7 @@ L = TypeVar("L")
 S = TypeVar("S")
 
 DecoderInputs = Callable[[Window], Mapping[str, NDArray[Any]]]
-"""What the decoder's graph takes for a window whose places are those of the symbols' arrays."""
+"""From a window, counted from where the symbols' arrays begin, to the inputs of the decoder's graph by name."""
 
 
 class Coding(Protocol[L, S]):
@@ -62,7 +62,7 @@ class Coding(Protocol[L, S]):
         ...
 
     def passes(self, latents: L, grid: Grid, quality: LocalQuality) -> list[Passes]:
-        """What each tile of the grid codes."""
+        """The symbols that each tile of the grid codes, with the tables that code them."""
         ...
 
     def latent_bits(self, area: Area, costs: Mapping[int, Sequence[NDArray[np.float64]]]) -> NDArray[np.float64]:

@@ -39,7 +39,7 @@ class Analysed:
 
     Attributes:
         latents: the family's own dataclass, whose arrays lie over the whole grid.
-        grid: places of the latents.
+        grid: where the latents lie.
         format: what a pixel is made of.
         boxes: metadata by the type of their box.
     """
@@ -89,7 +89,7 @@ class Encoder:
                     for n, part in zip(per_cell, parts, strict=True)
                 ]
             for whole, n, part in zip(outputs, per_cell, parts, strict=True):
-                whole[window.inner(n)] = part[0][window.kept(n)]
+                whole[window.inner(n)] = part[0][window.inner_of_result(n)]
         return outputs
 
     # From importance to a quality field ---------------------------------------------------------------
@@ -150,7 +150,7 @@ class Encoder:
         ]
 
     def _field_passes(self, area: Area, quality: LocalQuality) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-        """What codes a tile's part of the field: nothing where all places are alike."""
+        """What codes a tile's part of the field: no passes where the field has one offset alone."""
         index = quality.over(area.coded())
         return [] if index is None else map_passes(index, self._field_index)
 

@@ -1,4 +1,4 @@
-"""Where things lie in a picture: pixels, cells, latents, tiles, windows and regions.
+"""Where pixels, cells, latents, tiles, windows and regions lie in a picture.
 
 A cell is 64 by 64 pixels, the smallest tile of the format. Everything else is a whole number of cells or of parts of a
 cell: each cell has ``latents_per_cell`` latents each way, as the model says. The grid of cells is one for the whole
@@ -65,7 +65,7 @@ class Area:
     """A rectangle of cells, and how many of its latents begin in the picture.
 
     Attributes:
-        top, left: its first row and column of cells, from where the arrays begin that it is a part of.
+        top, left: its first row and column of cells, counted from where the arrays begin that it indexes.
         height, width: rows and columns of cells.
         rows, columns: rows and columns of latents that are coded, at most ``latents_per_cell`` for each cell.
         latents_per_cell: latents of a cell, each way.
@@ -115,7 +115,7 @@ class Area:
 
 @dataclass(frozen=True)
 class Grid:
-    """All places that follow from a picture's size.
+    """Where cells, latents, tiles and regions lie in a picture of a certain size.
 
     Attributes:
         width, height: of the picture, in pixels.
@@ -231,7 +231,7 @@ class Window:
         """``inner`` in an array over the whole grid."""
         return _scaled(self.inner_rows, per_cell), _scaled(self.inner_columns, per_cell)
 
-    def kept(self, per_cell: int) -> Slices:
+    def inner_of_result(self, per_cell: int) -> Slices:
         """``inner`` in the network's result over ``outer``."""
         return (
             _scaled(_moved(self.inner_rows, self.outer_rows.start), per_cell),

@@ -1,8 +1,8 @@
 """Importance, which is what a user says of a picture, and the quality field that it becomes.
 
 The idea is that of content-weighted coding (Li et al., "Learning Convolutional Networks for Content-Weighted Image
-Compression", CVPR 2018): a map decides, place by place, how many bits a picture gets. Here it moves the quality, by
-which gains and scales are interpolated anyway, so that any model of the main family takes it as it is.
+Compression", CVPR 2018): a map decides how many bits each part of a picture gets. Here it moves the quality, by which
+gains and scales are interpolated anyway, so that any model of the main family takes it as it is.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ LEVELS = 9
 """Offsets that a map may have, evenly from -strength to strength."""
 
 STEPS = LEVELS // 2  # levels on either side of neutral
-SLOPE = 2  # levels that a map may rise over three places before that is an edge
-EDGE = 0.25  # what matters a little in a place matters
+SLOPE = 2  # a map that rises by more levels than this over three latents has an edge there
+EDGE = 0.25  # a latent at an edge counts as important if at least this share of it is
 
 
 def field_of_importance(importance: ImportanceLike, grid: Grid, strength: float | None = None) -> QualityField:
@@ -57,9 +57,10 @@ def field_of_shades(shades: NDArray[np.floating[Any]], strength: float, steps: i
 
 
 def _hard_edges(shades: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same with hard edges between places, not across them: that halves what a painted shape costs.
+    """The shades (rows, columns), from -1 to 1, with hard edges, which halve what a painted shape costs.
 
-    A place at an edge takes the brightest shade around it if at least a share of ``EDGE`` is of it, else the darkest.
+    A latent that an edge runs through has a shade between those on either side. It takes the brightest shade around it
+    if its own is at least a share of ``EDGE`` of the way there from the darkest, else the darkest.
     """
     levels = np.rint(shades * STEPS)
     around = np.lib.stride_tricks.sliding_window_view(np.pad(levels, 1, mode="edge"), (3, 3))

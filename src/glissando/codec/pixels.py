@@ -1,4 +1,4 @@
-"""Pixels on their way into the networks and out of them."""
+"""Pixels as the networks take them, and whole levels of what the networks give."""
 
 from __future__ import annotations
 

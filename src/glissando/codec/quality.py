@@ -1,4 +1,4 @@
-"""Quality: of a whole file, and of each place where a file says that it differs from place to place."""
+"""The quality of a file, and of each latent where the quality differs over the picture."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Quality:
 
     @property
     def number(self) -> float:
-        """From 0 to 100."""
+        """The quality as a real number from 0 to 100."""
         return self.units / 256
 
     def moved(self, offset: int) -> Quality:
@@ -45,7 +45,7 @@ class Quality:
 
     @classmethod
     def highest(cls) -> Quality:
-        """100."""
+        """The highest quality, 100."""
         return cls(TOP_UNITS)
 
 
@@ -93,15 +93,16 @@ class LocalQuality:
 
     @property
     def highest(self) -> Quality:
-        """The highest quality of all places."""
+        """The highest quality that occurs."""
         return max(self.palette)
 
     @property
     def synthesis(self) -> Quality:
         """The one quality that the synthesis is told for the whole picture.
 
-        Told another one at each place, it would draw the borders between places into a smooth sky. Too high a quality
-        harms less than too low a one: this is three quarters of the way from the lowest to the highest.
+        It is not told the quality of each place, because it would then draw the borders between two qualities into
+        smooth areas, such as a sky. A quality that is too high does less harm than one that is too low, so this one
+        lies three quarters of the way from the lowest to the highest.
         """
         return Quality((3 * max(self.palette).units + min(self.palette).units + 2) // 4)
 

@@ -15,8 +15,8 @@ __all__ = ["TOLERANCE", "same_size"]
 TOLERANCE = 0.01
 """How far a file may be from the size that it is to keep; a file of few bytes may be off by a word of 4."""
 
-NEAR = TOLERANCE / 4  # near enough to stop searching
-DOUBLING = 20 * 256  # about so many 1/256 of quality double a file
+NEAR = TOLERANCE / 4  # a size that is as near as this ends the search
+DOUBLING = 20 * 256  # so much more quality, in 1/256, makes a file about twice as large
 MOST_FILES = 24
 
 
@@ -34,7 +34,7 @@ def same_size(encode: Callable[[Quality], bytes], size: int, start: Quality) -> 
             found[units] = encode(Quality(units))
         return math.log(len(found[units]) / size)
 
-    # A bit farther than where the size should be.
+    # A little beyond where the size should be, so that it soon lies between two tried qualities.
     step = max(1, round(1.2 * abs(excess(start.units)) / math.log(2) * DOUBLING))
     for _, error in approach_zero(excess, 0, TOP_UNITS, start=start.units, step=step):
         if abs(error) <= NEAR or len(found) >= MOST_FILES:

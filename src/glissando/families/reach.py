@@ -1,4 +1,4 @@
-"""How far the shared transforms look, and the rounding of what families say of theirs: plain arithmetic, no torch.
+"""How far the transforms that families share look beyond a window, in plain arithmetic without torch.
 
 A window of a picture is computed with a halo around it, so that its result is that of the whole picture. How wide that
 has to be follows from the configuration of the networks alone.

@@ -1,4 +1,4 @@
-"""What shapes a network."""
+"""The base of what families say of the shape of their networks."""
 
 from __future__ import annotations
 
@@ -9,4 +9,6 @@ __all__ = ["NetworkConfig"]
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """What shapes a network. Each family adds its own fields, which are the keys of a recipe's ``[network]`` table."""
+    """What shapes a network: the base of each family's own class. Each family adds its own fields, which are the keys
+    of a recipe's ``[network]`` table.
+    """

@@ -19,7 +19,9 @@ __all__ = ["HARD", "MIXED", "NOISE", "STRAIGHT_THROUGH", "Rounding"]
 
 @dataclass(frozen=True)
 class Rounding:
-    """Which of the two is noisy, and whether the encoder still learns."""
+    """Whether the values that are coded, and those that are handed on, are noisy or rounded; and whether the encoder
+    still learns.
+    """
 
     noisy_bits: bool
     noisy_values: bool

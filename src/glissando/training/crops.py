@@ -1,7 +1,9 @@
-"""Random crops, mirrored and turned, cut where the tiles lie.
+"""Random crops of tiles, mirrored and turned. They are cut in the memory that holds the tiles: the machine's or a
+GPU's.
 
-On a CPU by slicing: rows are copied four times as fast as a gather collects single bytes. On a GPU, where each slice
-would be a kernel of its own, by one gather for each scale. Both cut the same crops from the same random numbers.
+On a CPU each crop is a slice, since whole rows are copied four times as fast as a gather collects single bytes. On a
+GPU, where each slice would start a kernel of its own, one gather cuts all crops of a scale. Both ways cut the same
+crops from the same random numbers.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from .procedural import draw
 
 __all__ = ["Crops", "send"]
 
-_DRAWN = 2**31  # integers below are drawn
+_DRAWN = 2**31  # random integers are drawn below this
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
@@ -53,7 +55,7 @@ class Crops:
         self.tiles, self.crop, self.batch, self.generator = tiles, crop, batch, generator
         self.halved, self.choices, self.procedural, self.share = halved, choices, procedural, share
 
-    def places(self) -> Tensor:
+    def draw_positions(self) -> Tensor:
         """Where to cut, for each choice of each picture of the share: (tile, top, left, scale), int64 on the CPU."""
         drawn = torch.randint(0, _DRAWN, (self.batch, self.choices, 4), generator=self.generator)
         tile, top, left, half = drawn[self.share].flatten(0, 1).unbind(1)
@@ -61,24 +63,29 @@ class Crops:
         room = self.tiles.shape[-1] - scale * self.crop + 1
         return torch.stack([tile % len(self.tiles), top % room, left % room, scale], 1)
 
-    def slice(self, places: Tensor) -> Tensor:
-        """Crops (len(places), 3, crop, crop), float in [0, 255], one after the other."""
+    def slice(self, positions: Tensor) -> Tensor:
+        """Crops (len(positions), 3, crop, crop), float in [0, 255], one after the other."""
         cuts = []
-        for tile, top, left, scale in places.tolist():
+        for tile, top, left, scale in positions.tolist():
             side = scale * self.crop
             cut = self.tiles[tile, :, top : top + side, left : left + side].float()
             cuts.append(F.avg_pool2d(cut, 2) if scale == 2 else cut)
         return torch.stack(cuts)
 
-    def gather(self, places: Tensor) -> Tensor:
-        """The same crops at once. The places stay on the CPU until all sizes are known: nothing waits for the GPU."""
-        order = places[:, 3].argsort(stable=True)
-        doubled = int((places[:, 3] == 2).sum())
+    def gather(self, positions: Tensor) -> Tensor:
+        """The same crops, all at once. Sizes are computed from the positions while these are on the CPU, so that
+        nothing waits for the GPU.
+        """
+        order = positions[:, 3].argsort(stable=True)
+        doubled = int((positions[:, 3] == 2).sum())
         device = self.tiles.device
         channels = torch.arange(3, device=device)[:, None, None]
         parts = []
-        sorted_places = send(places[order], device)
-        for scale, part in ((1, sorted_places[: len(places) - doubled]), (2, sorted_places[len(places) - doubled :])):
+        sorted_positions = send(positions[order], device)
+        for scale, part in (
+            (1, sorted_positions[: len(positions) - doubled]),
+            (2, sorted_positions[len(positions) - doubled :]),
+        ):
             if not len(part):
                 continue
             reach = torch.arange(scale * self.crop, device=device)
@@ -90,9 +97,9 @@ class Crops:
     def next(self) -> Tensor:
         """The share of one batch (pictures, 3, crop, crop), float in [0, 1]. Nothing here waits for the GPU."""
         device = self.tiles.device
-        places = self.places()
-        cuts = self.slice(places) if device.type == "cpu" else self.gather(places)
-        if self.choices > 1:  # keep the most detailed of each few: photographs hold a lot of empty sky
+        positions = self.draw_positions()
+        cuts = self.slice(positions) if device.type == "cpu" else self.gather(positions)
+        if self.choices > 1:  # keep the most detailed of each few, as photographs hold a lot of empty sky
             green = cuts[:, 1, ::2]
             detail = (green[..., 1:] - green[..., :-1]).abs().mean((1, 2)).view(-1, self.choices)
             first = torch.arange(0, len(cuts), self.choices, device=device)

@@ -37,7 +37,7 @@ class Tiles:
         self.validation = pixels[held_out]
 
     def describe(self) -> str:
-        """For people, and for a model's card."""
+        """What the tiles are, in a few words for the log and for a model's card."""
         return f"{len(self.training):,} tiles of {self.training.shape[-1]}x{self.training.shape[-1]} pixels"
 
 

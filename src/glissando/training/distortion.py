@@ -70,7 +70,7 @@ class _Similarity(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         out, picture, *maps = ctx.saved_tensors
         with full_precision(out.device):
-            by_mean, by_square, by_product = map(_spread, maps)
+            by_mean, by_square, by_product = map(_blur_transposed, maps)
         each = gradient[:, :, None, None] / maps[0][0, 0].numel()
         return each * (by_mean + 2 * out * by_square + picture * by_product), None, None
 
@@ -90,7 +90,7 @@ def _blur(x: Tensor) -> Tensor:
     return x
 
 
-def _spread(x: Tensor) -> Tensor:
+def _blur_transposed(x: Tensor) -> Tensor:
     """The transpose of ``_blur``: (B, C, H, W) → (B, C, H + 10, W + 10)."""
     for taps in _taps(x):
         x = F.conv2d(x, taps, padding=[side - 1 for side in taps.shape[2:]], groups=x.shape[1])

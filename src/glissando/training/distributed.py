@@ -102,7 +102,7 @@ def started() -> int:
 def join() -> Iterator[Processes]:
     """Find the other processes of torchrun; alone where there is none. Raises TrainingError where that fails.
 
-    An error leaves without a word to the others: their next exchange fails, or ends after ``TIMEOUT``.
+    A process that fails tells the others nothing: their next exchange fails, or ends after ``TIMEOUT``.
     """
     if started() == 1:
         yield ALONE

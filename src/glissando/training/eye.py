@@ -176,7 +176,9 @@ class _Errors(torch.autograd.Function):
             by_product = -2 * by_structure * ratio
             by_mean = -mean_t * by_product - 2 * mean * by_square - 2 * by_structure * apart * covariance / below
             by_detail = (by_ringing - by_blur) * scale_t * detail.sign()
-            first, second, third = _spread(torch.cat([by_mean - by_detail, by_square, by_product], 1)).chunk(3, 1)
+            first, second, third = _blur_transposed(torch.cat([by_mean - by_detail, by_square, by_product], 1)).chunk(
+                3, 1
+            )
             ctx.save_for_backward((by_detail + first + 2 * ours * second + theirs * third).reshape(shape))
         return total.reshape(shape[:2]).sum(1)
 
@@ -205,7 +207,7 @@ def _blur(x: Tensor) -> Tensor:
     return F.conv2d(F.conv2d(x, rows, padding=(0, RADIUS), groups=x.shape[1]), columns, groups=x.shape[1])
 
 
-def _spread(x: Tensor) -> Tensor:
+def _blur_transposed(x: Tensor) -> Tensor:
     """The transpose of ``_blur``."""
     rows, columns = _taps(x)
     x = F.conv2d(x, columns, padding=(2 * RADIUS, 0), groups=x.shape[1])

@@ -127,8 +127,9 @@ def watch_features(
 def channel_factors(features: Tensor, power: float) -> Tensor:
     """What to divide each channel by: its deviation, relative to the largest, to a power.
 
-    None is made smaller: Muon moves all weights that write by the same amount, which then counts times the factor.
-    Relative to the mean deviation it would count 25 times in the channels that hold a patch's mean.
+    No factor is above 1, so that no channel is made smaller. Muon moves all weights that write into channels by the
+    same amount, and what reads a channel multiplies that by its factor: with deviations relative to their mean, a step
+    would count 25 times as much in the channels that hold a patch's mean.
     """
     deviation = features.float().std((0, 2, 3)).clamp_min(1e-4).log()
     return torch.exp(power * (deviation - deviation.max()))

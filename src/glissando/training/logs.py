@@ -37,7 +37,7 @@ class Log:
 
 
 def no_log(step: int, record: dict[str, float], text: str) -> None:
-    """Where another process tells the same."""
+    """A log that says nothing, for all processes but the first, which logs for all."""
 
 
 def clock(seconds: float) -> str:

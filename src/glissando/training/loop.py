@@ -148,7 +148,7 @@ class Meter:
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
-        """What is done meanwhile is no part of a step."""
+        """Stop the clock while the ``with`` block runs: what it does is no part of a step."""
         began = time.monotonic()
         yield
         self.began += time.monotonic() - began
@@ -159,7 +159,7 @@ class Meter:
         """
         stacked = torch.stack(self.figures)
         means = torch.where(stacked.isfinite(), stacked, torch.nan).nanmean(0).tolist()  # waits for the GPU
-        self.trainer.settle()
+        self.trainer.count_skipped()
         elapsed = time.monotonic() - self.began
         speed = len(self.figures) * self.trainer.recipe.data.batch / elapsed
         found = dict(zip(FIGURES, means, strict=True))

@@ -33,11 +33,13 @@ __all__ = [
     "set_rates",
 ]
 
-REMEMBERED = 0.9  # share of the former moments, when layers are looked at again
+REMEMBERED = 0.9  # weight of the former moments when new ones are added
 
 
 def learning_factor(step: int, progress: float, warmup: int, decay: float) -> float:
-    """Warm-up by steps, decay by progress (the larger share of pictures or minutes used up), in [0, 1]."""
+    """What learning rates are multiplied by, in [0, 1]: it rises over the first ``warmup`` steps, and falls over the
+    last share ``decay`` of the ``progress``, the larger share of pictures or minutes that is used up.
+    """
     rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
     fall = min(1.0, (1 - progress) / decay) if decay else 1.0
     return max(0.0, rise * fall)
@@ -61,9 +63,9 @@ def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
     return (x.mT if tall else x).reshape(matrices.shape)
 
 
-def dealt(work: Sequence[float], hands: int) -> list[int]:
-    """Whose each piece of work is, of so many hands: the largest first, each to whoever has least."""
-    loads, owners = [0.0] * hands, [0] * len(work)
+def share_out(work: Sequence[float], workers: int) -> list[int]:
+    """Which of so many workers does each piece: the largest are given first, each to whoever has least work."""
+    loads, owners = [0.0] * workers, [0] * len(work)
     for piece in sorted(range(len(work)), key=lambda i: -work[i]):
         owners[piece] = loads.index(min(loads))
         loads[owners[piece]] += work[piece]
@@ -90,20 +92,20 @@ class Muon(Optimizer):
         keep = torch.ones(()) if self.found_inf is None else 1 - self.found_inf
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
-            gradients = self._accelerated(params, group["momentum"], keep)
+            gradients = self._nesterov_gradients(params, group["momentum"], keep)
             updates = [torch.zeros_like(g) for g in gradients]
-            owners = dealt([g.numel() * min(g.shape) for g in gradients], self.processes.size)
-            for places in self._together(gradients, [i for i, o in enumerate(owners) if o == self.processes.rank]):
-                stack = torch.stack([gradients[i] for i in places]).to(self.precision)
-                for i, update in zip(places, self._orthogonal([params[i] for i in places], stack), strict=True):
+            owners = share_out([g.numel() * min(g.shape) for g in gradients], self.processes.size)
+            for batch in self._batches(gradients, [i for i, o in enumerate(owners) if o == self.processes.rank]):
+                stack = torch.stack([gradients[i] for i in batch]).to(self.precision)
+                for i, update in zip(batch, self._orthogonal([params[i] for i in batch], stack), strict=True):
                     updates[i].copy_(update)
             self.processes.total(updates)
             for p, update in zip(params, updates, strict=True):
                 rows, columns = update.shape
                 p.add_(update.view_as(p) * (-group["lr"] * max(1.0, rows / columns) ** 0.5 * keep))
 
-    def _accelerated(self, params: list[Tensor], momentum: float, keep: Tensor) -> list[Tensor]:
-        """Nesterov's gradients, (out, in) each; their momenta move on."""
+    def _nesterov_gradients(self, params: list[Tensor], momentum: float, keep: Tensor) -> list[Tensor]:
+        """Gradients with Nesterov's momentum, (out, in) each. Updates the momenta."""
         found = []
         for p in params:
             assert p.grad is not None
@@ -117,8 +119,10 @@ class Muon(Optimizer):
             found.append(gradient.lerp(state["momentum"], momentum))
         return found
 
-    def _together(self, gradients: list[Tensor], own: list[int]) -> list[list[int]]:
-        """Places whose iterations run as one: all of a shape, but on a CPU in float32, where alone is 10 % faster."""
+    def _batches(self, gradients: list[Tensor], own: list[int]) -> list[list[int]]:
+        """Which of the ``own`` gradients are orthogonalised together: all of one shape, but each alone in float32 on a
+        CPU, where that is 10 % faster.
+        """
         if self.precision == torch.float32 and own and gradients[0].device.type == "cpu":
             return [[i] for i in own]
         shapes: dict[torch.Size, list[int]] = {}

@@ -55,7 +55,7 @@ def _colour(random: Random) -> NDArray[np.float64]:
 
 
 def _two_colours(random: Random) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Two that differ."""
+    """Two colours that differ by more than 16 levels in a channel."""
     while True:
         first, second = _colour(random), _colour(random)
         if np.abs(first - second).max() > 16:
@@ -87,7 +87,7 @@ def stripes(random: Random, side: int) -> Pixels:
 
 
 def waves(random: Random, side: int) -> Pixels:
-    """A zone plate, or a grating that any direction and frequency may have."""
+    """A zone plate, or a grating of any direction and frequency."""
     y, x = _grid(side)
     if random.random() < 0.5:
         centre = random.uniform(0, side, 2)
@@ -99,7 +99,7 @@ def waves(random: Random, side: int) -> Pixels:
 
 
 def gradient(random: Random, side: int) -> Pixels:
-    """A slope in a direction, or around a point: whole, or in a few hard bands."""
+    """A gradient along a direction or around a point, smooth or in a few hard bands."""
     y, x = _grid(side)
     if random.random() < 0.5:
         angle = random.uniform(0, 2 * np.pi)
@@ -115,7 +115,7 @@ def gradient(random: Random, side: int) -> Pixels:
 
 
 def dither(random: Random, side: int) -> Pixels:
-    """A slope of two colours alone, by an ordered pattern or by noise."""
+    """A gradient drawn in two colours alone, by an ordered pattern or by noise."""
     grey = gradient(random, side).mean(2) / 255
     grey = (grey - grey.min()) / max(float(np.ptp(grey)), 1e-9)
     repeats = -(-side // 4)
@@ -223,7 +223,7 @@ def _box(random: Random, side: int) -> tuple[int, int, int, int]:
 
 @cache
 def _font_files() -> tuple[Path, ...]:
-    """Fonts of this machine in an order of their own; none is needed."""
+    """The files of this machine's fonts, sorted. There may be none."""
     return tuple(sorted(path for folder in FONT_FOLDERS for path in folder.glob("**/*.ttf")))
 
 
@@ -235,7 +235,7 @@ def _font(choice: int, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFon
         try:
             return ImageFont.truetype(files[choice % (len(files) + 1) - 1], size)
         except OSError:
-            pass  # a file that is no font is as good as none
+            pass  # the file is no font
     return ImageFont.load_default(size)
 
 

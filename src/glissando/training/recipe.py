@@ -41,7 +41,7 @@ Quality = TypeVar("Quality", float, Tensor)
 
 @dataclass(frozen=True)
 class Data:
-    """What the trainer reads."""
+    """The pictures of a training, and how crops are cut from them."""
 
     crop: int = 256  # pixels, a multiple of 64
     batch: int = 8
@@ -61,7 +61,7 @@ class Rate:
     # every quality the same say, as BD-rate does, and 0 leaves the training to the highest rates.
     balance: float = 0.4
     single: bool = False  # train for one quality alone
-    quality: float = 50.0  # ... for this one
+    quality: float = 50.0  # the one, where ``single`` is true
 
     def lambda_of(self, quality: Quality) -> Quality:
         """λ at a quality in [0, 100]."""
@@ -87,11 +87,13 @@ class Rate:
 
 @dataclass(frozen=True)
 class Optimisation:
+    """How a network learns: the optimisers, their rates at the peak of the schedule, and limits."""
+
     kind: str = "muon"  # or "adamw"
     lr: float = 1e-3  # AdamW's
     table_lr: float = 1e-2  # AdamW's for the level tables, in octaves
     matrix_lr: float = 0.01  # Muon's, for the pointwise matrices
-    whiten: float = 0.0  # how white Muon sees what they read, from 0, as it is, to 1; see whitening.py
+    whiten: float = 0.0  # how far what the matrices read is whitened for Muon, 0 (not at all) to 1; see whitening.py
     clip: float = 1.0  # largest gradient norm
     # A picture whose loss is more than so many times the median of its batch counts as one that has just that, so that
     # a pattern that the network cannot carry does not drown the photographs beside it. 0: each counts as it is.
@@ -104,20 +106,21 @@ class Schedule:
     """How long, and the learning rate: linear warm-up, constant, linear decay to zero over the last ``decay`` share."""
 
     samples: int = 160_000  # pictures since the model's start, whatever the batches and however many trainings
-    minutes: float = (
-        0.0  # of one training, which ends by this clock or by its pictures, whichever is first; 0: no clock
-    )
+    # Of one training, which ends by this clock or by its pictures, whichever comes first. 0: no clock.
+    minutes: float = 0.0
     warmup: int = 200  # steps, also when a resumed training has no state of the optimisers
     decay: float = 0.3
 
 
 @dataclass(frozen=True)
 class Run:
+    """How a training begins, and how often it reports and saves."""
+
     seed: int = 1
     initial: str = "pca"  # what the weights begin as: one of the family's starts
     fit_entropy: int = 0  # steps in which the entropy model alone learns, before all others; of the gains family
     balance_trunk: float = 0.5  # after PCA, channels are divided by their deviation to this power
-    balance_latents: float = 0.25  # ... and latents to this one
+    balance_latents: float = 0.25  # the same power for the latents
     log_every: int = 50  # steps
     validate_every: int = 1000
     save_every: int = 500

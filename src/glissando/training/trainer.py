@@ -80,7 +80,7 @@ class Trainer:
         self.autocast = False
         self.share = 0.0  # of the schedule, by pictures or by minutes, that is done
         self.warm_from = 0  # the step that the warm-up of the learning rates counts from
-        self.waits = device.type == "cpu"  # whether a step may look at what it computes; a GPU would stand still
+        self.waits = device.type == "cpu"  # whether a step may wait for what it computes; a GPU would be idle meanwhile
         self.watch: Callable[[str], None] = lambda part: None  # called after each part of a step, by its name
         self.cutting = 0.0  # seconds that the steps spent asking for crops
         self._skipped = torch.zeros((), device=device)  # not yet in progress.skipped
@@ -114,15 +114,15 @@ class Trainer:
         """``advance``, its figures, and "data", the share of the time that was spent cutting crops."""
         started, cutting = time.perf_counter(), self.cutting
         figures = dict(zip(FIGURES, self.advance(factor).tolist(), strict=True))
-        self.settle()
+        self.count_skipped()
         return {**figures, "data": (self.cutting - cutting) / (time.perf_counter() - started)}
 
     def advance(self, factor: float) -> Tensor:
         """One optimiser step at ``factor`` times the recipe's learning rates; its FIGURES, left on the device.
 
         Nothing here waits for a GPU. A step whose loss or gradient is not finite is skipped, and counted by
-        ``settle``. On a CPU it changes nothing. On a GPU the optimisers see it there and leave weights and momenta as
-        they are, while the averaged weights still move towards the current ones.
+        ``count_skipped``. On a CPU it changes nothing. On a GPU the optimisers see it there and leave weights and
+        momenta as they are, while the averaged weights still move towards the current ones.
         """
         factor *= self.objective.begin(self.progress.step, self.share)
         started = time.perf_counter()
@@ -174,7 +174,7 @@ class Trainer:
         current: list[Tensor] = list(self.network.parameters())
         torch._foreach_lerp_(average, current, 1 - decay)
 
-    def settle(self) -> None:
+    def count_skipped(self) -> None:
         """Bring ``progress.skipped`` up to date; this waits for a GPU."""
         self.progress.skipped += int(self._skipped)
         self._skipped.zero_()
@@ -190,7 +190,7 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self) -> list[dict[str, float]]:
-        """Averaged weights on held-out pictures, 8-bit pixels; bits are the model's own estimate."""
+        """Measure the averaged weights on held-out pictures: 8-bit pixels, and bits by the model's own estimate."""
         rows: list[dict[str, float]] = []
         if not len(self.validation):
             return rows  # a small data set may hold out no picture
@@ -250,7 +250,7 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Write everything that a resumed training needs; the file appears whole or not at all."""
-        self.settle()
+        self.count_skipped()
         state = {
             "recipe": self.recipe.to_dict(),
             "network": self.network.state_dict(),

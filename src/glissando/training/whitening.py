@@ -1,4 +1,4 @@
-"""What pointwise layers read, whitened: so that Muon's steps count as much in every direction of it.
+"""Whitening of what pointwise layers read, so that a step of Muon changes their outputs as much along every direction.
 
 Muon moves a matrix by the same amount in all directions, so that what a step does to a layer's outputs grows with the
 deviation of its inputs along each. These lie hundreds of times apart: most of a step's effect, and of its noise, is in
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 __all__ = ["look_due", "moments_of", "whitener"]
 
 DAMPING = 0.01  # of the mean variance, is added to that of every direction
-PLACES = 4096  # of a batch's features, at most, that moments are taken over
+MOST_FEATURES = 4096  # at most so many of a batch's feature vectors count for the moments
 RAREST = 32  # steps between two looks, at most
 
 
@@ -34,7 +34,7 @@ def moments_of(layers: Sequence[nn.Conv2d], run: Callable[[], object]) -> list[T
 
     def see(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         x = inputs[0].float().permute(0, 2, 3, 1).flatten(0, 2)
-        x = x[:: -(-len(x) // PLACES)]
+        x = x[:: -(-len(x) // MOST_FEATURES)]
         with torch.autocast(x.device.type, enabled=False):
             read[layer] = x.T @ x / len(x)
 

@@ -142,7 +142,7 @@ class _Ffmpeg(ExternalCodec):
 
 @register
 class Hevc(_Ffmpeg):
-    """The setting is 51 − QP."""
+    """HEVC by x265; the setting is 51 − QP."""
 
     name = "hevc"
     label = "HEVC 4:4:4 10 bit, x265 slower"
@@ -160,7 +160,7 @@ class Hevc(_Ffmpeg):
 
 @register
 class Av1(_Ffmpeg):
-    """The setting is 63 − CRF."""
+    """AV1 by libaom; the setting is 63 − CRF."""
 
     name = "av1"
     label = "AV1 4:4:4 10 bit, libaom speed 4"

@@ -24,13 +24,13 @@ class ModelCodec(Codec):
     quick = (0.0, 20.0, 40.0, 60.0, 80.0, 100.0)
     whole = False
     ours = True
-    found_by: ClassVar[str]  # what ``glissando.open_model`` is given: a name or a folder
+    opened_by: ClassVar[str]  # what ``glissando.open_model`` is given: a name or a folder
     card: ClassVar[Card]
 
     def __init__(self, threads: int) -> None:
         super().__init__(threads)
         try:
-            self._codec = glissando.open_model(self.found_by, threads=threads)
+            self._codec = glissando.open_model(self.opened_by, threads=threads)
         except GlissandoError as error:
             raise CodecUnavailableError(f"{self.name} cannot be opened: {error}") from error
 
@@ -58,8 +58,8 @@ class ModelCodec(Codec):
         return rgb8(decoded, self.name)
 
 
-def _codec_of(card: Card, found_by: str, label: str) -> type[ModelCodec]:
-    """The class of one model, which ``glissando.open_model(found_by)`` opens."""
+def _codec_of(card: Card, opened_by: str, label: str) -> type[ModelCodec]:
+    """The class of one model, which ``glissando.open_model(opened_by)`` opens."""
     model = ModelInfo(
         name=card.name,
         hash=str(card.hash),
@@ -68,9 +68,9 @@ def _codec_of(card: Card, found_by: str, label: str) -> type[ModelCodec]:
         decode_kmac_per_pixel=float(card.decode_kmac_per_pixel),
     )
     values = {
-        "name": f"glissando:{found_by}",
+        "name": f"glissando:{opened_by}",
         "label": label,
-        "found_by": found_by,
+        "opened_by": opened_by,
         "card": card,
         "model": model,
         "tuned_for": _tuned_for(card),

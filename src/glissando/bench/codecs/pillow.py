@@ -84,7 +84,7 @@ class Jpeg444(_Jpeg):
 
 
 class _WebP(PillowCodec):
-    """Lossy WebP is always 4:2:0."""
+    """Lossy WebP, whose chroma is always 4:2:0."""
 
     tuned_for = "squared error and flat areas (libwebp's default noise shaping)"
     format = "WEBP"
@@ -99,7 +99,7 @@ class _WebP(PillowCodec):
 
 @register
 class WebP(_WebP):
-    """Pillow's defaults."""
+    """WebP with Pillow's default options."""
 
     name = "webp"
     label = "WebP, method 4"
@@ -108,7 +108,7 @@ class WebP(_WebP):
 
 @register
 class WebPBest(_WebP):
-    """The slowest search. libwebp's sharp conversion to 4:2:0 is not offered by Pillow, nor by imagecodecs."""
+    """WebP, slowest search. libwebp's sharp conversion to 4:2:0 is not offered by Pillow, nor by imagecodecs."""
 
     name = "webp-best"
     label = "WebP, method 6"
@@ -165,7 +165,7 @@ class Avif(_Avif):
 
 @register
 class AvifPsnr(_Avif):
-    """The rival of a codec that is judged by PSNR."""
+    """AVIF whose encoder optimises PSNR: the rival of a codec that is judged by PSNR."""
 
     name = "avif-psnr"
     label = "AVIF 4:4:4, speed 6, tune=psnr"

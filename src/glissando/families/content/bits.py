@@ -1,9 +1,9 @@
 """The integer context model of the content-weighted family: the odds of each kept bit, from bits known before it.
 
 A position of the latent grid has L levels of g bits, of which the importance map keeps the first k. Levels are coded
-one after the other, each in two passes over a checkerboard; the model sees all earlier levels at the position, the
-last R of them and the map around it, and in the second pass the first one's bits around it. ``docs/format.md``
-specifies the arithmetic. As in ``scales``, integers are carried in float32 products that are proven exact.
+one after the other, each in two passes over a checkerboard; the model sees all earlier levels at the position, the last
+R of them and the map around it, and in the second pass the first one's bits around it. ``docs/format.md`` specifies the
+arithmetic. As in ``glissando.families.gains.scales``, integers are carried in float32 products that are proven exact.
 
 The source codes bit by bit with a window of 5×5×4 (Li et al., CVPR 2018, section 3.4: 212 s for a picture); here a
 pass is one call of the coder, and only positions that keep the level are computed.
@@ -139,7 +139,7 @@ class BitContext:
 
     @property
     def _fixed(self) -> int:
-        """Inputs before those of ``past``: R neighbourhoods of bits, that of the map, the one of the bias."""
+        """The number of inputs before those of ``past``: R neighbourhoods of bits, that of the map, a constant one."""
         return NEAR * NEAR * (self.reach * self.group + 1) + 1
 
     def _inputs_matrix(self, weights: Mapping[str, NDArray[Any]], bias: NDArray[Any], level: int) -> Float:
@@ -153,7 +153,7 @@ class BitContext:
         parts = (
             slots.reshape(-1, self.hidden),
             weights["map"][rows].reshape(self.hidden, -1).T,
-            # With the half that makes the shift a rounding.
+            # With half a unit added, so that the shift that follows rounds to nearest.
             bias[None, rows].astype(np.int64) + (1 << (_HIDDEN_SHIFT - 1)),
             weights["past"][rows, :past].T,
         )
@@ -246,25 +246,29 @@ class _Tile:
         self._inputs[:, fixed - 1 - NEAR * NEAR : fixed - 1] = self._around(levels, NEAR, len(self._order))
 
     def order(self, level: int) -> tuple[Positions, Positions, NDArray[np.bool_]]:
-        """Positions that keep a level, in the order of the inputs; how to sort them; whether they are even."""
+        """The positions that keep a level, in the order of the inputs; the indices that sort them; whether each is an
+        even square.
+        """
         order = self._order[: self._counts[level]]
         return order, np.argsort(order), self._even[: len(order)]
 
     def inputs(self, level: int) -> Float:
-        """Neighbourhoods of R levels, of the map, a one, all earlier levels: (n, inputs) of those that keep it."""
+        """What the hidden units read at the n positions that keep the level, (n, inputs): the neighbourhoods of R
+        levels and of the map, a constant one for the bias, and all earlier levels.
+        """
         return self._inputs[: self._counts[level], : self._model._fixed + level * self._model.group]
 
     def around_first(self, level: int, first: Bits) -> Float:
         """The first pass's bits (rows·columns, g/2) around the positions that keep the level, (n, 25·g/2)."""
-        self._spread(level, self._first, first[self._order[: self._counts[level]]])
+        self._write(level, self._first, first[self._order[: self._counts[level]]])
         return self._around(self._first, CURRENT, self._counts[level])
 
     def learn(self, level: int, bits: Bits) -> None:
-        """Take over a level's bits (2, rows·columns, g/2), for those positions that keep the next one, too."""
+        """Enter a level's bits (2, rows·columns, g/2) into what the hidden units read of the next levels."""
         order, _, even = self.order(level)
         first, second = bits[:, order]
         both = joined(first, second, even)
-        self._spread(level, self._latest, both)
+        self._write(level, self._latest, both)
         if level + 1 == self._model.levels:
             return
         count, size, slot = self._counts[level + 1], self._model.group, level % self._model.reach
@@ -275,8 +279,10 @@ class _Tile:
         width = NEAR * NEAR * size
         self._inputs[:count, slot * width : (slot + 1) * width] = self._around(self._latest, NEAR, count)
 
-    def _spread(self, level: int, plane: Float, values: NDArray[Any]) -> None:
-        """Write a level's values into their positions; those who kept only the level before become zeros."""
+    def _write(self, level: int, plane: Float, values: NDArray[Any]) -> None:
+        """Write a level's values into a plane at the positions that keep it; positions that kept only the level before
+        become zero.
+        """
         count = self._counts[level]
         plane[self._positions[count : self._counts[max(level - 1, 0)]]] = 0
         plane[self._positions[:count]] = values

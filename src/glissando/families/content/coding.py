@@ -161,7 +161,7 @@ class ContentCoding:
         """log2 s at quality levels evenly spread over 0 … 100."""
         return self._model.floats(("log2_map_scale",), "encoder.npz")["log2_map_scale"]
 
-    def kept(self, level_map: Floats, quality: Quality) -> Kept:
+    def kept_levels(self, level_map: Floats, quality: Quality) -> Kept:
         """Levels to keep at a quality: min(L, ⌊L·p·s⌋), p in (0, 1) the network's level map."""
         scale = np.float64(power_at(self._log2_map_scale, quality.units))
         kept: Kept = np.clip(np.floor(self.levels * scale * level_map), 0, self.levels).astype(np.int16)
@@ -179,7 +179,7 @@ class ContentCoding:
                 f"model {self._model.card.name}: its encoder gives {code.shape[-1]} bits, its context model codes "
                 f"{self._bits.context.bits}"
             )
-        kept = self.kept(latents.level_map[..., 0], quality.base)
+        kept = self.kept_levels(latents.level_map[..., 0], quality.base)
         tile = TileBits(self._bits, quality.base.units)
         level_of = np.arange(code.shape[-1]) // self._bits.context.group
 

@@ -29,9 +29,9 @@ from .recipe import ContentRecipe
 __all__ = ["ContentExport", "bit_tables", "context_weights", "fit_map_tables", "training_maps"]
 
 PICTURES = 160  # whole tiles of the training, whose maps the map's tables are fitted to
-SHARED = 50.0  # symbols: how much a context's habits at all qualities count at each of them
+SHARED = 50.0  # so many symbols, drawn as a context has them at all qualities, are added to its own at each quality
 EVEN = 0.02  # share of the fallback, two-sided geometric, in which every symbol has its place
-LOWER = 0.44  # octaves that quality 0 keeps less than in training, which does not go as low as files may
+LOWER = 0.44  # octaves by which quality 0 keeps less than in training, where rates are not as low as files may have
 FLIPPED = 0.01  # share of the bits that may differ between the graph and torch, whose sums differ in the last digits
 
 Maps = NDArray[np.int64]

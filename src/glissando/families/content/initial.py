@@ -27,7 +27,7 @@ __all__ = ["Digits", "deal_digits", "initialise"]
 # there is texture it is missed (on Kodak's hardest pictures 2 dB of what the whole code reaches).
 WEAKEST = 0.3
 MEASURED = 48  # pictures, for all but the components
-SURE = 8.0  # octaves: no bit's odds start beyond
+SURE = 8.0  # octaves: the odds of a bit begin at most so far from even
 
 
 @dataclass(frozen=True)
@@ -132,5 +132,5 @@ def initialise(network: ContentNetwork, pictures: Tensor, lambdas: Tensor) -> No
         out = network.synthesis(network.code.decode(code * (level < kept)[None, :, None, None]))
         error.append((out - some).square().mean())
     best = (rate + lambdas[:, None] * 255**2 * torch.stack(error)).argmin(1).clamp_min(1)
-    # Half a level above the cut, so that the first steps move no place's map.
+    # Half a level above the cut, so that the first steps change the map nowhere.
     network.map_scale.table.copy_(((best + 0.5) / (c.importance_levels * FLAT)).log2().cummax(0).values[:, None])

@@ -1,4 +1,4 @@
-"""The content-weighted family: a code of bits, and a map that says how many of them each place keeps.
+"""The content-weighted family: a code of bits, and a map that says how many of them each position keeps.
 
 Source: Li, Zuo, Gu, Zhao, Zhang, "Learning Convolutional Networks for Content-Weighted Image Compression" (CVPR 2018;
 journal version TPAMI 2021): encoder, binariser, importance network, decoder. Here with this project's transforms at
@@ -81,7 +81,7 @@ class _Refine(torch.autograd.Function):
         logits, code, feedback = ctx.saved_tensors
         group = ctx.group
         slope = 2 * ((logits >= -0.5) & (logits <= 0.5)).to(logits.dtype)
-        bits = grads[0].clone()  # of each bit, with what later levels make of it
+        bits = grads[0].clone()  # of each bit, its effect on later levels included
         given = torch.empty_like(bits)
         for start in range(bits.shape[1] - group, -1, -group):
             stop = start + group
@@ -182,9 +182,10 @@ class ContentForward:
     bits: Tensor  # cross-entropy of the kept bits
     map_bits: Tensor  # about what the map costs
     kept: Tensor  # (B, 1, h, w): min(1, p·s(q)), of which the map is ⌊L·…⌋
-    # (B,), always zero: times what a squared error of one sample costs, its gradient makes the slope that the mask sees
-    # at a level that is kept or dropped the mean of both, which is what the step between them really is. At a kept one
-    # alone the slope is about nothing, however much the level is worth: places would drift below it.
+    # (B,), always zero; only its gradient matters, see ``correct_slope``. It is added to the loss, times what a squared
+    # error of one sample costs. It makes the slope that the mask sees, at a kept and at a dropped level alike, the real
+    # difference between keeping and dropping. Without it the slope at a kept level is about zero, however much that
+    # level is worth, and the map would drift below it.
     slope_correction: Tensor
 
 
@@ -227,14 +228,14 @@ class ContentNetwork(nn.Module):
         *,
         flat: bool = False,
         dither: Tensor | None = None,
-        settled: bool = False,
+        map_is_fixed: bool = False,
         budgeted: bool = False,
     ) -> ContentForward:
         """Code ``picture`` (B, 3, H, W), sides multiples of 64, at ``quality`` (B,) in [0, 100].
 
         ``flat``: without the importance network, p = FLAT everywhere. ``dither`` (B, 1, 1, 1): see ``mask_levels``.
-        ``settled``: no gradient reaches the map, what it keeps is fixed by then. ``budgeted``: what bits cost teaches
-        the context model alone, as in the source, where the number of kept bits is what is paid for.
+        ``map_is_fixed``: no gradient reaches the map. ``budgeted``: the cost of the bits teaches the context model
+        alone, as in the source, where the number of kept bits is what is paid for.
         """
         c = self.config
         y = self.analysis(picture).float()
@@ -242,7 +243,7 @@ class ContentNetwork(nn.Module):
         scale = torch.exp2(self.map_scale(quality * ((c.levels - 1) / 100)))
         importance = torch.full_like(y[:, :1], FLAT) if flat else self.importance_of(y)
         fraction = inward_clip(importance * scale, 1.0)
-        if settled:
+        if map_is_fixed:
             fraction = fraction.detach()
         mask = mask_levels(fraction, c.importance_levels, dither)
         kept = mask.sum(1, keepdim=True)
@@ -269,8 +270,9 @@ def correct_slope(layers: BitCode | SourceCode, code: Tensor, mask: Tensor) -> T
 
 
 def map_costs(levels: Tensor) -> Tensor:
-    """About the bits of a map, (B,), from its unrounded values (B, 1, h, w): log2(1 + the mean of the differences to
-    the right and below), a bit cheaper than what the coder takes where it is rough, and differentiable.
+    """An estimate, which has a gradient, of the bits that a map costs, (B,), from its unrounded values (B, 1, h, w):
+    half the sum of log2(1 + difference) over all differences to the right and below. Where the map is rough, the coder
+    takes a little more.
     """
     right = (levels[:, :, :, 1:] - levels[:, :, :, :-1]).abs()
     below = (levels[:, :, 1:] - levels[:, :, :-1]).abs()

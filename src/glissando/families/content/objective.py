@@ -22,7 +22,7 @@ class ContentObjective:
     def __init__(self, recipe: ContentRecipe) -> None:
         self.recipe = recipe
         self.flat = not recipe.stages.importance
-        self.settled = False
+        self.map_is_fixed = False
         if recipe.rate.single:
             self.qualities = (recipe.rate.quality,)
 
@@ -36,15 +36,17 @@ class ContentObjective:
     def begin(self, step: int, share: float) -> float:
         stages = self.recipe.stages
         self.flat = not stages.importance or share < stages.without_map
-        self.settled = share >= stages.without_map + stages.with_map
-        return stages.tuning_rate if self.settled else 1.0
+        self.map_is_fixed = share >= stages.without_map + stages.with_map
+        return stages.tuning_rate if self.map_is_fixed else 1.0
 
     def loss(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         rate = self.recipe.rate
         quality = rate.trained(quality)
-        # One offset for each picture: maps stay as smooth as those that the context model will see.
-        dither = None if self.settled else torch.rand(len(picture), 1, 1, 1, device=picture.device) - 0.5
-        out = network(picture, quality, flat=self.flat, dither=dither, settled=self.settled, budgeted=rate.hinge > 0)
+        # One offset for a whole picture, so that maps stay as smooth as those that the context model will see.
+        dither = None if self.map_is_fixed else torch.rand(len(picture), 1, 1, 1, device=picture.device) - 0.5
+        out = network(
+            picture, quality, flat=self.flat, dither=dither, map_is_fixed=self.map_is_fixed, budgeted=rate.hinge > 0
+        )
         pixels = picture.shape[2] * picture.shape[3]
         bpp, map_bpp = out.bits / pixels, out.map_bits / pixels
         mse = mse_of(out.reconstruction, picture) + out.slope_correction / (3 * pixels)

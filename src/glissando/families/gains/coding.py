@@ -1,7 +1,7 @@
 """The main family in the codec: latents y at 1/16 and hyper-latents z at 1/64 to symbols, and back.
 
-``symbols`` holds the integers' side, tile by tile; here are the floats: gains, and the graph "quantise", which needs
-the means that only a network can tell.
+``symbols`` does the integer arithmetic, tile by tile. This module does what is computed in floats over the whole
+picture: it scales latents by gains, and runs the graph "quantise", which subtracts the means that its network predicts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from glissando.entropy.checkerboard import even_squares
 from glissando.zoo import Model
 
 from . import FAMILY
-from .symbols import Rates, SymbolModel, TileCoder, octaves, spread
+from .symbols import Rates, SymbolModel, TileCoder, octaves, row_of_each_latent
 
 __all__ = ["CODING", "GainsCoding", "GainsLatents", "GainsSymbols"]
 
@@ -99,35 +99,37 @@ class GainsCoding:
         rows = octaves(rates.gain)
 
         def prepare(coder: TileCoder) -> NDArray[np.int32]:
-            """First scales of a tile; opens the gain where symbols may be other than zero."""
+            """The first pass's scales of a tile. Fills in the gain where a symbol may be coded; elsewhere it stays
+            zero.
+            """
             area = coder.area
             scales = coder.first_scales(z[area.cells()])
             coded = coder.first_index(scales) >= 0
-            open_ = coder.joined(coded, np.ones_like(coded))
-            open_[area.rows :] = False
-            open_[:, area.columns :] = False
-            np.multiply(open_, spread(rows, coder.row_of), out=gain[area.latents()])
+            codable = coder.joined(coded, np.ones_like(coded))
+            codable[area.rows :] = False
+            codable[:, area.columns :] = False
+            np.multiply(codable, row_of_each_latent(rows, coder.row_of), out=gain[area.latents()])
             return scales
 
         scales = self.engine.each(prepare, coders)
         y = self._quantised(latents.y, z, gain, grid, quality, rates)
 
-        def settle(pair: tuple[TileCoder, NDArray[np.int32]]) -> Passes:
+        def tile_passes(pair: tuple[TileCoder, NDArray[np.int32]]) -> Passes:
             coder, first = pair
-            return coder.settle(z[coder.area.cells()], y[coder.area.latents()], first)
+            return coder.final_passes(z[coder.area.cells()], y[coder.area.latents()], first)
 
-        return self.engine.each(settle, zip(coders, scales, strict=True))
+        return self.engine.each(tile_passes, zip(coders, scales, strict=True))
 
     def _quantised(
         self, y: Floats, z: Symbols, gain: Floats, grid: Grid, quality: LocalQuality, rates: Rates
     ) -> Symbols:
-        """Symbols of the latents: what is left of them beside the network's means, scaled by ``gain`` and rounded."""
+        """Symbols of the latents: latents less the means that the network predicts, times ``gain``, rounded."""
         quantise = self.engine.graph("quantise", self.engine.encoder_precision(quality.highest))
         inverse_rows, z_values = octaves(rates.inverse_gain), self._hyper_values(z, rates.hyper_gain)
         quantised = np.empty(y.shape, np.int16)
         for window in self.engine.windows(grid):
             inside = window.outer(self.latents_per_cell)
-            inverse = spread(inverse_rows, quality.over(inside))
+            inverse = row_of_each_latent(inverse_rows, quality.over(inside))
             (symbols,) = quantise(
                 y=y[inside][None],
                 z=z_values[window.outer(1)][None],
@@ -136,7 +138,7 @@ class GainsCoding:
                 means_offset=self._vector("means_offset", quality.base),
                 even=_even(inside),
             )
-            kept = symbols[0][window.kept(self.latents_per_cell)]
+            kept = symbols[0][window.inner_of_result(self.latents_per_cell)]
             quantised[window.inner(self.latents_per_cell)] = np.clip(kept, -MAX_SYMBOL, MAX_SYMBOL)
         return quantised
 
@@ -171,7 +173,7 @@ class GainsCoding:
 
         def inputs(window: Window) -> dict[str, NDArray[Any]]:
             inside = window.outer(self.latents_per_cell)
-            gain = spread(inverse_rows, quality.over(inside))
+            gain = row_of_each_latent(inverse_rows, quality.over(inside))
             return {
                 "residual": np.multiply(symbols.y[inside], gain, dtype=np.float32)[None],
                 "z": z_values[window.outer(1)][None],

@@ -1,9 +1,10 @@
-"""Before the first step of a training: an entropy model that knows its latents.
+"""The entropy model is fitted to the latents before the first step of a training.
 
-The linear codec that a network begins as codes every coefficient with one scale for all places. A scale network that
-begins at random has to be unlearnt first, and while that lasts nothing speaks for the hyper-latents' bits, which fade.
-With analysis and synthesis at rest, a step costs a fraction of one of training. Muon matters here more than anywhere:
-with AdamW 1,000 steps come to less than 300 of Muon's. What it is worth: docs/training.md.
+A network begins as a linear codec, which codes every coefficient with the same scale everywhere. Its scale network
+begins at random, which training would first have to unlearn; meanwhile the bits of the hyper-latents would win nothing,
+and the hyper-latents would fade. Here analysis and synthesis stay as they are, so that a step costs a fraction of a
+step of training. Muon matters here more than anywhere: with AdamW 1,000 steps come to less than 300 of Muon's. What it
+is worth: docs/training.md.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ def fit_entropy(network: GainsNetwork, pictures: Tensor, rate: Rate, clip: float
         parameter.requires_grad_(False)
     optimisers = build_optimisers(network, RATES)
     side = min(CROP, latents.shape[2])
-    places = torch.arange(0, latents.shape[2] - side + 1, 4)  # a hyper-latent's rows and columns of latents
+    corners = torch.arange(0, latents.shape[2] - side + 1, 4)  # a hyper-latent's rows and columns of latents
     pixels = (16 * side) ** 2
     for step in range(steps):
         quality = 100 * ((torch.arange(BATCH) + torch.rand(())) / BATCH)
-        row, column = places[torch.randint(len(places), (2,))]
+        row, column = corners[torch.randint(len(corners), (2,))]
         some = latents[torch.randint(len(latents), (BATCH,)), :, row : row + side, column : column + side]
         coded = network.code(some, network.position(quality), MIXED)
         loss = (rate.weight_of(quality) * (coded.latent_bits + coded.hyper_bits)).mean() / pixels

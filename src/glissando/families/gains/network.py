@@ -237,7 +237,7 @@ class GainsNetwork(nn.Module):
         return Forward(picture_out, coded.latent_bits, coded.hyper_bits)
 
     def position(self, quality: Tensor) -> Tensor:
-        """Qualities in [0, 100] as places among the levels of the tables."""
+        """Qualities in [0, 100] as positions among the levels of the tables, 0 to levels − 1."""
         return quality * ((self.config.levels - 1) / 100)
 
     def code(self, y: Tensor, position: Tensor, rounding: Rounding) -> Coded:

@@ -23,7 +23,7 @@ from glissando.errors import ModelMismatchError
 
 from .scales import ScaleNetwork
 
-__all__ = ["Rates", "SymbolModel", "TileCoder", "octaves", "spread"]
+__all__ = ["Rates", "SymbolModel", "TileCoder", "octaves", "row_of_each_latent"]
 
 Symbols = NDArray[np.int16]
 Scales = NDArray[np.int32]
@@ -78,7 +78,7 @@ class Rates:
     hyper_scale: Scales
 
 
-def spread(rows: NDArray[Number], row_of: NDArray[np.int16] | None) -> NDArray[Number]:
+def row_of_each_latent(rows: NDArray[Number], row_of: NDArray[np.int16] | None) -> NDArray[Number]:
     """The row of each latent, (rows, columns, channels), out of ``rows`` (P, channels).
 
     ``row_of``: which of them each latent has; without it the first, (channels,), which all latents have.
@@ -112,7 +112,7 @@ class TileCoder:
     def first_scales(self, z: Symbols) -> Scales:
         """Scales of all latents as far as the hyper-latents' symbols tell, (4·rows, 4·columns, latents)."""
         scales = self.model.network.first(dequantise(z, self.rates.hyper_gain))
-        scales += spread(self.rates.scale_offset, self.row_of)
+        scales += row_of_each_latent(self.rates.scale_offset, self.row_of)
         return scales
 
     def second_scales(self, first: Symbols, scales: Scales) -> Scales:
@@ -162,7 +162,7 @@ class TileCoder:
             ],
         }
 
-    def settle(self, z: Symbols, y: Symbols, scales: Scales) -> Passes:
+    def final_passes(self, z: Symbols, y: Symbols, scales: Scales) -> Passes:
         """Zero, in ``y`` itself, what the second pass will not code; return the passes.
 
         ``y`` (4·rows, 4·columns, latents) must be zero already where the first pass does not code.

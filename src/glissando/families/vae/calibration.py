@@ -42,14 +42,14 @@ __all__ = [
 
 LEVELS = 11
 COARSEST, FINEST = 26.0, 0.8  # κ at qualities 0 and 100
-PRICE = 0.5  # share of λ that is charged; chosen on held-out tiles (docs/vae.md)
+PRICE = 0.5  # share of the λ of uniform steps that an encoder uses; chosen on held-out tiles (docs/vae.md)
 GROUPS = (1 / 6, 1 / 4)  # shares of the channels that are coded first, then second; those of most bits
 STEPS = 280  # of learning, for each level
 RADIUS = 12.0  # of a table, in expected magnitudes
-OWN = 3.0  # symbols: how much a two-sided geometric distribution counts beside a table's own
+OWN = 3.0  # so many symbols of a two-sided geometric distribution are added to those that a table has coded
 MAX_SYMBOL = 32767
 _UNIT = 32.0  # integers of the context model in an octave
-_PIXELS = 256  # a latent's
+_PIXELS = 256  # that a latent covers
 
 Symbols = NDArray[np.int16]
 
@@ -79,7 +79,9 @@ class Calibration:
 
 
 def typical(deviation: NDArray[np.float32]) -> NDArray[np.float32]:
-    """σ_c of each channel: what an error costs on average. ``deviation`` (…, C)."""
+    """The typical deviation σ_c of each channel: the one with which an error costs what it does on average.
+    ``deviation`` (…, C).
+    """
     flat = deviation.reshape(-1, deviation.shape[-1]).astype(np.float64)
     found: NDArray[np.float32] = (1 / np.sqrt(np.mean(1 / flat**2, axis=0))).astype(np.float32)
     return found
@@ -187,8 +189,8 @@ def _fit_tables(
     counts = np.zeros((len(levels), MAGNITUDE_TABLES, size))
     for level, symbols in enumerate(levels):
         tables = tables_of(model, symbols, level_units(level, len(levels)))
-        held = np.clip(symbols.astype(np.int32), -beyond, beyond) + beyond
-        keys = (tables.astype(np.int32) * size + held).ravel()
+        clipped = np.clip(symbols.astype(np.int32), -beyond, beyond) + beyond
+        keys = (tables.astype(np.int32) * size + clipped).ravel()
         counts[level] = np.bincount(keys, minlength=MAGNITUDE_TABLES * size).reshape(counts[level].shape)
     rows, costs = [], np.zeros(len(levels))
     for table, radius in enumerate(radii.tolist()):

@@ -25,7 +25,7 @@ _UNIT = 32.0  # integers of the context model in an octave
 
 @dataclass(frozen=True)
 class Examples:
-    """What the network sees of all positions of a level, and what it is to foretell: (positions, …)."""
+    """What the network sees of all positions of a level, and what it is to predict: (positions, …)."""
 
     inputs: Tensor  # int16 (n, 2·C + 3)
     here: Tensor  # int16 (n, C)
@@ -34,7 +34,7 @@ class Examples:
 
     @staticmethod
     def of(symbols: NDArray[np.int16], fixed: Mapping[str, NDArray[Any]], level: int, units: int) -> Examples:
-        """Of the symbols (crops, rows, columns, C) of a level; ``fixed``: the arrays that are not learnt."""
+        """Examples from the symbols (crops, rows, columns, C) of a level; ``fixed``: the arrays that are not learnt."""
         rows, columns, channels = symbols.shape[1:]
         usual = fixed["usual"][level].astype(np.int32)
         inputs, found = [], []
@@ -45,7 +45,7 @@ class Examples:
                 found.append(crop[stage.positions])
         everything = np.concatenate(found)
         magnitudes = np.minimum(np.abs(everything.astype(np.int32)), MAGNITUDE_MOST)
-        here = MagnitudeContext.here(magnitudes, usual).astype(np.int16)
+        here = MagnitudeContext.seen_by_later_groups(magnitudes, usual).astype(np.int16)
         return Examples(
             inputs=torch.from_numpy(np.concatenate(inputs)),
             here=torch.from_numpy(here),

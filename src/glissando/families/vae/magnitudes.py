@@ -6,8 +6,8 @@ tile, is compared with what is usual at the file's quality; a small network for 
 channels, and what the groups before have at the position itself. It answers log2 of the symbol's expected magnitude,
 which is a table.
 
-``docs/format.md`` specifies the arithmetic. As in ``scales``, integers are carried in float32 products that are proven
-exact; outside the tile there is nothing, so a tile decodes alone.
+``docs/format.md`` specifies the arithmetic. As in ``glissando.families.gains.scales``, integers are carried in float32
+products that are proven exact; outside the tile there is nothing, so a tile decodes alone.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class MagnitudeContext:
         self._layers = [(_dense(w, b, relu=True), _dense(v, c, relu=False)) for w, b, v, c in layers]
 
     def _check(self, layers: list[list[NDArray[Any]]]) -> None:
-        """Kinds, shapes and bounds."""
+        """Check the types, shapes and bounds of all arrays. Raises ModelMismatchError."""
         n = self.channels
         every = (self._usual, self._magnitude, *itertools.chain(*layers))
         if wrong := [array.dtype for array in every if array.dtype.kind not in "iu"]:
@@ -197,7 +197,7 @@ class MagnitudeContext:
                 yield Turn(stage.positions, channels, np.clip(answer, 0, MAGNITUDE_TABLES - 1).astype(np.int16))
                 magnitudes = np.minimum(np.abs(flat[stage.positions, channels].astype(np.int32)), MAGNITUDE_MOST)
                 known[stage.positions, channels] = magnitudes
-                inputs = np.concatenate([inputs, self.here(magnitudes, usual[channels])], axis=1)
+                inputs = np.concatenate([inputs, self.seen_by_later_groups(magnitudes, usual[channels])], axis=1)
 
     def positions(self, rows: int, columns: int) -> Iterator[Positions]:
         """For each pass of a tile, in the order of ``walk``, the flat indices of the positions that it codes."""
@@ -222,8 +222,10 @@ class MagnitudeContext:
         return differences
 
     @staticmethod
-    def here(magnitudes: NDArray[Any], usual: Ints) -> Float:
-        """What the next group's network sees besides: this group's magnitudes (n, c), against their usual."""
+    def seen_by_later_groups(magnitudes: NDArray[Any], usual: Ints) -> Float:
+        """What the networks of later groups see of this one: how far its magnitudes (n, c) are from what is usual,
+        (c,).
+        """
         differences: NDArray[Any] = np.clip(_LOG2[_UNIT * magnitudes] - usual, -DIFFERENCE_MAX, DIFFERENCE_MAX)
         return differences.astype(np.float32)
 

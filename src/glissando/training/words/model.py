@@ -127,17 +127,17 @@ def update_side(side: Side, other: Tensor, pairs: Pairs, update: Update, generat
     here = side.sample(generator).to(update.dtype)
     for number in pairs.blocks():
         rows = pairs.rows(number)
-        places, ratio = pairs.entries(number)
+        positions, ratio = pairs.entries(number)
         rate = pairs.row_rate[rows, None]
         s = torch.sigmoid_(here[rows] @ columns.T)
-        at = s.view(-1)[places].float()
+        at = s.view(-1)[positions].float()
         if update.precision:
             # Minus the second derivative by the logit, and below minus the first, both divided by n⁻.
             curvature = torch.addcmul(s, s, s, value=-1)
-            curvature.view(-1)[places] = (at * (1 - at) * (1 + ratio)).to(update.dtype)
+            curvature.view(-1)[positions] = (at * (1 - at) * (1 + ratio)).to(update.dtype)
             precision = (curvature @ squares).float().mul_(rate).add_(1 / update.prior**2)
             side.precision[rows].lerp_(precision, update.precision)
-        s.view(-1)[places] = (at - ratio * (1 - at)).to(update.dtype)
+        s.view(-1)[positions] = (at - ratio * (1 - at)).to(update.dtype)
         gradient = (s @ weighted).float().mul_(-rate) - side.mean[rows] / update.prior**2
         velocity = side.velocity[rows]
         velocity.mul_(update.momentum).add_(gradient / side.precision[rows])
@@ -154,11 +154,11 @@ def evidence(left: Side, right: Side, pairs: Pairs, prior: float, generator: tor
     u, v = left.sample(generator), right.sample(generator)
     for number in pairs.blocks():
         rows = pairs.rows(number)
-        places, ratio = pairs.entries(number)
+        positions, ratio = pairs.entries(number)
         logits = u[rows] @ v.T
         # log s = x - softplus(x) and log(1 - s) = -softplus(x), with n⁺ = ratio * n⁻ where it is not 0.
         losses = torch.nn.functional.softplus(logits)
-        losses.view(-1)[places] += ratio * (losses.view(-1)[places] - logits.view(-1)[places])
+        losses.view(-1)[positions] += ratio * (losses.view(-1)[positions] - logits.view(-1)[positions])
         total -= float((losses @ pairs.column_rate).double() @ pairs.row_rate[rows].double())
     bound = total - left.divergence(prior) - right.divergence(prior)
     if not math.isfinite(bound):

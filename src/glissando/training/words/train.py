@@ -46,13 +46,13 @@ class WordsTrainer:
 
     Args:
         recipe: what to train.
-        text: the corpus; its words are rearranged, see ``spread``.
+        text: the corpus; its words are rearranged, see ``deal_words``.
     """
 
     def __init__(self, recipe: WordsRecipe, text: Text) -> None:
         self.recipe = recipe
         model, run = recipe.model, recipe.run
-        self.text, self.ranks = spread(text, run.block)
+        self.text, self.ranks = deal_words(text, run.block)
         self.generator = torch.Generator().manual_seed(run.seed)
         counts = count_pairs(self.text, recipe.corpus, np.random.default_rng(run.seed))
         self.pairs, self.turned = both_sides(counts, run.block, model.negatives, model.exponent)
@@ -153,7 +153,7 @@ class WordsTrainer:
         self.generator.set_state(generator)
 
 
-def spread(text: Text, block: int) -> tuple[Text, NDArray[np.intp]]:
+def deal_words(text: Text, block: int) -> tuple[Text, NDArray[np.intp]]:
     """The same corpus with its words dealt out, so that every block of words holds frequent and rare ones.
 
     Also each word's rank before, [V].
