@@ -19,8 +19,8 @@ from glissando.codec import Codec, engine
 from glissando.codec.geometry import Grid, windows
 from glissando.errors import CorruptError
 from glissando.families.gains.symbols import TileCoder, octaves
+from glissando.onnx_graph import OnnxGraph
 from glissando.runtime import Graph
-from glissando.runtime.onnx import OnnxGraph
 
 Pixels = NDArray[np.uint8]
 

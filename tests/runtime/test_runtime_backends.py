@@ -16,8 +16,8 @@ import pytest
 
 import glissando
 from glissando.errors import BackendError, InputError
+from glissando.onnx_graph import OnnxGraph, with_weights
 from glissando.runtime import choose_engine, fast_precision, open_graph
-from glissando.runtime.onnx import OnnxGraph, with_weights
 from glissando.zoo import find
 
 EVEN = np.ones((1, 4, 4, 1), np.float32)

@@ -14,7 +14,7 @@ import glissando
 from glissando import zoo
 from glissando.errors import InputError, ModelMismatchError, UnknownModelError
 from glissando.families.gains import scales
-from glissando.runtime.onnx import needs
+from glissando.onnx_graph import needs
 from glissando.zoo.arrays import Stepped, read_arrays
 from glissando.zoo.identity import HASH_BYTES
 

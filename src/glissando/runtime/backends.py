@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from glissando.errors import BackendError, InputError
-from glissando.runtime.onnx import OnnxGraph
+from glissando.onnx_graph import OnnxGraph
 
 __all__ = ["BACKENDS", "PRECISIONS", "Graph", "abandon", "choose_engine", "fast_precision", "open_graph"]
 

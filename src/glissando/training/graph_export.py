@@ -16,7 +16,7 @@ from torch import Tensor
 
 from glissando.errors import TrainingError
 from glissando.networks.graphs import ExportedGraph
-from glissando.runtime.onnx import PREFIX, needs, with_weights
+from glissando.onnx_graph import PREFIX, needs, with_weights
 from glissando.zoo.arrays import read_arrays, values_of
 from glissando.zoo.model import DECODER, ENCODER, graph_file
 

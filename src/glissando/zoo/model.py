@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glissando.errors import ModelMismatchError, UnknownModelError
-from glissando.runtime.onnx import OnnxGraph, needs, with_weights
+from glissando.onnx_graph import OnnxGraph, needs, with_weights
 
 from .arrays import read_arrays, values_of
 from .identity import identity
