@@ -14,9 +14,13 @@ from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install glissando[train]")
 
+from typer.testing import CliRunner  # noqa: E402
+
 import glissando  # noqa: E402
+from glissando.cli.app import app  # noqa: E402
 from glissando.errors import TrainingError, UnknownModelError  # noqa: E402
 from glissando.families.gains.recipe import GainsRecipe  # noqa: E402
+from glissando.training.checkpoints import compact  # noqa: E402
 from glissando.training.data import Tiles  # noqa: E402
 from glissando.training.loop import Trainer, load_checkpoint, run  # noqa: E402
 from glissando.training.recipe import from_dict, read_recipe  # noqa: E402
@@ -518,3 +522,43 @@ def test_a_card_keeps_a_line_of_each_version_that_was_scored(tmp_path: Path) -> 
     assert lines(card) == [{"hash": "old"}, {**own, **counted, "scores": {"kodak": 1}}]
     assert lines({**card, "scores": {}}) == [{"hash": "old"}]  # never landed
     assert lines(card, "other") == lines([1]) == earlier_versions(tmp_path / "none", "tiny") == []
+
+
+# --- What a training goes on from ----------------------------------------------------------------------------
+
+
+def test_a_compact_checkpoint_goes_on(trained: Path, shards: Path, tmp_path: Path) -> None:
+    """Averaged weights within a rounding, the same counts, no momenta; the next piece counts on."""
+    small = tmp_path / "small.pt"
+    compact(trained / "out" / "last.pt", small)
+    whole, kept = load_checkpoint(trained / "out" / "last.pt"), load_checkpoint(small)
+    assert small.stat().st_size < 0.25 * (trained / "out" / "last.pt").stat().st_size
+    assert kept["recipe"] == whole["recipe"]
+    assert kept["progress"] == whole["progress"]
+    assert set(kept) == {"recipe", "progress", "data", "ema"}
+    for name, value in whole["ema"].items():
+        torch.testing.assert_close(kept["ema"][name].float(), value, rtol=1e-3, atol=1e-4)
+
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(RECIPE.format(initial="pca"))
+    longer = [f"schedule.samples={whole['progress']['samples'] + 2}"]
+    last = run(recipe, data=shards, out=tmp_path / "more", resume=small, threads=1, settings=longer)
+    assert load_checkpoint(last)["progress"]["step"] == whole["progress"]["step"] + 1
+
+
+def test_a_compact_checkpoint_of_nothing(tmp_path: Path) -> None:
+    (tmp_path / "none.pt").write_bytes(b"nothing")
+    with pytest.raises(TrainingError, match=r"none\.pt"):
+        compact(tmp_path / "none.pt", tmp_path / "small.pt")
+    assert not (tmp_path / "small.pt").exists()
+
+
+def test_the_command_tells_what_was_seen(trained: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        app, ["checkpoint", str(trained / "out" / "last.pt"), "--compact", str(tmp_path / "small.pt")]
+    )
+    assert result.exit_code == 0, result.output
+    progress = load_checkpoint(trained / "out" / "last.pt")["progress"]
+    assert f"{progress['step']:,} steps, {progress['samples']:,} pictures" in result.output
+    assert result.output.count(" pictures in ") == len(progress["pieces"])
+    assert load_checkpoint(tmp_path / "small.pt")["progress"] == progress

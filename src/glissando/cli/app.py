@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from glissando.cli import array, bench, decode, encode, export, info, models, train
+from glissando.cli import array, bench, checkpoint, decode, encode, export, info, models, train
 from glissando.cli.common import EXIT_CODES, Debug, examples
 
 app = typer.Typer(
@@ -54,3 +54,4 @@ app.command("models", epilog=models.EXAMPLES)(models.models)
 app.command("bench", epilog=bench.EXAMPLES)(bench.bench)
 app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("export", epilog=export.EXAMPLES)(export.export)
+app.command("checkpoint", epilog=checkpoint.EXAMPLES)(checkpoint.checkpoint)

@@ -12,14 +12,16 @@ import torch
 from torch import Tensor
 
 from glissando.errors import ModelError, ModelMismatchError, TrainingError
+from glissando.files import atomic_file
 from glissando.zoo.arrays import Stepped, read_arrays, values_of
 from glissando.zoo.model import DECODER, ENCODER, INTEGERS
 
 from .family import training_of
 
-__all__ = ["Progress", "load_checkpoint"]
+__all__ = ["Progress", "compact", "load_checkpoint"]
 
 NOT_RECORDED = "not recorded"
+LARGE = 512  # values, of which a matrix is worth halving
 
 
 @dataclass
@@ -70,6 +72,24 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         return _translated(state, hashlib.sha256(text.encode()).hexdigest()[:12])
     except (KeyError, TypeError, ValueError, ModelMismatchError) as error:
         raise TrainingError(f"{path} is not a checkpoint of this trainer: {error!r}") from error
+
+
+def compact(checkpoint: Path, out: Path) -> None:
+    """Write what a training can go on from, a sixth as large: averaged weights, large matrices in float16, and counts.
+
+    Momenta are left out; the warm-up of the training that goes on rebuilds them. Raises TrainingError where
+    ``checkpoint`` is none, or a weight does not fit into float16.
+    """
+    state = load_checkpoint(checkpoint)
+    weights: dict[str, Tensor] = {}
+    for name, value in state["ema"].items():
+        large = value.ndim > 1 and value.numel() >= LARGE and not name.endswith(".table")
+        weights[name] = value.half() if large else value
+        if not torch.isfinite(weights[name]).all():
+            raise TrainingError(f"{checkpoint}: {name} does not fit into float16")
+    small: dict[str, Any] = {key: state[key] for key in ("recipe", "progress", "data") if key in state}
+    with atomic_file(out) as file:
+        torch.save(small | {"ema": weights}, file)
 
 
 def _translated(state: dict[str, Any], recipe_hash: str) -> dict[str, Any]:
