@@ -495,7 +495,7 @@ def test_exporting_again_is_the_same_and_replaces_the_folder(exported: Path, tra
     from glissando.training.export import export
 
     before = {path.name: path.read_bytes() for path in exported.rglob("*.onnx.gz")}
-    assert len(before) == 3
+    assert len(before) == 4
     hash_before = glissando.open_model(exported).card.hash
     (exported / "left over").write_text("")
     export(trained / "out" / "last.pt", exported, scores={"kodak": 1})
