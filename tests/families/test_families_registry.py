@@ -50,6 +50,17 @@ def test_the_families_of_the_package() -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["gains", "vae", "content"])
+def test_a_configuration_is_divided_between_decoder_and_encoder(name: str) -> None:
+    """What shapes the decoder is part of a model's hash; encoders of other shapes share a decoder."""
+    found = family(name)
+    network = {"width": 192, "synthesis_blocks": 2, "synthesis_latent_blocks": 1, "context_steps": 2, "shape": "fast"}
+    own = {"analysis_blocks": 2, "analysis_latent_blocks": 1} | ({"variance": 0.001} if name == "vae" else {})
+    assert found.decoder_configuration({**own, **network}) == network
+    assert found.encoder_configuration({**own, **network}) == own
+    assert found.decoder_halo(network) % 64 == 0  # of the decoder's part alone
+
+
 def test_an_unknown_family_is_told_with_those_that_are_known() -> None:
     with pytest.raises(ModelMismatchError, match="'toy' is not known; there are gains, vae, content"):
         family("toy")

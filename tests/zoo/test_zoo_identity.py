@@ -14,7 +14,7 @@ from zoo_models import change_card, copy_model, decoder_hash, read_card, seal
 import glissando
 from glissando import zoo
 from glissando.zoo.arrays import Stepped, read_arrays, write_arrays
-from glissando.zoo.identity import PIXELS, decoder_configuration, encoder_configuration, identity
+from glissando.zoo.identity import PIXELS, identity
 
 ARRAYS: dict[str, Any] = {
     "integers": {"a": np.array([[1, 2]], np.int16), "b": np.array([3], np.int32)},
@@ -159,12 +159,3 @@ def test_what_a_decoder_computes_is_hashed(what: str, copy: Path, codec: Any) ->
     assert decoder_hash(copy) != codec.card.hash
     with pytest.raises(glissando.errors.ModelMismatchError, match=codec.card.hash):
         zoo.find(copy).check()
-
-
-# --- Configuration ---------------------------------------------------------------------------------------------------
-
-
-def test_a_configuration_is_divided_between_decoder_and_encoder() -> None:
-    network = {"width": 192, "analysis_blocks": 2, "analysis_ratio": 0, "synthesis_blocks": 2, "variance": 0.001}
-    assert decoder_configuration(network) == {"width": 192, "synthesis_blocks": 2}
-    assert decoder_configuration(network) | encoder_configuration(network) == network

@@ -42,6 +42,7 @@ class Family:
             bytes; None where the family has none, so that ``codec.pixels`` rounds.
         pixels_per_latent: pixels that one latent covers, each way; None where each model says it.
         takes_quality_field: whether its files may have a quality that differs from place to place.
+        encoder_keys: beginnings of those keys of a recipe's ``network`` table that no decoder depends on.
         decoder_halo: from the configuration of a model's networks, the pixels around a window on which its pixels can
             depend: a multiple of 64, and at least that.
         encoder_halo: the same for its latents.
@@ -55,8 +56,17 @@ class Family:
     decoder_graph_8bit: str | None = "decode-8bit"
     pixels_per_latent: int | None = 16
     takes_quality_field: bool = False
+    encoder_keys: tuple[str, ...] = ("analysis_",)
     decoder_halo: Callable[[Mapping[str, Any]], int] = one_cell
     encoder_halo: Callable[[Mapping[str, Any]], int] = one_cell
+
+    def decoder_configuration(self, network: Mapping[str, Any]) -> dict[str, Any]:
+        """What of a recipe's ``network`` table shapes a decoder: it is part of the model's hash."""
+        return {key: value for key, value in network.items() if not key.startswith(self.encoder_keys)}
+
+    def encoder_configuration(self, network: Mapping[str, Any]) -> dict[str, Any]:
+        """The rest of it: what no decoder depends on."""
+        return {key: value for key, value in network.items() if key.startswith(self.encoder_keys)}
 
     @cached_property
     def coding(self) -> Any:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glissando.errors import TrainingError
+from glissando.families import family
 from glissando.files import atomic_folder
 from glissando.zoo.arrays import Stepped, values_of, write_arrays
-from glissando.zoo.identity import decoder_configuration, encoder_configuration, identity
+from glissando.zoo.identity import identity
 from glissando.zoo.model import DECODER, ENCODER, INTEGERS, checksums
 
 from .checkpoints import load_checkpoint
@@ -175,7 +176,8 @@ def _write_cards(
     """The cards of the model and of its encoder, once all their files are there."""
     network = recipe.to_dict()["network"]
     decoder, encoder = ({key: values_of(array) for key, array in files[file].items()} for file in (DECODER, ENCODER))
-    own, cost = encoder_configuration(network), training_of(recipe.family).cost
+    announced, cost = family(recipe.family), training_of(recipe.family).cost
+    own, shape = announced.encoder_configuration(network), announced.decoder_configuration(network)
     encoder_card = {
         "name": ENCODER_FOLDER.name,
         "hash": identity(recipe.family, own, {}, encoder, pixels=""),
@@ -189,9 +191,9 @@ def _write_cards(
         "family": recipe.family,
         "summary": recipe.summary,
         "licence": "MIT",
-        "hash": identity(recipe.family, decoder_configuration(network), ours.integers, decoder),
+        "hash": identity(recipe.family, shape, ours.integers, decoder),
         "created": created,
-        "configuration": decoder_configuration(network),
+        "configuration": shape,
         "parameters": sum(p.numel() for p in ours.network.parameters()),
         "decode_kmac_per_pixel": round(cost(ours.network, "decode")["total"], 3),
         "encoder": ENCODER_FOLDER.name,

@@ -22,29 +22,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HASH_BYTES", "PIXELS", "decoder_configuration", "encoder_configuration", "identity"]
+__all__ = ["HASH_BYTES", "PIXELS", "identity"]
 
 HASH_BYTES = 8  # as much of the SHA-256 as a file carries
 
 PIXELS = "pixels: round(255·clamp(x, 0, 1))"
 """How a decoder's numbers become 8-bit pixels."""
-
-ENCODER_ONLY = ("analysis_", "variance")
-"""Beginnings of the keys of a recipe's [network] table that no decoder depends on.
-
-``analysis_blocks`` and its like shape the analysis transform, ``variance`` is the weight of a VAE's distortion in
-training. All other keys count as the decoder's.
-"""
-
-
-def decoder_configuration(network: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a recipe's [network] table shapes the decoder."""
-    return {key: value for key, value in network.items() if not key.startswith(ENCODER_ONLY)}
-
-
-def encoder_configuration(network: Mapping[str, Any]) -> dict[str, Any]:
-    """The rest: what shapes the encoder alone."""
-    return {key: value for key, value in network.items() if key.startswith(ENCODER_ONLY)}
 
 
 def identity(

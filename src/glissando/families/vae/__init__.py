@@ -10,6 +10,7 @@ FAMILY = Family(
     name="vae",
     package=__name__,
     codes="Means of a posterior, rounded after training by how certain each of them is.",
+    encoder_keys=("analysis_", "variance"),  # the variance is the weight of the distortion in training
     decoder_halo=decoder_halo,
     encoder_halo=encoder_halo,
 )
