@@ -137,4 +137,6 @@ def install_model(source: str | os.PathLike[str]) -> Card:
     ``source``: a model's folder, or a zip or tar archive of one. Raises InputError where it is neither, or holds more
     than a model may; ModelMismatchError where the model is damaged; OSError where the folder cannot be written.
     """
-    return zoo.install(source).card
+    from .zoo.installation import install  # archives: what nothing else needs
+
+    return install(source).card

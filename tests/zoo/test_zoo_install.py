@@ -75,17 +75,17 @@ def test_what_can_be_installed(kind: str, model: Path, user: Path, tmp_path: Pat
 def test_installing_again_replaces(model: Path, user: Path) -> None:
     for summary in ("first", "second"):
         change_card(model, summary=summary)
-        assert zoo.install(model).card.summary == summary
+        assert installation.install(model).card.summary == summary
         assert zoo.find("mine").card.summary == summary
     assert len(list(user.iterdir())) == 1
     another_version(model)
-    zoo.install(model)
+    installation.install(model)
     assert len(list(user.iterdir())) == 2
 
 
 def refused(source: Path, user: Path, match: str, error: type[GlissandoError] = InputError) -> None:
     with pytest.raises(error, match=match):
-        zoo.install(source)
+        installation.install(source)
     assert list(user.iterdir()) == []
 
 
@@ -114,7 +114,7 @@ def test_names_that_leave_the_folder(name: str, kind: str, user: Path, tmp_path:
             info.size = 4
             archive.addfile(info, io.BytesIO(b"evil"))
     with pytest.raises(InputError):
-        zoo.install(source)
+        installation.install(source)
     assert list(user.iterdir()) == []
     assert not [path for path in tmp_path.rglob("*evil*")]
 
@@ -161,7 +161,7 @@ def test_a_name_twice(user: Path, tmp_path: Path) -> None:
         for _ in range(2):
             archive.addfile(tarfile.TarInfo("card.json"), io.BytesIO())
     with pytest.raises((InputError, OSError)):
-        zoo.install(source)
+        installation.install(source)
     assert list(user.iterdir()) == []
 
 
@@ -179,7 +179,7 @@ def test_a_cut_archive(model: Path, user: Path, tmp_path: Path) -> None:
 
 def test_nothing_there(user: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
-        zoo.install(tmp_path / "nowhere")
+        installation.install(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", user, r"there is no card\.json")
 

@@ -4,7 +4,6 @@
 user's folder. The folders beside these files are the shipped models.
 """
 
-from .installation import install
 from .model import Card, Encoder, EncoderCard, Model
 from .registry import find, find_hash, installed, models, register, user_folder
 
@@ -15,7 +14,6 @@ __all__ = [
     "Model",
     "find",
     "find_hash",
-    "install",
     "installed",
     "models",
     "register",

@@ -4,14 +4,18 @@ A file is an .npz archive with these members (docs/weights.md is the specificati
 
     index       JSON: of each array its name, kind ("plain", "integers" or "weights"), type and shape, in order
     plain.TYPE  all plain arrays of one type, one after the other
-    rows, columns, classes, radii, levels, stream
-                the symbols of all integers and weights, entropy coded
+    rows, columns, high, low, far, checksum
+                the symbols of all integers and weights
     steps       the exponents of the weights' steps
 
 **Integers** are matrices of symbols. Some rows and columns of a network's matrices hold larger numbers than others, so
-each row and each column has a number of its own, and their sum says which probability table codes the symbol where they
-cross. **Weights** are such symbols times a step, which is also the product of one factor for the row and one for the
-column. Reading them takes integer operations and single IEEE multiplications in float32: every machine reads the same.
+each row and each column has a number of its own, and their sum says how large the symbol is likely to be where they
+cross. All symbols of a file are sorted by that. Then those that are alike stand together, and deflate's Huffman codes,
+which change from block to block, are as short as those of an arithmetic coder with a table for each size, and are read
+several times as fast. What of a large symbol is mere noise, its lowest bits, is left as it is.
+
+**Weights** are such symbols times a step, which is also the product of one factor for the row and one for the column.
+Reading them takes integer operations and one IEEE multiplication in float32: every machine reads the same.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ import json
 import math
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,15 +32,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glissando.errors import CorruptError, InputError, ModelMismatchError
+from glissando.errors import InputError, ModelMismatchError
 
 __all__ = ["MAX_SYMBOL", "STEPS_PER_OCTAVE", "Stepped", "read_arrays", "values_of", "write_arrays"]
 
 STEPS_PER_OCTAVE = 4
 MAX_VALUES = 1 << 28  # of one array: what a damaged index may ask for
-MAX_SYMBOL = 32767  # as in bitstream.tables
-MAX_RADIUS = 2047  # symbols beyond are escapes
+MAX_SYMBOL = 32767
+_SIZES_PER_OCTAVE, _SMALLEST = 2, 68  # of what rows and columns say: a size n means about 2^((n − 68) / 2)
+_KEPT_BITS = 3  # of a symbol's size above which its bits are noise
+_FAR = 255  # in place of what is too large for a byte
 _FACTORS = np.array([1.0, 1.1892071, 1.4142135, 1.6817929], np.float32)  # 2^(i/4)
+_LEAST_EXPONENT, _LARGEST_EXPONENT = -256, 254
+_EXPONENTS = np.arange(_LEAST_EXPONENT, _LARGEST_EXPONENT + 1)
+_STEPS = np.ldexp(_FACTORS[_EXPONENTS % STEPS_PER_OCTAVE], _EXPONENTS // STEPS_PER_OCTAVE).astype(np.float32)
 _PLAIN = ("uint8", "int8", "int16", "int32", "uint32", "float16", "float32")
 _PACKED = ("int8", "int16")
 
@@ -56,10 +65,10 @@ class Stepped:
     @property
     def values(self) -> NDArray[np.float32]:
         """The weight itself, of the symbols' shape."""
-        exponents = self.rows.astype(np.int32)[:, None] + self.columns
-        octaves, part = np.divmod(exponents, STEPS_PER_OCTAVE)
-        steps = np.ldexp(_FACTORS[part], octaves).astype(np.float32, copy=False)
-        return self.symbols.astype(np.float32) * steps.reshape(self.symbols.shape)
+        exponents = self.rows.astype(np.int16)[:, None] + self.columns
+        values = _STEPS[exponents - _LEAST_EXPONENT].reshape(self.symbols.shape)
+        values *= self.symbols
+        return values
 
 
 Content = NDArray[Any] | Stepped
@@ -78,7 +87,7 @@ def values_of(array: Content) -> NDArray[Any]:
 def write_arrays(path: Path, arrays: Mapping[str, Content]) -> None:
     """Write named arrays: ``Stepped`` weights, and plain arrays of integers or floats.
 
-    Integers in two or more dimensions are entropy coded, everything else is kept as it is and deflated. Raises
+    Integers in two or more dimensions are coded as symbols, everything else is kept as it is and deflated. Raises
     InputError for a type that a file cannot hold.
     """
     index: list[dict[str, Any]] = []
@@ -115,71 +124,82 @@ def _matrix(array: NDArray[Any]) -> NDArray[np.int32]:
 
 
 def _pack(matrices: list[NDArray[np.int32]]) -> dict[str, NDArray[Any]]:
-    from glissando.bayes.frequencies import to_levels
-    from glissando.bitstream import ans
-
-    contexts = [_contexts(matrix) for matrix in matrices]
-    sums = np.concatenate([(rows[:, None] + columns).reshape(-1) for rows, columns in contexts]).astype(np.int32)
+    sides = [_sizes(matrix) for matrix in matrices]
+    rows, columns = (np.concatenate(each).astype(np.uint8) for each in zip(*sides, strict=True))
     symbols = np.concatenate([matrix.reshape(-1) for matrix in matrices])
-    classes, number = np.unique(sums, return_inverse=True)
-    radii, levels = np.zeros(len(classes), np.uint16), []
-    for table in range(len(classes)):
-        magnitudes = np.abs(symbols[number == table])
-        radii[table] = radius = min(int(magnitudes.max()), MAX_RADIUS)
-        counts = np.bincount(np.minimum(magnitudes, radius + 1), minlength=radius + 2)[: radius + 1]
-        levels.append(to_levels(_smoothed(counts, float(magnitudes.mean()))))
-    tables = _tables(radii, np.concatenate(levels))
-    ends = np.cumsum([matrix.size for matrix in matrices])[:-1]
-    stream = ans.encode(list(zip(np.split(symbols, ends), np.split(number, ends), strict=True)), tables)
+    order, shifts = _order(rows, columns, [(len(matrix), matrix.shape[1]) for matrix in matrices])
+    ordered = symbols[order]
+    noise = _noise_bits(shifts)
+    high = ordered >> noise
+    folded = np.where(high < 0, -2 * high - 1, 2 * high)
+    far = folded >= _FAR
+    folded[far] = _FAR
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_HUFFMAN_ONLY)
+    stream = packer.compress(folded.astype(np.uint8).tobytes()) + packer.flush()
+    low = []
+    for shift, part in _by_shift(shifts):
+        bits = ordered[part, None] >> np.arange(shift) & 1
+        low.append(np.packbits(bits.astype(np.uint8)))
     return {
-        "rows": np.concatenate([rows for rows, _ in contexts]).astype(np.uint8),
-        "columns": np.concatenate([columns for _, columns in contexts]).astype(np.uint8),
-        "classes": classes.astype(np.uint16),
-        "radii": radii,
-        "levels": np.diff(np.concatenate(levels), prepend=np.uint8(0)).astype(np.uint8),
-        "stream": np.frombuffer(stream, np.uint8),
+        "rows": rows,
+        "columns": columns,
+        "high": np.frombuffer(stream, np.uint8),
+        "low": np.concatenate([np.zeros(0, np.uint8), *low]),
+        "far": high[far].astype(np.int16),
         "checksum": np.array(zlib.crc32(symbols.astype("<i2").tobytes()), np.uint32),
     }
 
 
-def _contexts(matrix: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each row and each column how large its symbols are, in octaves; both are at least 0 and below 128."""
+def _sizes(matrix: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each row and each column how large its symbols are, 0 … 127, so that a row's and a column's sum is a size."""
     size = np.abs(matrix) + 0.3
     rows = size.mean(axis=1)
     columns = (size / rows[:, None]).mean(axis=0)
-    in_rows, in_columns = (np.rint(2 * np.log2(each)).astype(np.int64) for each in (rows, columns))
-    return np.clip(in_rows + 4, 0, 127), np.clip(in_columns + 64, 0, 127)
-
-
-def _smoothed(counts: NDArray[np.int64], scale: float) -> NDArray[np.int64]:
-    """Counts of magnitudes, as even as what symbols of this mean magnitude can say of their frequencies.
-
-    Wide tables have few symbols for each entry, and their counts would tell more of chance than of frequencies.
-    """
-    single = counts.astype(np.float64)
-    single[1:] /= 2  # of either sign
-    reach = min(int(scale / 6), len(single) - 1)
-    if reach:
-        mirrored = np.concatenate([single[:0:-1], single])
-        window = np.ones(2 * reach + 1)
-        smooth = np.convolve(mirrored, window, "same") / np.convolve(np.ones(mirrored.size), window, "same")
-        single = smooth[len(single) - 1 :]
-    return np.ceil(16 * single).astype(np.int64)
+    in_rows, in_columns = (np.rint(_SIZES_PER_OCTAVE * np.log2(each)).astype(np.int64) for each in (rows, columns))
+    return np.clip(in_rows + 4, 0, 127), np.clip(in_columns + _SMALLEST - 4, 0, 127)
 
 
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
 
-def _tables(radii: NDArray[np.uint16], levels: NDArray[np.uint8]) -> Any:
-    """The tables of all classes: symmetric, from the levels of the magnitudes 0 … radius of each."""
-    from glissando.bayes.frequencies import level_weights, make_tables
-    from glissando.bitstream import SymbolTables
+def _order(
+    rows: NDArray[np.uint8], columns: NDArray[np.uint8], shapes: list[tuple[int, int]]
+) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """Where each symbol of the file stands among those of all matrices, and how many symbols have each size (256,).
 
-    found = []
-    for part in np.split(levels, np.cumsum(radii.astype(np.int64) + 1)[:-1]):
-        weights = level_weights(part)
-        found.append(make_tables(np.concatenate([weights[:0:-1], weights])[None]).frequencies)
-    return SymbolTables(np.concatenate(found), radii.astype(np.int32))
+    From small to large; those of one size as they stand in the matrices. Raises ValueError where there are not as many
+    rows and columns as the shapes ask for.
+    """
+    if len(rows) != sum(height for height, _ in shapes) or len(columns) != sum(width for _, width in shapes):
+        raise ValueError("there are not as many rows and columns as the arrays have")
+    sizes, row, column = [], 0, 0
+    for height, width in shapes:
+        sizes.append((rows[row : row + height, None] + columns[column : column + width]).reshape(-1))
+        row, column = row + height, column + width
+    size = np.concatenate(sizes)
+    # numpy's stable sort is a radix sort for bytes.
+    return np.argsort(size, kind="stable"), np.bincount(size, minlength=256)
+
+
+def _shift_of(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many of the lowest bits of symbols of these sizes are noise."""
+    shifts: NDArray[np.int64] = np.clip((sizes - _SMALLEST) // _SIZES_PER_OCTAVE - _KEPT_BITS, 0, 15)
+    return shifts
+
+
+def _noise_bits(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same for each symbol in the file's order."""
+    return np.repeat(_shift_of(np.arange(256)), counts)
+
+
+def _by_shift(counts: NDArray[np.int64]) -> Iterator[tuple[int, slice]]:
+    """Each number of noise bits but 0, and which symbols of the file have it."""
+    shifts, ends = _shift_of(np.arange(256)), np.cumsum(counts)
+    for shift in range(1, 16):
+        (sizes,) = np.nonzero(shifts == shift)
+        start, stop = int(ends[sizes[0] - 1]), int(ends[sizes[-1]])
+        if stop > start:
+            yield shift, slice(start, stop)
 
 
 def read_arrays(path: Path) -> dict[str, Content]:
@@ -198,8 +218,6 @@ def read_arrays(path: Path) -> dict[str, Content]:
         EOFError,
         zipfile.BadZipFile,
         zlib.error,
-        CorruptError,
-        ModelMismatchError,
         InputError,
         NotImplementedError,
     ) as error:
@@ -245,26 +263,37 @@ def _read(index: list[dict[str, Any]], members: dict[str, NDArray[Any]]) -> dict
 
 
 def _unpack(shapes: list[tuple[int, ...]], members: dict[str, NDArray[Any]]) -> list[NDArray[np.int16]]:
-    """The symbols of each matrix, flat."""
-    from glissando.bitstream import ans
-
-    rows, columns = members["rows"].astype(np.int16), members["columns"].astype(np.int16)
-    number = np.full(256, -1, np.int16)
-    number[members["classes"]] = np.arange(len(members["classes"]))
-    levels = np.cumsum(members["levels"], dtype=np.uint8)
-    decoder = ans.Decoder(members["stream"].tobytes(), _tables(members["radii"], levels))
-    found, checksum, row, column = [], 0, 0, 0
-    for shape in shapes:  # a pass for each matrix
-        height, width = shape[0], math.prod(shape[1:])
-        in_rows, in_columns = rows[row : row + height], columns[column : column + width]
-        row, column = row + height, column + width
-        table = number[(in_rows[:, None] + in_columns).reshape(-1)]
-        if table.size != height * width or table.min(initial=0) < 0:
-            raise ValueError("rows and columns do not say how their symbols are coded")
-        symbols = decoder.decode(table)
-        checksum = zlib.crc32(symbols.astype("<i2", copy=False).tobytes(), checksum)
-        found.append(symbols)
-    decoder.finish()
-    if checksum != int(members["checksum"]):
+    """The symbols of each matrix, flat. Raises ValueError where the members do not fit together."""
+    sides = [(shape[0], math.prod(shape[1:])) for shape in shapes]
+    rows, columns = (members[name] for name in ("rows", "columns"))
+    if rows.dtype != np.uint8 or columns.dtype != np.uint8 or members["far"].dtype != np.int16:
+        raise ValueError("rows and columns are bytes, far symbols int16")
+    order, counts = _order(rows, columns, sides)
+    opener = zlib.decompressobj(-15)
+    high = np.frombuffer(opener.decompress(members["high"].tobytes(), order.size + 1), np.uint8)
+    if high.size != order.size or not opener.eof or opener.unused_data:
+        raise ValueError(f"its symbols do not inflate to {order.size} bytes")
+    ordered = (high >> 1).astype(np.int16) ^ -(high & 1).astype(np.int16)
+    (far,) = np.nonzero(high == _FAR)
+    if far.size != members["far"].size:
+        raise ValueError(f"{far.size} symbols are far, and far has {members['far'].size}")
+    ordered[far] = members["far"]
+    used = 0
+    for shift, part in _by_shift(counts):
+        count = part.stop - part.start
+        size = (count * shift + 7) // 8
+        flat = np.unpackbits(members["low"][used : used + size])
+        if flat.size != 8 * size or flat[count * shift :].any():
+            raise ValueError("low ends too early, or has bits between its parts")
+        bits = flat[: count * shift].reshape(count, shift)
+        used += size
+        ordered[part] <<= shift
+        for place in range(shift):
+            ordered[part] |= bits[:, place].astype(np.int16) << place
+    if used != members["low"].size:
+        raise ValueError(f"low has {members['low'].size} bytes, {used} are needed")
+    symbols = np.empty_like(ordered)
+    symbols[order] = ordered
+    if zlib.crc32(symbols.astype("<i2", copy=False).tobytes()) != int(members["checksum"]):
         raise ValueError("the checksum of its symbols does not agree")
-    return found
+    return np.split(symbols, np.cumsum([math.prod(side) for side in sides])[:-1])
