@@ -103,9 +103,11 @@ def stored_ways(weights: Weights, sensitivity: Mapping[str, Tensor]) -> list[Sto
 
         for bits in (10, 12):
             symbols, values = per_channel(weights, bits)
-            ours(f"{bits} bits a channel, our coder", {k: s.astype(np.int16) for k, s in symbols.items()}, values)
+            ours(
+                f"{bits} bits a channel, sorted, deflated", {k: s.astype(np.int16) for k, s in symbols.items()}, values
+            )
         steps = {name: round_to_steps(torch.from_numpy(w), sensitivity[name]) for name, w in weights.items()}
-        ours("steps by sensitivity, our coder", steps, {name: values_of(array) for name, array in steps.items()})
+        ours("steps by sensitivity, sorted, deflated", steps, {name: values_of(array) for name, array in steps.items()})
 
     scales, posteriors = {}, {}
     for name, weight in weights.items():

@@ -27,7 +27,7 @@ def test_each_way_is_as_exact_as_it_says() -> None:
         error = max(float(np.abs(way.weights[name] - array).max()) for name, array in floats.items())
         assert error < 0.5, way.label
     assert ways["8 bits a channel, deflated"].size < ways["float16, bytes split, deflated"].size
-    assert ways["10 bits a channel, our coder"].size < ways["12 bits a channel, our coder"].size
+    assert ways["10 bits a channel, sorted, deflated"].size < ways["12 bits a channel, sorted, deflated"].size
 
 
 def test_what_is_no_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ A file is an .npz archive with these members (docs/weights.md is the specificati
 each row and each column has a number of its own, and their sum says how large the symbol is likely to be where they
 cross. All symbols of a file are sorted by that. Then those that are alike stand together, and deflate's Huffman codes,
 which change from block to block, are as short as those of an arithmetic coder with a table for each size, and are read
-several times as fast. What of a large symbol is mere noise, its lowest bits, is left as it is.
+in half of the time. What of a large symbol is mere noise, its lowest bits, is left as it is.
 
 **Weights** are such symbols times a step, which is also the product of one factor for the row and one for the column.
 Reading them takes integer operations and one IEEE multiplication in float32: every machine reads the same.

@@ -62,21 +62,25 @@ def _places() -> Iterator[tuple[Path, str]]:
         yield path, "registered"
 
 
+def _readable() -> Iterator[Model]:
+    """Every model in every place, one after the other, with a ModelWarning for a card that cannot be read."""
+    for place, source in _places():
+        own = place / "card.json"
+        for path in [own] if own.is_file() else sorted(place.glob("[!.]*/card.json")):
+            try:
+                yield open_folder(path.parent, source)
+            except ModelMismatchError as error:
+                warnings.warn(f"{path}: {error}", ModelWarning, stacklevel=3)
+
+
 def installed() -> list[Model]:
     """All models, by name and from the newest to the oldest; of one hash in several places only the first.
 
     A model whose card cannot be read is left out, with a ModelWarning.
     """
     found: dict[str, Model] = {}
-    for place, source in _places():
-        own = place / "card.json"
-        for path in [own] if own.is_file() else sorted(place.glob("[!.]*/card.json")):
-            try:
-                model = open_folder(path.parent, source)
-            except ModelMismatchError as error:
-                warnings.warn(f"{path}: {error}", ModelWarning, stacklevel=2)
-                continue
-            found.setdefault(model.card.hash, model)
+    for model in _readable():
+        found.setdefault(model.card.hash, model)
     newest_first = sorted(found.values(), key=lambda model: model.card.created, reverse=True)
     return sorted(newest_first, key=lambda model: model.card.name)
 
@@ -112,10 +116,11 @@ def find_hash(model_hash: bytes) -> Model:
     Raises UnknownModelError, which names the model and its date where an installed model's card knows it as one that
     it took the place of.
     """
-    wanted, known = model_hash.hex(), installed()
-    for model in known:
+    wanted = model_hash.hex()
+    for model in _readable():  # most files are of a model of the package, and no other place is looked at
         if model.card.hash == wanted:
             return model
+    known = installed()
     what = f"model {wanted}, which is not installed"
     for model in known:
         for version in model.card.versions:
