@@ -66,7 +66,7 @@ class Stepped:
     def values(self) -> NDArray[np.float32]:
         """The weight itself, of the symbols' shape."""
         exponents = self.rows.astype(np.int16)[:, None] + self.columns
-        values = _STEPS[exponents - _LEAST_EXPONENT].reshape(self.symbols.shape)
+        values: NDArray[np.float32] = _STEPS[exponents - _LEAST_EXPONENT].reshape(self.symbols.shape)
         values *= self.symbols
         return values
 
