@@ -33,8 +33,12 @@ PUBLISHED_LIMITS: dict[str, tuple[float | None, float | None]] = {
     "VTM": (None, 0.0),
 }
 """Bar and aim, in percent, of the BD-rate against each published curve."""
-PEER_AIMS: dict[str, float | None] = {"jpeg": None, "webp": None, "avif": 0.0}
-"""Aim, in percent, of the BD-rate against each codec of the same run."""
+PEER_AIMS: dict[str, float | None] = {"jpeg": None, "webp": None, "avif": None, "avif-psnr": 0.0}
+"""Aim, in percent, of the BD-rate by PSNR against each codec of the same run.
+
+AVIF has its aim where it is tuned for PSNR: its default is tuned for SSIMULACRA 2, and spends 8 % more bits at equal
+PSNR than it must.
+"""
 EXPECTED: dict[str, float | None] = {"jpeg": -12.0, "avif": -50.0, "webp": None}
 """Where codecs of the same run are known to stand against published JPEG: checks of the measurement itself."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import subprocess
 import sys
 from collections.abc import Callable
 
@@ -13,7 +14,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from glissando.bench import metrics
-from glissando.bench.metrics import CAP_DB, METRICS, describe, ms_ssim, psnr, psnr_y, score, ssim, ssimulacra2
+from glissando.bench.metrics import (
+    CAP_DB,
+    METRICS,
+    describe,
+    ms_ssim,
+    psnr,
+    psnr_hvs_m,
+    psnr_y,
+    score,
+    ssim,
+    ssimulacra2,
+)
 from glissando.errors import BenchmarkError, CodecUnavailableError
 
 Pixels = NDArray[np.uint8]
@@ -26,10 +38,15 @@ def jpeg(picture: Pixels, quality: int) -> Pixels:
     return np.asarray(Image.open(buffer))
 
 
+PACKAGES = {"ssimulacra2": "ssimulacra2", "psnr-hvs-m": "psnr_hvsm", "psnr_hvs_m": "psnr_hvsm"}
+
+
 @pytest.fixture(autouse=True)
-def _needs_ssimulacra2(request: pytest.FixtureRequest) -> None:
-    if "ssimulacra2" in request.node.name and "without" not in request.node.name:
-        pytest.importorskip("ssimulacra2", reason="needs glissando[bench]")
+def _needs_packages(request: pytest.FixtureRequest) -> None:
+    """Skips the tests of a metric whose package is missing: its name is in that of the test, or in a parameter."""
+    for name, package in PACKAGES.items():
+        if name in request.node.name and "without" not in request.node.name:
+            pytest.importorskip(package, reason=f"needs the package of {name}")
 
 
 def test_equal_pictures_score_the_cap(natural: Callable[..., Pixels]) -> None:
@@ -104,6 +121,46 @@ def test_ms_ssim_of_opposites_is_zero(natural: Callable[..., Pixels]) -> None:
     assert score(["ms-ssim"], picture, 255 - picture) == {"ms-ssim": 0.0}
 
 
+def test_equal_pictures_score_the_cap_by_psnr_hvs_m(natural: Callable[..., Pixels]) -> None:
+    picture = natural(64, 48)
+    assert score(["psnr-hvs-m"], picture, picture.copy()) == {"psnr-hvs-m": CAP_DB}
+    assert psnr_hvs_m(picture, picture) == math.inf
+
+
+def test_psnr_hvs_m_of_a_brighter_picture() -> None:
+    """A constant offset is an error of the blocks' means alone, which no contrast hides."""
+    dark, bright = np.full((16, 24, 3), 100, np.uint8), np.full((16, 24, 3), 104, np.uint8)
+    weight_of_means = 1.608443  # the first of the authors' table of weights, which are squared
+    expected = 20 * math.log10(255 / (4 * weight_of_means))
+    assert psnr_hvs_m(dark, bright) == pytest.approx(expected, abs=0.01)
+
+
+def test_psnr_hvs_m_leaves_incomplete_blocks_out(natural: Callable[..., Pixels]) -> None:
+    picture = natural(45, 39)
+    decoded = jpeg(picture, 30)
+    assert psnr_hvs_m(picture, decoded) == psnr_hvs_m(picture[:40, :32], decoded[:40, :32])
+
+
+def test_psnr_hvs_m_sees_what_contrast_hides(natural: Callable[..., Pixels]) -> None:
+    """The same noise costs less on a busy picture than on a flat one."""
+    noise = np.random.default_rng(1).integers(-6, 7, (64, 64, 1))
+    busy = 128 + 60 * np.sign(np.random.default_rng(2).standard_normal((64, 64, 1)))
+    scores = [
+        psnr_hvs_m(np.repeat(ground, 3, axis=2).astype(np.uint8), np.repeat(ground + noise, 3, axis=2).astype(np.uint8))
+        for ground in (np.full((64, 64, 1), 128.0), busy)
+    ]
+    assert scores[1] > scores[0] + 3
+
+
+def test_loading_psnr_hvs_m_prints_nothing_and_loads_no_more_than_it_needs() -> None:
+    code = (
+        "import sys; from glissando.bench.metrics import describe; describe('psnr-hvs-m');"
+        "assert not {'torch', 'psnr_hvsm'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
 @pytest.mark.parametrize("name", ["psnr", "psnr-y", "ms-ssim"])
 def test_symmetric(name: str, natural: Callable[..., Pixels]) -> None:
     picture = natural(165, 190)
@@ -113,8 +170,6 @@ def test_symmetric(name: str, natural: Callable[..., Pixels]) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_rises_with_quality(name: str, natural: Callable[..., Pixels]) -> None:
-    if name == "ssimulacra2":
-        pytest.importorskip("ssimulacra2", reason="needs glissando[bench]")
     picture = natural(171, 203)
     values = [METRICS[name](picture, jpeg(picture, quality)) for quality in (2, 10, 40, 75, 95)]
     assert values == sorted(set(values))
@@ -165,7 +220,7 @@ def test_too_small_for_ssimulacra2() -> None:
 def test_unknown_metric(natural: Callable[..., Pixels]) -> None:
     picture = natural(16, 16)
     with pytest.raises(
-        BenchmarkError, match=r"no metric called 'vmaf'; known: psnr, psnr-y, ssim, ms-ssim, ssimulacra2"
+        BenchmarkError, match=r"no metric called 'vmaf'; known: psnr, psnr-y, ssim, ms-ssim, psnr-hvs-m, ssimulacra2"
     ):
         score(["vmaf"], picture, picture)
     with pytest.raises(BenchmarkError, match="no metric called"):
@@ -196,10 +251,17 @@ def test_without_the_package_ssimulacra2(monkeypatch: pytest.MonkeyPatch, natura
             ask()
 
 
+def test_without_the_package_psnr_hvs_m(monkeypatch: pytest.MonkeyPatch, natural: Callable[..., Pixels]) -> None:
+    metrics._psnr_hvs_m_package.cache_clear()
+    monkeypatch.setitem(sys.modules, "psnr_hvsm", None)
+    picture = natural(16, 16)
+    for ask in (lambda: describe("psnr-hvs-m"), lambda: score(["psnr-hvs-m"], picture, picture)):
+        with pytest.raises(CodecUnavailableError, match="pip install psnr-hvsm"):
+            ask()
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_describe(name: str) -> None:
-    if name == "ssimulacra2":
-        pytest.importorskip("ssimulacra2", reason="needs glissando[bench]")
     record = describe(name)
     assert (record.name, record.unit) == (name, "" if name in ("ssim", "ssimulacra2") else "dB")
     assert record.label

@@ -6,11 +6,15 @@ pictures score.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import math
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +24,19 @@ from glissando.errors import BenchmarkError, CodecUnavailableError
 
 from .results import Metric
 
-__all__ = ["CAP_DB", "METRICS", "Measure", "describe", "ms_ssim", "psnr", "psnr_y", "score", "ssim", "ssimulacra2"]
+__all__ = [
+    "CAP_DB",
+    "METRICS",
+    "Measure",
+    "describe",
+    "ms_ssim",
+    "psnr",
+    "psnr_hvs_m",
+    "psnr_y",
+    "score",
+    "ssim",
+    "ssimulacra2",
+]
 
 Pixels = NDArray[np.uint8]
 """RGB, (height, width, 3), 0…255."""
@@ -33,6 +49,11 @@ _SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _GAUSS = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
 _TAPS: list[float] = (_GAUSS / _GAUSS.sum()).tolist()
+
+
+def _luma(pixels: Pixels) -> NDArray[np.float32]:
+    """0.299 R + 0.587 G + 0.114 B (BT.601, full range), 0…255, not rounded."""
+    return pixels.astype(np.float32) @ _LUMA
 
 
 def _decibels(mse: float) -> float:
@@ -59,7 +80,7 @@ def psnr_y(original: Pixels, decoded: Pixels) -> float:
 
     Luma is JPEG's: 0.299 R + 0.587 G + 0.114 B (BT.601, full range), not rounded.
     """
-    difference = (original.astype(np.float32) - decoded.astype(np.float32)) @ _LUMA
+    difference = _luma(original) - _luma(decoded)
     return _decibels(float(np.square(difference).mean(dtype=np.float64)))
 
 
@@ -160,6 +181,59 @@ def ssimulacra2(original: Pixels, decoded: Pixels) -> float:
     return float(_ssimulacra2_package().compute_ssimulacra2(*files))
 
 
+@cache
+def _psnr_hvs_m_package() -> Any:
+    """The NumPy part of the package psnr_hvsm. Raises CodecUnavailableError.
+
+    The package as a whole prints a line when it is imported and has no PyTorch, and imports that where it has.
+    Its NumPy part needs neither, so this part alone is loaded, under a name of ours.
+    """
+    package = importlib.util.find_spec("psnr_hvsm")
+    if package is None or not package.submodule_search_locations:
+        raise CodecUnavailableError("the metric psnr-hvs-m needs the package of that name: pip install psnr-hvsm")
+    folder = Path(package.submodule_search_locations[0]) / "numpy"
+    name = f"{__name__}_psnr_hvsm"
+    try:
+        part = importlib.util.spec_from_file_location(name, folder / "__init__.py")
+        assert part is not None  # the file's ending is known to Python
+        assert part.loader is not None
+        module = importlib.util.module_from_spec(part)
+        sys.modules[name] = module  # the part's own files import each other by it
+        part.loader.exec_module(module)
+    except (ImportError, OSError) as error:
+        sys.modules.pop(name, None)
+        raise CodecUnavailableError(
+            f"the metric psnr-hvs-m cannot use the package psnr-hvsm that is installed: {error}"
+        ) from error
+    return module
+
+
+def psnr_hvs_m(original: Pixels, decoded: Pixels) -> float:
+    """PSNR-HVS-M in dB of the luma, for two pictures with both sides above 7; inf where they are equal.
+
+    Ponomarenko, Silvestri, Egiazarian, Carli, Astola and Lukin, "On between-coefficient contrast masking of DCT basis
+    functions" (2007): squared errors of the DCT coefficients of 8x8 blocks, weighted by how well the eye sees their
+    frequency, less what the block's own contrast hides. It owes nothing to SSIM, and so is a check on models that
+    were trained for a metric of that kind.
+
+    Luma is ``psnr_y``'s. Incomplete blocks at the right and the lower edge are left out, as in the authors' own
+    program. Computed by the package psnr-hvsm, which is under the GPL and therefore not installed with this one.
+    Raises CodecUnavailableError without it.
+    """
+    measure = _psnr_hvs_m_package().psnr_hvs_hvsm
+    height, width = (side // 8 * 8 for side in original.shape[:2])
+    first, second = (_luma(pixels[:height, :width]).astype(np.float64) / 255.0 for pixels in (original, decoded))
+    if np.array_equal(first, second):
+        return math.inf
+    with np.errstate(divide="ignore", invalid="ignore"):  # the package divides by 0, and then replaces what came of it
+        return float(measure(first, second)[1])
+
+
+def _psnr_hvs_m_source() -> str:
+    _psnr_hvs_m_package()
+    return f"luma of BT.601, full range, not rounded; psnr-hvsm {metadata.version('psnr-hvsm')}"
+
+
 def _ssimulacra2_source() -> str:
     _ssimulacra2_package()
     return f"ssimulacra2 {metadata.version('ssimulacra2')} (Python)"
@@ -205,6 +279,7 @@ METRICS: dict[str, Measure] = {
             _ms_ssim_db,
             smallest=161,  # four halvings must leave the filter's 11 taps
         ),
+        Measure("psnr-hvs-m", "PSNR-HVS-M, luma", "dB", _psnr_hvs_m_source, psnr_hvs_m, smallest=8),
         # Below 8 pixels the package has no scale to look at, and calls any two pictures equal.
         Measure("ssimulacra2", "SSIMULACRA2", "", _ssimulacra2_source, ssimulacra2, smallest=8),
     )

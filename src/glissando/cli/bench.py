@@ -43,7 +43,10 @@ def bench(
         typer.Option(metavar="NAMES", help="Codecs, with commas between; all that are installed unless given."),
     ] = None,
     metrics: Annotated[
-        str, typer.Option(metavar="NAMES", help="Measures of quality: psnr, psnr-y, ssim, ms-ssim, ssimulacra2.")
+        str,
+        typer.Option(
+            metavar="NAMES", help="Measures of quality: psnr, psnr-y, psnr-hvs-m, ssim, ms-ssim, ssimulacra2."
+        ),
     ] = "psnr,ms-ssim",
     anchor: Annotated[
         str | None, typer.Option(metavar="NAME", help="Codec of which BD-rates are percentages; avif unless given.")
