@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from . import zoo
-from .bitstream import ANY_SIZE, DEFAULT_LIMITS, Reader, Source, opened
+from .bitstream import ANY_SIZE, DEFAULT_LIMITS, NO_MODEL, Reader, Source, opened
 from .codec import BackendOptions, Codec, open_codec
 from .codec.options import ImportanceLike
 from .picture import Picture
@@ -53,8 +53,15 @@ def open_for(
     Raises UnknownModelError, FormatError, OSError.
     """
     with opened(source, limits=ANY_SIZE) as file:
-        model_hash = file.header.model_hash
-    return open_codec(zoo.find_hash(model_hash), BackendOptions(backend, precision, threads))
+        model = _model_of(file)
+    return open_codec(model, BackendOptions(backend, precision, threads))
+
+
+def _model_of(file: Reader) -> Model:
+    """The model that a file was made with; for one without a model, whichever is there. Raises UnknownModelError."""
+    if file.header.model_hash == NO_MODEL:
+        return zoo.find(DEFAULT_MODEL)
+    return zoo.find_hash(file.header.model_hash)
 
 
 @lru_cache(maxsize=4)
@@ -75,6 +82,7 @@ def encode(
     importance: ImportanceLike | Literal["auto"] | None = None,
     strength: float | None = None,
     keep_size: bool = False,
+    lossless: bool = False,
     threads: int | None = None,
 ) -> bytes:
     """A picture as the bytes of a .gliss file.
@@ -86,10 +94,14 @@ def encode(
     coded ``strength`` quality steps higher (24 unless given), black as many lower, mid-grey as it is; or "auto".
     ``keep_size``: choose the quality so that the file is as large as without the map, within 1 %.
 
+    ``lossless``: every pixel comes back as it was. No network takes part, and the quality means nothing.
+
     Raises InputError for an unusable picture, quality or map, ModelError for an unusable model.
     """
     codec = _kept_for(zoo.find(model), threads)
-    return codec.encode(picture, quality, importance=importance, strength=strength, keep_size=keep_size)
+    return codec.encode(
+        picture, quality, importance=importance, strength=strength, keep_size=keep_size, lossless=lossless
+    )
 
 
 def decode(
@@ -113,8 +125,7 @@ def decode(
     cannot be read.
     """
     with opened(source, limits=replace(DEFAULT_LIMITS, max_pixels=max_pixels)) as file:
-        model = zoo.find_hash(file.header.model_hash)
-        return _kept_for(model, threads).decode(file, region=region, max_pixels=max_pixels)
+        return _kept_for(_model_of(file), threads).decode(file, region=region, max_pixels=max_pixels)
 
 
 def list_models() -> list[Card]:

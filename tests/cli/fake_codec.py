@@ -30,6 +30,7 @@ class Info:
     boxes: dict[str, int]
     format_version: int
     importance: tuple[float, ...] | None = None
+    lossless: bool = False
 
     @property
     def bpp(self) -> float:
@@ -77,7 +78,7 @@ class Codec:
     name = "medium"
     pixels_per_latent = 16
 
-    def encode(self, picture: Any, quality: float = 60.0) -> bytes:
+    def encode(self, picture: Any, quality: float = 60.0, *, lossless: bool = False) -> bytes:
         picture = as_picture(picture)
         if picture.width == 13:
             raise RuntimeError("thirteen columns")
@@ -85,6 +86,7 @@ class Codec:
         head = {
             "shape": picture.pixels.shape,
             "quality": quality,
+            "lossless": lossless,
             "boxes": {k: base64.b64encode(v).decode() for k, v in boxes.items() if v},
         }
         return SIGNATURE + json.dumps(head).encode() + b"\n" + picture.pixels.tobytes()

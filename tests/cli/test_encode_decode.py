@@ -45,6 +45,19 @@ def test_quality_reaches_the_codec(invoke, photo, tmp_path):
     assert b'"quality": 32.5' in (tmp_path / "a.gliss").read_bytes()
 
 
+def test_lossless(invoke, photo, tmp_path):
+    photo("a.png")
+    for option in (["--lossless"], ["-q", "lossless"]):
+        assert invoke("encode", "a.png", "a.gliss", *option).exit_code == 0
+        assert b'"lossless": true' in (tmp_path / "a.gliss").read_bytes()
+        for other in (["--importance", "a.png"], ["--quality-map", "b.png"]):
+            result = invoke("encode", "a.png", "a.gliss", *option, *other)
+            assert result.exit_code == 2
+            assert other[0] in result.stderr
+    assert invoke("encode", "a.png", "a.gliss").exit_code == 0
+    assert b'"lossless": false' in (tmp_path / "a.gliss").read_bytes()
+
+
 def test_quiet(invoke, photo):
     photo("a.png")
     assert invoke("encode", "a.png", "a.gliss", "--quiet").output == ""

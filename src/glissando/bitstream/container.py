@@ -29,6 +29,8 @@ __all__ = [
     "HYPER_LATENTS",
     "LATENTS",
     "MAP",
+    "NO_MODEL",
+    "PIXELS",
     "BoxSpan",
     "Container",
     "Header",
@@ -43,6 +45,10 @@ __all__ = [
 HYPER_LATENTS = 1
 LATENTS = 2
 MAP = 3
+PIXELS = 4
+
+NO_MODEL = bytes(8)
+"""The model hash of a file of which every tile is exact, so that no model takes part."""
 
 BOX_TYPE = re.compile(r"[A-Za-z][ -~]{3}")
 """What the type of a box looks like."""
@@ -138,7 +144,7 @@ def _check_limit(name: str, value: int, unit: str, limit: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One tile: its streams by id (1 .. 255), and the checksum of its decoded symbols (``ans.checksum``)."""
+    """One tile: its streams by id (1 .. 255), and its checksum (``tiles.checksum_of``)."""
 
     streams: Mapping[int, bytes]
     checksum: int

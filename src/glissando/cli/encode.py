@@ -29,12 +29,16 @@ EXAMPLES = examples(
     ("glissando encode photo.jpg photo.gliss", "quality 60"),
     ("glissando encode photo.jpg photo.gliss -q 32.5", "smaller; any number from 0 to 100"),
     ("glissando encode *.png small/ -q 50", "many pictures, into the folder small"),
+    ("glissando encode chart.png chart.gliss --lossless", "every pixel comes back as it was"),
     ("glissando encode logo.png logo.gliss --convert", "blend transparency over white"),
     ("glissando encode in.png out.gliss --importance mask.png", "better where the mask is white"),
     ("glissando encode in.png out.gliss --importance auto --keep-size", "less on what is busy, at the same size"),
     ("glissando encode in.png out.gliss --quality-map bits.png", "and draw where the bits went"),
     ("magick in.psd png:- | glissando encode - out.gliss", "from standard input"),
 )
+
+
+LOSSLESS = "lossless"
 
 
 @guarded
@@ -56,9 +60,12 @@ def encode(
         ),
     ],
     quality: Annotated[
-        float,
-        typer.Option("--quality", "-q", min=0, max=100, metavar="0..100", help="Higher is better and larger."),
-    ] = 60.0,
+        str,
+        typer.Option("--quality", "-q", metavar="0..100|lossless", help="Higher is better and larger."),
+    ] = "60",
+    lossless: Annotated[
+        bool, typer.Option("--lossless", help="Every pixel comes back as it was: the same as -q lossless.")
+    ] = False,
     model: Annotated[
         str, typer.Option("--model", metavar="NAME", help="One of those that `glissando models` lists.")
     ] = "medium",
@@ -107,6 +114,10 @@ def encode(
     from glissando.picture import picture_suffixes
 
     todo = plan(sources, out, ".gliss", wrong_suffixes=picture_suffixes())
+    level, lossless = _level(quality), lossless or quality == LOSSLESS
+    if lossless and (importance is not None or quality_map is not None):
+        option = "--importance" if importance is not None else "--quality-map"
+        raise typer.BadParameter("it is for what loses something; --lossless does not", param_hint=option)
     if importance is None and (strength is not None or keep_size):
         raise typer.BadParameter("it needs --importance", param_hint="--strength" if not keep_size else "--keep-size")
     if quality_map is not None and len(todo.jobs) > 1:
@@ -143,11 +154,11 @@ def encode(
             for note in picture.notes:
                 say(f"glissando: {show_name(job.source)}: note: {note}")
         if quality_map is None:
-            data = codec.encode(picture, quality, **mapped)
+            data = codec.encode(picture, level, lossless=lossless, **mapped)
         else:
             from glissando.picture.heat import draw_bits
 
-            data, bits = codec.encode_with_bits(picture, quality, **mapped)
+            data, bits = codec.encode_with_bits(picture, level, **mapped)
             heat = draw_bits(picture.pixels, bits, side=codec.pixels_per_latent)
             write_picture(Picture(heat), quality_map, format="png")
         if job.dest == STANDARD:
@@ -163,3 +174,16 @@ def encode(
         return Done(line, bytes_in, len(data), pixels)
 
     return run(todo, work, overwrite=overwrite, quiet=quiet, verbose=verbose)
+
+
+def _level(quality: str) -> float:
+    """The number that a quality is given as; that of the highest for ``lossless``."""
+    if quality == LOSSLESS:
+        return 100.0
+    try:
+        level = float(quality)
+    except ValueError:
+        level = -1.0
+    if not 0 <= level <= 100:
+        raise typer.BadParameter(f"{quality!r} is no number from 0 to 100, nor {LOSSLESS!r}", param_hint="--quality")
+    return level

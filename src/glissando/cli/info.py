@@ -65,7 +65,11 @@ def info(
         show_error(error, show_name(file))
         return 1
     if as_json:
-        typer.echo(json.dumps({"file": file, **dataclasses.asdict(found), "bpp": found.bpp}, indent=2))
+        typer.echo(
+            json.dumps(
+                {"file": file, **dataclasses.asdict(found), "lossless": found.lossless, "bpp": found.bpp}, indent=2
+            )
+        )
     else:
         typer.echo(_describe(show_name(file), found))
     return 0
@@ -117,8 +121,8 @@ def _describe(name: str, found: Info) -> str:
     tiles = "1 tile" if found.tiles == 1 else f"{found.tiles} tiles"
     rows = [
         ("size", f"{found.width} x {found.height}, {found.format}"),
-        ("quality", f"{found.quality:g}"),
-        ("model", f"{found.model or 'not installed'} ({found.model_hash})"),
+        ("quality", "lossless" if found.lossless else f"{found.quality:g}"),
+        ("model", "none" if found.lossless else f"{found.model or 'not installed'} ({found.model_hash})"),
         ("file", f"{found.file_bytes:,} bytes, {found.bpp:.3f} bpp"),
     ]
     for part, size in found.parts.items():

@@ -41,7 +41,8 @@ class Codec:
     def __init__(self, engine: Engine, coding: Coding[Any, Any] | None = None) -> None:
         self.engine = engine
         self.coding: Coding[Any, Any] = engine.family.coding(engine.model, engine) if coding is None else coding
-        self._encoder, self._decoder = Encoder(engine, self.coding), Decoder(engine, self.coding)
+        self._decoder = Decoder(engine, self.coding)
+        self._encoder = Encoder(engine, self.coding, self.decode)
 
     @property
     def name(self) -> str:
@@ -80,6 +81,7 @@ class Codec:
         importance: ImportanceLike | Literal["auto"] | None = None,
         strength: float | None = None,
         keep_size: bool = False,
+        lossless: bool = False,
     ) -> bytes:
         """A picture's .gliss file.
 
@@ -91,9 +93,14 @@ class Codec:
         neutral; or "auto": found in the picture itself. ``strength``: 0 to 100; 24 unless given, 12 for "auto".
         ``keep_size``: choose the quality so that the file is as large as it would be without, within 1 %.
 
+        ``lossless``: every pixel comes back as it was, whatever the model: no network takes part, and the quality means
+        nothing. It goes with no importance.
+
         Raises InputError for anything else, and for an importance that this model cannot take.
         """
-        options = EncodeOptions(importance, strength, keep_size)
+        options = EncodeOptions(importance, strength, keep_size, lossless)
+        if lossless:
+            return self._encoder.lossless(as_picture(picture))
         analysed, field = self._analysed(picture, Quality.of(quality), options)
         return self._encoder.encode(analysed, Quality.of(quality), field, keep_size=keep_size)
 

@@ -73,7 +73,7 @@ class Coding(Protocol[L, S]):
         ...
 
     def empty_symbols(self, area: Area) -> S:
-        """Arrays for all symbols of an area."""
+        """Arrays for all symbols of an area, zeros."""
         ...
 
     def decode_tile(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glissando.bitstream import MAP, Reader, Tile
+from glissando.bitstream import MAP, NO_MODEL, PIXELS, Reader, Tile
 from glissando.bitstream.fields import QUALITY_FIELD_BOX
 from glissando.bitstream.quality_field import decode_quality_field, read_palette
 from glissando.bitstream.tiles import check_tile
@@ -18,6 +19,7 @@ from glissando.picture import Picture, check_carried
 
 from .coding import Coding
 from .engine import Engine
+from .exact import paste, tile_region
 from .geometry import Area, Grid, Region, Window
 from .metadata import metadata_in
 from .pixels import grey_of, to_levels
@@ -34,11 +36,13 @@ class PictureSymbols:
         latents: the family's own dataclass, whose arrays lie over ``area``.
         quality: the file's quality, and its quality field over the coded latents of ``area``, if it has one.
         area: the cells of the grid that they are of.
+        exact: by the number of each tile that has them, what codes its pixels exactly.
     """
 
     latents: Any
     quality: LocalQuality
     area: Area
+    exact: Mapping[int, bytes]
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,12 @@ class Decoder:
         """
         header = reader.header
         check_carried(header.format)
-        self._check_model(header.model_hash)
         plan = self._plan(self._grid(reader), region)
         reader.check_complete()
         boxes = {name: reader.box(name) for name in reader.layout.boxes}
+        if header.model_hash == NO_MODEL:
+            return Picture(self._lossless(reader, plan), **metadata_in(boxes))
+        self._check_model(header.model_hash)
         palette = self._palette(reader)
         highest = LocalQuality(Quality(header.quality), _field(palette, np.empty((0, 0), np.int16))).highest
         precision = self._engine.decoder_precision(highest)
@@ -78,6 +84,7 @@ class Decoder:
         pixels = self._synthesise(symbols, plan, precision, header.format.depth)
         if header.format.grey:
             pixels = grey_of(pixels)
+        self._paste(pixels, plan, symbols.exact, header.format.depth)
         return Picture(pixels, **metadata_in(boxes))
 
     def symbols(self, reader: Reader, order: Iterable[int] | None = None) -> PictureSymbols:
@@ -129,15 +136,17 @@ class Decoder:
         field = _field(palette, np.zeros(area.coded_shape, np.int16))
         quality = LocalQuality(Quality(reader.header.quality), field)
         symbols = self._coding.empty_symbols(area)
+        exact: dict[int, bytes] = {}
 
         def decode(number: int) -> None:
-            try:
-                self._decode_tile(reader.tile(number), grid.tiles[number].within(area), quality, symbols)
-            except CorruptError as error:
-                raise CorruptError(f"tile {number} of {len(grid.tiles)}: {error}") from error
+            with _naming_tile(number, grid):
+                tile = reader.tile(number)
+                self._decode_tile(tile, grid.tiles[number].within(area), quality, symbols)
+                if pixels := tile.streams.get(PIXELS):
+                    exact[number] = pixels
 
         self._engine.each(decode, tiles)
-        return PictureSymbols(symbols, quality, area)
+        return PictureSymbols(symbols, quality, area, exact)
 
     def _decode_tile(self, tile: Tile, area: Area, quality: LocalQuality, symbols: Any) -> None:
         """Write a tile's symbols, and its part of the quality field, into their places."""
@@ -147,9 +156,39 @@ class Decoder:
             needed.append(MAP)
             part, of_field = decode_quality_field(tile, area.rows, area.columns, quality.field.palette)
             quality.field.index[area.coded()] = part
-        if sorted(tile.streams) != needed:
+        if sorted(set(tile.streams) - {PIXELS}) != needed:
             raise CorruptError(f"this model needs {_listed(needed)}, the file has {sorted(tile.streams)}")
-        check_tile(tile, (*self._coding.decode_tile(tile.streams, area, quality, symbols), *of_field))
+        of_latents: Sequence[NDArray[Any]] = ()
+        if not tile.streams.get(PIXELS) or any(tile.streams[stream] for stream in self._coding.streams):
+            of_latents = self._coding.decode_tile(tile.streams, area, quality, symbols)
+        check_tile(tile, (*of_latents, *of_field))
+
+    # From exact tiles to pixels -----------------------------------------------------------------------
+
+    def _lossless(self, reader: Reader, plan: _Plan) -> NDArray[np.uint8]:
+        """The region's pixels of a file of which every tile is exact."""
+        grey, region = reader.header.format.grey, plan.region
+        exact = {}
+        for number in plan.grid.tiles_over(plan.grid.area_over(region))[0]:
+            with _naming_tile(number, plan.grid):
+                tile = reader.tile(number)
+                if list(tile.streams) != [PIXELS]:
+                    raise CorruptError(f"a file without a model has stream {PIXELS} alone, not {sorted(tile.streams)}")
+                check_tile(tile, ())
+                exact[number] = tile.streams[PIXELS]
+        pixels = np.empty((region.height, region.width) if grey else (region.height, region.width, 3), np.uint8)
+        self._paste(pixels, plan, exact, reader.header.format.depth)
+        return pixels
+
+    def _paste(self, pixels: NDArray[np.uint8], plan: _Plan, exact: Mapping[int, bytes], depth: int) -> None:
+        """Write the exact tiles that lie in the region into its pixels."""
+
+        def decode(number: int) -> None:
+            with _naming_tile(number, plan.grid):
+                paste(pixels, plan.region, tile_region(plan.grid.tiles[number], plan.grid), exact[number], depth)
+
+        numbers, _ = plan.grid.tiles_over(plan.grid.area_over(plan.region))
+        self._engine.each(decode, [number for number in numbers if number in exact])
 
     # From symbols to pixels ---------------------------------------------------------------------------
 
@@ -164,11 +203,22 @@ class Decoder:
         inputs = self._coding.decoder_inputs(symbols.latents, symbols.quality)
         out = np.empty((plan.region.height, plan.region.width, 3), np.uint8)
         for window in plan.windows:
+            if all(number in symbols.exact for number in plan.grid.tiles_over(window.area(plan.grid))[0]):
+                continue  # nothing of it will be seen
             (pixels,) = run(**inputs(window.within(plan.area)))
             source, target = window.pixels(plan.region)
             part = pixels[0][source]
             out[target] = part if part.dtype == np.uint8 else to_levels(part, depth)
         return out
+
+
+@contextmanager
+def _naming_tile(number: int, grid: Grid) -> Iterator[None]:
+    """What is wrong in a tile is said with its number."""
+    try:
+        yield
+    except CorruptError as error:
+        raise CorruptError(f"tile {number} of {len(grid.tiles)}: {error}") from error
 
 
 def _field(palette: tuple[int, ...] | None, index: NDArray[np.int16]) -> QualityField | None:

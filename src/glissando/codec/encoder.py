@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glissando import bitstream
-from glissando.bitstream import MAP, Header, PixelFormat
+from glissando.bitstream import MAP, NO_MODEL, Header, PixelFormat, Tile
 from glissando.bitstream.fields import QUALITY_FIELD_BOX
 from glissando.bitstream.maps import CONTEXTS, map_passes
 from glissando.bitstream.quality_field import pack_palette, with_map_tables
@@ -20,12 +21,14 @@ from glissando.picture import Picture
 from .automatic import automatic_field
 from .coding import Coding
 from .engine import Engine
+from .exact import WORST_ERROR, choose, exact_planes, is_candidate, price_of_error, seen_cells, tile_region
+from .filling import filled
 from .geometry import CELL, Area, Grid
 from .importance import field_of_importance
 from .metadata import boxes_of
 from .options import EncodeOptions
 from .pixels import padded
-from .quality import LocalQuality, Quality, QualityField
+from .quality import TOP_UNITS, LocalQuality, Quality, QualityField
 from .size import same_size
 
 __all__ = ["Analysed", "Encoder"]
@@ -40,21 +43,29 @@ class Analysed:
     Attributes:
         latents: the family's own dataclass, whose arrays lie over the whole grid.
         grid: where the latents lie.
-        format: what a pixel is made of.
+        source: the picture.
         boxes: metadata by the type of their box.
+        exact: what codes a tile's pixels exactly, by the number of each tile where that may take fewer bytes.
     """
 
     latents: Any
     grid: Grid
-    format: PixelFormat
+    source: Picture
     boxes: dict[str, bytes]
+    exact: Mapping[int, bytes]
+
+    @property
+    def format(self) -> PixelFormat:
+        """What a pixel is made of."""
+        return self.source.format
 
 
 class Encoder:
     """Pictures to bytes with one model; safe to use from several threads."""
 
-    def __init__(self, engine: Engine, coding: Coding[Any, Any]) -> None:
-        self._engine, self._coding = engine, coding
+    def __init__(self, engine: Engine, coding: Coding[Any, Any], show: Callable[[bytes], NDArray[np.uint8]]) -> None:
+        """``show``: what a reader sees of a file, (height, width[, 3])."""
+        self._engine, self._coding, self._show = engine, coding, show
         self._tables = coding.tables
         if engine.family.takes_quality_field:
             self._tables = with_map_tables(coding.tables)
@@ -70,10 +81,24 @@ class Encoder:
         precision = self._engine.encoder_precision(highest)
         for name in self._engine.family.encoder_graphs:
             self._engine.prepare(name, precision)
-        boxes = boxes_of(source)
-        grid = Grid(source.width, source.height, TILE_LOG2, self._coding.latents_per_cell)
-        outputs = self._analysis_outputs(source.pixels, grid, precision)
-        return Analysed(self._coding.latents(outputs), grid, source.format, boxes)
+        boxes, grid = boxes_of(source), self._grid(source)
+        latents = self._latents(source.pixels, grid, precision)
+        return Analysed(latents, grid, source, boxes, self._exact_tiles(source, grid, is_candidate))
+
+    def _grid(self, source: Picture) -> Grid:
+        return Grid(source.width, source.height, TILE_LOG2, self._coding.latents_per_cell)
+
+    def _latents(self, pixels: NDArray[np.uint8], grid: Grid, precision: str) -> Any:
+        return self._coding.latents(self._analysis_outputs(pixels, grid, precision))
+
+    def _exact_tiles(
+        self, source: Picture, grid: Grid, wanted: Callable[[NDArray[np.uint8]], bool]
+    ) -> dict[int, bytes]:
+        """What codes the pixels of tiles exactly, by the number of each tile whose pixels are ``wanted`` so."""
+        parts = [source.pixels[tile_region(area, grid).slices] for area in grid.tiles]
+        chosen = [number for number, part in enumerate(parts) if wanted(part)]
+        coded = self._engine.each(lambda number: exact_planes(parts[number], source.format.depth), chosen)
+        return dict(zip(chosen, coded, strict=True))
 
     def _analysis_outputs(self, pixels: NDArray[np.uint8], grid: Grid, precision: str) -> list[NDArray[np.float32]]:
         """The outputs of the analysis over the whole grid, (rows, columns, channels) each."""
@@ -99,7 +124,7 @@ class Encoder:
         if options.importance is None:
             return None
         self._check_takes_field()
-        grid = Grid(source.width, source.height, TILE_LOG2, self._coding.latents_per_cell)
+        grid = self._grid(source)
         if isinstance(options.importance, str) and options.importance == "auto":
             return automatic_field(source.pixels, grid, options.strength)
         return field_of_importance(options.importance, grid, options.strength)
@@ -129,15 +154,92 @@ class Encoder:
         size = len(self._file(analysed, LocalQuality(quality)))
         return same_size(lambda base: self._file(analysed, LocalQuality(base, field)), size, quality)
 
+    def lossless(self, source: Picture) -> bytes:
+        """The file of a picture of which every tile is exact. No model takes part."""
+        boxes, grid = boxes_of(source), self._grid(source)
+        exact = self._exact_tiles(source, grid, lambda pixels: True)
+        tiles = [encode_tile({}, self._tables, exact[number]) for number in range(len(grid.tiles))]
+        header = Header(grid.width, grid.height, TOP_UNITS, source.format, NO_MODEL, grid.tile_log2)
+        return bitstream.container.write(bitstream.Container(header, boxes, tiles))
+
     def _file(self, analysed: Analysed, quality: LocalQuality) -> bytes:
-        passes = self.passes(analysed, quality)
-        tiles = self._engine.each(lambda of_tile: encode_tile(of_tile, self._tables), passes)
+        return self._written(analysed, quality, self._tiles(analysed, quality))
+
+    def _written(self, analysed: Analysed, quality: LocalQuality, tiles: Sequence[Tile]) -> bytes:
         grid, boxes = analysed.grid, analysed.boxes
         if quality.field is not None:
             boxes = {QUALITY_FIELD_BOX: pack_palette(quality.field.palette), **boxes}
         model_hash = bytes.fromhex(self._engine.model.card.hash)
         header = Header(grid.width, grid.height, quality.base.units, analysed.format, model_hash, grid.tile_log2)
         return bitstream.container.write(bitstream.Container(header, boxes, tiles))
+
+    def _tiles(self, analysed: Analysed, quality: LocalQuality) -> list[Tile]:
+        """All tiles, of which some are exact."""
+        lossy = self._coded(self.passes(analysed, quality))
+        lossy_sizes = [sum(map(len, tile.streams.values())) for tile in lossy]
+        exact_sizes = {number: len(data) for number, data in analysed.exact.items()}
+        grid, reach = analysed.grid, self._engine.halo
+        errors = self._prices_of_errors(analysed, quality, lossy, exact_sizes, lossy_sizes)
+        exact = choose(grid, exact_sizes, lossy_sizes, errors, reach)
+        if not exact:
+            return lossy
+        seen = seen_cells(grid, exact, reach)
+        areas = [grid.tiles[number] for number in exact]
+        empty = {number for number, area in zip(exact, areas, strict=True) if not seen[area.cells()].any()}
+        if len(empty) < len(exact):  # some have neighbours that look at them: what these do not see may be anything
+            hidden = np.repeat(np.repeat(seen, CELL, axis=0), CELL, axis=1)[: grid.height, : grid.width]
+            precision = self._engine.encoder_precision(quality.highest)
+            latents = self._latents(filled(analysed.source.pixels, hidden), grid, precision)
+            analysed = replace(analysed, latents=latents)
+        return self._coded(self.passes(analysed, quality), {number: analysed.exact[number] for number in exact}, empty)
+
+    def _prices_of_errors(
+        self,
+        analysed: Analysed,
+        quality: LocalQuality,
+        lossy: Sequence[Tile],
+        exact_sizes: Mapping[int, int],
+        lossy_sizes: Sequence[int],
+    ) -> dict[int, float]:
+        """What the errors of tiles are worth in bytes, where that may decide whether they are to be exact.
+
+        Only then is the picture decoded, as seeing what a reader will see takes as long as that.
+        """
+        prices, price = {}, price_of_error(quality.base) / 8
+        regions = [tile_region(area, analysed.grid) for area in analysed.grid.tiles]
+        pixels = [region.width * region.height for region in regions]
+        undecided = [
+            number
+            for number, size in exact_sizes.items()
+            if 0 < size - lossy_sizes[number] <= price * WORST_ERROR * pixels[number]
+        ]
+        if undecided:
+            shown = self._show(self._written(analysed, quality, lossy))
+            for number in undecided:
+                part = regions[number].slices
+                error = np.square(analysed.source.pixels[part].astype(np.float32) - shown[part])
+                prices[number] = price * pixels[number] * float(error.mean(dtype=np.float64))
+        return prices
+
+    def _coded(
+        self, passes: Sequence[Passes], exact: Mapping[int, bytes] | None = None, empty: Collection[int] = ()
+    ) -> list[Tile]:
+        """Tiles of these passes; by number what codes the pixels of some exactly, and those of them without latents."""
+
+        def code(number: int) -> Tile:
+            if exact is None:
+                return encode_tile(passes[number], self._tables)
+            pixels = exact.get(number, b"")
+            tile = encode_tile(passes[number], self._tables, pixels)
+            # Where the streams of an exact tile's latents are empty, all its symbols are zeros.
+            if number in empty or (pixels and not any(tile.streams[stream] for stream in self._coding.streams)):
+                none = {
+                    stream: [] if stream in self._coding.streams else parts for stream, parts in passes[number].items()
+                }
+                return encode_tile(none, self._tables, pixels)
+            return tile
+
+        return self._engine.each(code, range(len(passes)))
 
     def passes(self, analysed: Analysed, quality: LocalQuality) -> list[Passes]:
         """What each tile codes, a quality field's stream included."""

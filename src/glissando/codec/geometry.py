@@ -38,6 +38,15 @@ class Region:
     width: int
     height: int
 
+    @property
+    def slices(self) -> Slices:
+        """Its place in an array of pixels."""
+        return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
+
+    def moved(self, x: int, y: int) -> Region:
+        """The same rectangle so many columns to the right and rows below."""
+        return replace(self, x=self.x + x, y=self.y + y)
+
     @classmethod
     def of(cls, region: Sequence[int], picture_width: int, picture_height: int) -> Region:
         """From (x, y, width, height), checked against the size of the picture.
@@ -146,7 +155,7 @@ class Grid:
     @property
     def whole(self) -> Area:
         """All of the grid."""
-        return self._area(0, 0, *self.cells)
+        return self.area(0, 0, *self.cells)
 
     @property
     def region(self) -> Region:
@@ -159,7 +168,7 @@ class Grid:
         side = (1 << self.tile_log2) // CELL
         rows, columns = self.cells
         return tuple(
-            self._area(top, left, min(side, rows - top), min(side, columns - left))
+            self.area(top, left, min(side, rows - top), min(side, columns - left))
             for top in range(0, rows, side)
             for left in range(0, columns, side)
         )
@@ -173,20 +182,20 @@ class Grid:
         right = range(area.left // side, -(-(area.left + area.width) // side))
         numbers = [row * across + column for row in down for column in right]
         top, left = side * down.start, side * right.start
-        return numbers, self._area(top, left, min(side * down.stop, rows) - top, min(side * right.stop, columns) - left)
+        return numbers, self.area(top, left, min(side * down.stop, rows) - top, min(side * right.stop, columns) - left)
 
     def area_over(self, region: Region) -> Area:
         """The smallest area of cells that covers a region."""
         top, left = region.y // CELL, region.x // CELL
         bottom, right = -(-(region.y + region.height) // CELL), -(-(region.x + region.width) // CELL)
-        return self._area(top, left, bottom - top, right - left)
+        return self.area(top, left, bottom - top, right - left)
 
     def around(self, area: Area, cells: int) -> Area:
         """``area`` and so many cells on each side of it, as far as the grid goes."""
         rows, columns = self.cells
         top, left = max(area.top - cells, 0), max(area.left - cells, 0)
         bottom, right = min(area.top + area.height + cells, rows), min(area.left + area.width + cells, columns)
-        return self._area(top, left, bottom - top, right - left)
+        return self.area(top, left, bottom - top, right - left)
 
     def edges(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Where latents begin in the picture, in pixels: of its rows, (rows + 1,), and columns, (columns + 1,).
@@ -205,7 +214,8 @@ class Grid:
         step = self.pixels_per_latent
         return np.repeat(np.repeat(values, step, axis=0), step, axis=1)[: self.height, : self.width]
 
-    def _area(self, top: int, left: int, height: int, width: int) -> Area:
+    def area(self, top: int, left: int, height: int, width: int) -> Area:
+        """A rectangle of cells."""
         n = self.latents_per_cell
         rows, columns = self.coded
         return Area(top, left, height, width, min(n * height, rows - n * top), min(n * width, columns - n * left), n)
@@ -237,6 +247,11 @@ class Window:
             _scaled(_moved(self.inner_rows, self.outer_rows.start), per_cell),
             _scaled(_moved(self.inner_columns, self.outer_columns.start), per_cell),
         )
+
+    def area(self, grid: Grid) -> Area:
+        """The cells of ``inner``."""
+        rows, columns = self.inner_rows, self.inner_columns
+        return grid.area(rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start)
 
     def within(self, area: Area) -> Window:
         """The same window in arrays that begin where ``area`` does."""

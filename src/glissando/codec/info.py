@@ -13,6 +13,8 @@ from glissando.bitstream import (
     HYPER_LATENTS,
     LATENTS,
     MAP,
+    NO_MODEL,
+    PIXELS,
     Header,
     Limits,
     PixelFormat,
@@ -32,7 +34,7 @@ from .quality import QualityField
 __all__ = ["Info", "probe", "read_importance", "read_quality_field"]
 
 MAIN_FAMILY = "gains"  # what a file with a quality field is taken for where its model is not installed
-STREAMS = {HYPER_LATENTS: "hyper-latents", LATENTS: "latents", MAP: "map"}
+STREAMS = {HYPER_LATENTS: "hyper-latents", LATENTS: "latents", MAP: "map", PIXELS: "pixels"}
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,20 @@ class Info:
     height: int
     format: PixelFormat
     quality: float
-    model: str | None  # the installed model's name; None if none has the file's hash
+    model: str | None  # the installed model's name; None if none has the file's hash, or no model made it
     model_hash: str
     tile: int  # pixels
     tiles: int
     file_bytes: int
     format_version: int
-    parts: dict[str, int] = field(default_factory=dict)  # header, hyper-latents, latents, map, metadata
+    parts: dict[str, int] = field(default_factory=dict)  # header, hyper-latents, latents, map, pixels, metadata
     boxes: dict[str, int] = field(default_factory=dict)  # metadata by box
     importance: tuple[float, ...] | None = None  # offsets of a map in quality steps, ascending; None without a map
+
+    @property
+    def lossless(self) -> bool:
+        """Whether every pixel is the one that was encoded: no model made the file."""
+        return self.model_hash == NO_MODEL.hex()
 
     @property
     def bpp(self) -> float:

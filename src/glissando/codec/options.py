@@ -41,15 +41,19 @@ class EncodeOptions:
             itself; or None, the same quality everywhere.
         strength: quality steps that white adds and black takes away, 0 to 100; None for 24, or for 12 with "auto".
         keep_size: choose the quality so that the file is as large as it would be without importance, within 1 %.
+        lossless: every pixel comes back as it was.
 
     Raises:
-        InputError: a strength, or a size to keep, without importance.
+        InputError: a strength, or a size to keep, without importance; importance where nothing is to be lost.
     """
 
     importance: ImportanceLike | Literal["auto"] | None = None
     strength: float | None = None
     keep_size: bool = False
+    lossless: bool = False
 
     def __post_init__(self) -> None:
         if self.importance is None and (self.strength is not None or self.keep_size):
             raise InputError("strength and keep_size need a map of importance")
+        if self.importance is not None and self.lossless:
+            raise InputError("importance says where to lose less; lossless loses nothing anywhere")

@@ -153,8 +153,8 @@ class GainsCoding:
 
     def empty_symbols(self, area: Area) -> GainsSymbols:
         return GainsSymbols(
-            z=np.empty((*area.shape, self.integers.hyper), np.int16),
-            y=np.empty((*area.latents_shape, self.integers.latents), np.int16),
+            z=np.zeros((*area.shape, self.integers.hyper), np.int16),
+            y=np.zeros((*area.latents_shape, self.integers.latents), np.int16),
         )
 
     def decode_tile(

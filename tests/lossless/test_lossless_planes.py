@@ -1,0 +1,227 @@
+"""Planes come back exactly; damage is told; methods and tables are those of the format's page."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from glissando.errors import FormatError, InputError
+from glissando.lossless import decode_planes, encode_planes
+from glissando.lossless.fitting import best_choices
+from glissando.lossless.planes import PLAIN, PREDICTED, WEBP
+from glissando.lossless.pyramid import Pyramid
+from glissando.lossless.stream import HEADER_LENGTH, decode_stream, encode_stream
+from glissando.lossless.tables import CHOICES, DECAYS, low_bits_of, plane_tables, table_of
+from glissando.lossless.weights import contexts
+
+Planes = NDArray[np.uint16]
+FORMAT = Path(__file__).resolve().parents[2] / "docs" / "format.md"
+
+
+def drawn(kind: str, shape: tuple[int, int, int], depth: int, seed: int = 0) -> Planes:
+    """Planes of a kind: noise, a ramp, both ends alone, one value, or a smooth surface with grain."""
+    rng, top = np.random.default_rng(seed), (1 << depth) - 1
+    planes, height, width = shape
+    if kind == "noise":
+        values = rng.integers(0, top + 1, shape)
+    elif kind == "ends":
+        values = top * rng.integers(0, 2, shape)
+    elif kind == "flat":
+        values = np.full(shape, rng.integers(0, top + 1))
+    else:
+        y, x = np.mgrid[:height, :width]
+        surface = top * (0.5 + 0.2 * np.sin(x / 9) + 0.2 * np.cos(y / 7))
+        grain = rng.normal(0, 0.01 * top, shape) if kind == "grain" else np.zeros(shape)
+        values = np.clip(np.rint(surface + grain + np.arange(planes)[:, None, None]), 0, top)
+    return values.astype(np.uint16)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.sampled_from(["noise", "ends", "flat", "surface", "grain"]),
+    st.tuples(st.integers(1, 4), st.integers(1, 40), st.integers(1, 40)),
+    st.integers(1, 16),
+    st.integers(0, 3),
+)
+def test_planes_come_back(kind: str, shape: tuple[int, int, int], depth: int, seed: int) -> None:
+    planes = drawn(kind, shape, depth, seed)
+    data = encode_planes(planes, depth)
+    decoded = decode_planes(data, *shape, depth)
+    assert decoded.dtype == np.uint16
+    assert np.array_equal(decoded, planes)
+    assert np.array_equal(decode_stream(encode_stream(planes, depth), *shape, depth), planes)  # its own method, too
+    assert len(data) <= 1 + -(-planes.size * depth // 8)
+
+
+@pytest.mark.parametrize("depth", [8, 12, 16])
+@pytest.mark.parametrize("kind", ["noise", "ends", "surface", "grain"])
+def test_large_planes_come_back(kind: str, depth: int) -> None:
+    planes = drawn(kind, (3, 130, 200), depth)
+    assert np.array_equal(decode_stream(encode_stream(planes, depth), 3, 130, 200, depth), planes)
+
+
+def test_the_farthest_errors_of_16_bits_come_back() -> None:
+    """An error of -32768 is no symbol, and needs a choice with plain bits."""
+    planes = np.full((1, 64, 64), 32768, np.uint16)
+    planes[0, 1::2, 1::2] = 0
+    planes[0, 5::8, 3::8] = 65535
+    assert np.array_equal(decode_stream(encode_stream(planes, 16), 1, 64, 64, 16), planes)
+
+
+def test_photographs_take_fewer_bytes_than_by_their_planes_alone(natural: Callable[..., NDArray[np.uint8]]) -> None:
+    """Red and blue are predicted with the help of green, which comes first."""
+    photo = np.moveaxis(natural(192, 192), -1, 0)[[1, 0, 2]].astype(np.uint16)
+    together = len(encode_stream(photo, 8))
+    assert together < 0.97 * sum(len(encode_stream(plane[None], 8)) for plane in photo)
+    assert together < photo.size
+
+
+def test_each_content_has_its_method() -> None:
+    rng = np.random.default_rng(1)
+    letters = np.kron(rng.integers(0, 2, (1, 32, 32)), np.ones((1, 4, 4))).astype(np.uint16) * 200
+    assert encode_planes(letters, 8)[0] == WEBP
+    assert encode_planes(letters, 9)[0] == PREDICTED  # WebP has 8 bits
+    assert encode_planes(drawn("grain", (3, 64, 64), 8), 8)[0] == PREDICTED
+    assert encode_planes(drawn("noise", (1, 64, 64), 8), 8)[0] == PLAIN
+
+
+def test_a_flat_plane_takes_almost_nothing() -> None:
+    assert len(encode_planes(np.full((1, 512, 512), 65535, np.uint16), 16)) < 100
+
+
+@pytest.mark.parametrize(
+    ("planes", "depth", "message"),
+    [
+        (np.zeros((1, 4), np.uint16), 8, "not uint16 of shape"),
+        (np.zeros((1, 4, 4), np.int16), 8, "unsigned integers"),
+        (np.zeros((1, 4, 4), np.uint16), 17, "17 bits"),
+        (np.zeros((5, 4, 4), np.uint16), 8, "1 to 4 planes"),
+        (np.zeros((1, 0, 4), np.uint16), 8, "sides of 1 to 4096"),
+        (np.zeros((1, 4097, 1), np.uint16), 8, "sides of 1 to 4096"),
+        (np.full((1, 4, 4), 16, np.uint16), 4, "a sample is 16, which has more than 4 bits"),
+    ],
+)
+def test_what_is_no_planes_is_refused(planes: Planes, depth: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        encode_planes(planes, depth)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.sampled_from(["noise", "grain", "flat"]), st.integers(0, 10**6), st.integers(0, 7), st.booleans())
+def test_damage_is_told_or_changes_samples_only(kind: str, place: int, bit: int, cut: bool) -> None:
+    """Nothing but a FormatError, and never other than the shape asked for."""
+    data = bytearray(encode_planes(drawn(kind, (3, 24, 24), 8), 8))
+    if cut:
+        del data[place % len(data) :]
+    else:
+        data[place % len(data)] ^= 1 << bit
+    try:
+        decoded = decode_planes(bytes(data), 3, 24, 24, 8)
+    except FormatError:
+        return
+    assert decoded.shape == (3, 24, 24)
+    assert decoded.max() < 256
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.integers(0, 3), st.binary(max_size=200))
+def test_foreign_bytes_are_told(method: int, data: bytes) -> None:
+    with contextlib.suppress(FormatError):
+        assert decode_planes(bytes([method]) + data, 1, 8, 8, 8).shape == (1, 8, 8)
+    with pytest.raises(FormatError):
+        decode_planes(b"", 1, 8, 8, 8)
+
+
+def test_planes_of_another_shape_are_refused() -> None:
+    letters = np.kron(np.eye(16), np.ones((4, 4))).astype(np.uint16)[None]
+    for planes, depth in ((letters, 8), (drawn("noise", (1, 64, 64), 8), 8)):
+        data = encode_planes(planes, depth)
+        for shape in ((1, 64, 32), (1, 65, 64)):
+            with pytest.raises(FormatError):
+                decode_planes(data, *shape, depth)
+    with pytest.raises(FormatError, match="1 bits"):
+        decode_planes(encode_planes(200 * letters, 8), 1, 64, 64, 1)
+
+
+def test_a_header_that_inflates_without_end_is_refused() -> None:
+    packer = zlib.compressobj(9, wbits=-15)
+    bomb = packer.compress(bytes(1 << 24)) + packer.flush()
+    with pytest.raises(FormatError, match="does not inflate to"):
+        decode_planes(bytes([PREDICTED]) + HEADER_LENGTH.write(len(bomb)) + bomb, 1, 8, 8, 8)
+
+
+# What the format's page says -----------------------------------------------------------------------------------
+
+
+def test_the_page_has_the_decays() -> None:
+    text = FORMAT.read_text(encoding="utf-8").split("`decay` is, from i = 0 on:")[1].split("Table 179")[0]
+    assert tuple(map(int, re.findall(r"\d+", text))) == DECAYS
+    for i, decay in enumerate(DECAYS):  # 2θ / (1 - θ²) = 2^(i/4 - 10), the mean magnitude
+        mean = 2 ** (i / 4 - 10)
+        assert decay == round(65536 * ((1 + mean**2) ** 0.5 - 1) / mean)
+
+
+def test_tables_are_as_the_page_says() -> None:
+    tables = plane_tables()
+    assert len(tables) == 191
+    for number, (width, tail) in ((0, (0, 0)), (100, (33, 1)), (179, (59, 3))):
+        radius = min(255, 8 + 2 ** (width // 4) // 64)
+        assert tables.radii[number] == radius
+        found = tables.frequencies[tables.offsets[number] :][: 2 * radius + 2].astype(int)
+        narrow, wide = (_page_frequencies(DECAYS[i]) for i in (width, width + 7))
+        mixed = [((16 - tail) * _at(narrow, m) + tail * _at(wide, m)) // 16 for m in range(len(wide))]
+        assert found[radius + 1 : 2 * radius + 1].tolist() == [1 + _at(mixed, m) for m in range(1, radius + 1)]
+        assert found[:radius].tolist() == found[radius + 1 : 2 * radius + 1][::-1].tolist()
+        assert found[-1] == 1 + 2 * sum(mixed[radius + 1 :])
+        assert found.sum() == 1 << 24
+    every = np.arange(CHOICES, dtype=np.uint8)
+    assert table_of(every)[[0, 179, 180, 223]].tolist() == [0, 179, 157, 166]
+    assert low_bits_of(every)[[0, 179, 180, 183, 184, 223]].tolist() == [0, 0, 1, 1, 2, 11]
+
+
+def _at(values: list[int], place: int) -> int:
+    return values[place] if place < len(values) else 0
+
+
+def _page_frequencies(decay: int) -> list[int]:
+    shares = [2**32]
+    while shares[-1]:
+        shares.append(shares[-1] * decay // 2**16)
+    whole = 2 * sum(shares) - shares[0]
+    return [2**24 * share // whole for share in shares]
+
+
+def test_stages_cover_every_sample_once() -> None:
+    for height, width in ((1, 1), (1, 9), (6, 1), (5, 8), (33, 17)):
+        pyramid = Pyramid(np.zeros(2, np.float32), height, width)
+        numbers = np.arange(height * width, dtype=np.uint16).reshape(height, width)
+        seen = [0]
+        for distance, stage in pyramid.stages():
+            places = stage.samples(numbers[::distance, ::distance])
+            assert places.shape == (stage.number,)
+            seen += places.tolist()
+            for plane in (0, 1):
+                stage.look(plane)
+                stage.put(plane, places.astype(np.float32) + plane, np.zeros(stage.number, np.float32))
+        assert sorted(seen) == list(range(height * width))
+        expected = numbers + np.arange(2)[:, None, None]
+        expected[:, 0, 0] = 0  # the corners were given
+        assert np.array_equal(np.stack(pyramid.planes), expected)
+
+
+def test_the_cheapest_choice_is_found() -> None:
+    rng = np.random.default_rng(0)
+    errors = rng.geometric(0.2, 4000).astype(np.int32) * rng.choice([-1, 1], 4000) * 3
+    context = np.full(4000, 5, np.uint8)
+    (choices,) = best_choices([errors], [context], [0], (1, contexts(8)))
+    costs = [plane_tables().symbol_bits(errors, np.full(4000, table)).sum() for table in range(180)]
+    assert costs[choices[5]] <= 1.001 * min(costs)
