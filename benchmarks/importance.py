@@ -207,7 +207,7 @@ def markdown(results: Row) -> str:
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="folder that holds kodak/; $GLISSANDO_DATA unless given")
-    parser.add_argument("--model", default="medium")
+    parser.add_argument("--model", default="medium-psnr")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

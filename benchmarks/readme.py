@@ -28,7 +28,7 @@ from glissando.bench.summary import HEADLINE_MEGAPIXELS, SummaryRow, summarise
 from glissando.errors import BenchmarkError, GlissandoError
 
 from .claim import Claim, claims_table
-from .comparison import claims, curve, our_codec, read_comparison
+from .comparison import FOR_PSNR, claims, curve, our_codec, quality_claims, read_comparison
 from .documents import table, update_blocks
 
 __all__ = ["blocks", "main"]
@@ -52,6 +52,8 @@ def blocks(results: Results, checks: dict[str, Any], codec: str) -> dict[str, st
 def kodak_block(results: Results, checks: dict[str, Any], codec: str, model: ModelInfo) -> str:
     """Figures with limits, the model's curve, and where all of it was measured."""
     checked = [Claim.from_json(claim) for claim in checks["claims"]]
+    psnr = f"glissando:{FOR_PSNR}"
+    of_psnr = quality_claims(results, psnr) if codec != psnr and any(c.name == psnr for c in results.codecs) else []
     rows = curve(results, codec, [metric.name for metric in results.metrics])
     head = ["quality", "bpp", *(f"{m.label}{f', {m.unit}' if m.unit else ''}" for m in results.metrics)]
     body = [
@@ -62,6 +64,8 @@ def kodak_block(results: Results, checks: dict[str, Any], codec: str, model: Mod
     return "\n\n".join(
         [
             claims_table([*claims(results, codec), *checked]),
+            *([f"`{FOR_PSNR}`, by squared error:", claims_table(of_psnr)] if of_psnr else []),
+            f"`{model.name}` over its range:",
             table(head, body),
             f"Model {model.name} ({model.hash}): {model.parameters / 1e6:.2f} M parameters, "
             f"{model.encode_kmac_per_pixel:.2f} kMAC/pixel to encode, "

@@ -6,8 +6,8 @@ Two measurements of the trainer's own steps. One runs as a training does; its sp
 other waits for the GPU after each part of a step, which tells the parts apart and costs a little itself. Beside them,
 in the same minute: matrix products and a copy, the most that the machine does of either.
 
-RECIPE is recipes/medium.toml unless given. Without ``--data`` and $GLISSANDO_DATA the tiles are random bytes, which
-take as long. Needs ``glissando[train]``.
+RECIPE is recipes/medium-psnr.toml unless given. Without ``--data`` and $GLISSANDO_DATA the tiles are random bytes,
+which take as long. Needs ``glissando[train]``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from glissando.training.trainer import Trainer
 
 __all__ = ["TrainingSpeed", "measure"]
 
-RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "medium.toml"
+RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "medium-psnr.toml"
 WARM_UP = 3  # steps that are not counted; a compiled step is made in the first
 PRODUCT_SIDE, COPY_BYTES = 1536, 1 << 28  # of the matrix product and the copy on a processor
 GPU_PRODUCT_SIDE, GPU_COPY_BYTES = 8192, 1 << 30

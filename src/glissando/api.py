@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,12 +17,16 @@ from . import zoo
 from .bitstream import ANY_SIZE, DEFAULT_LIMITS, NO_MODEL, Reader, Source, opened
 from .codec import BackendOptions, Codec, open_codec
 from .codec.options import ImportanceLike
+from .errors import InputError
 from .picture import Picture
 from .zoo import Card, Model
 
 __all__ = ["decode", "encode", "install_model", "list_models", "open_for", "open_model", "register"]
 
 DEFAULT_MODEL = "medium"
+
+TUNES: Mapping[str, str] = {"eye": DEFAULT_MODEL, "psnr": "medium-psnr"}
+"""The models by what they were trained for: what people see, or squared error."""
 
 
 def open_model(
@@ -78,7 +82,8 @@ def encode(
     picture: NDArray[np.uint8] | Image.Image | Picture,
     quality: float = 60.0,
     *,
-    model: str = DEFAULT_MODEL,
+    model: str | None = None,
+    tune: Literal["eye", "psnr"] | None = None,
     importance: ImportanceLike | Literal["auto"] | None = None,
     strength: float | None = None,
     keep_size: bool = False,
@@ -90,6 +95,9 @@ def encode(
     ``picture``: uint8 array (H, W, 3) in sRGB order, (H, W) or (H, W, 1) grey; a PIL image; or a Picture.
     ``quality``: a real number from 0 to 100. The model is opened at the first call and kept.
 
+    ``tune``: "eye", what looks best, or "psnr", the least squared error; they choose among the models. ``model``: one
+    by name instead. Without either it is the one for the eye.
+
     ``importance``: where to spend the bits: a greyscale array or picture of any size, laid over the picture; white is
     coded ``strength`` quality steps higher (24 unless given), black as many lower, mid-grey as it is; or "auto".
     ``keep_size``: choose the quality so that the file is as large as without the map, within 1 %.
@@ -98,10 +106,21 @@ def encode(
 
     Raises InputError for an unusable picture, quality or map, ModelError for an unusable model.
     """
-    codec = _kept_for(zoo.find(model), threads)
+    codec = _kept_for(zoo.find(tuned_model(tune, model)), threads)
     return codec.encode(
         picture, quality, importance=importance, strength=strength, keep_size=keep_size, lossless=lossless
     )
+
+
+def tuned_model(tune: str | None, model: str | None) -> str:
+    """The name of the model that a caller means. Raises InputError for both at once, or an unknown tune."""
+    if tune is None:
+        return DEFAULT_MODEL if model is None else model
+    if model is not None:
+        raise InputError(f"a model is chosen by its name ({model!r}) or by a tune ({tune!r}), not by both")
+    if tune not in TUNES:
+        raise InputError(f"tune is one of {', '.join(TUNES)}, not {tune!r}")
+    return TUNES[tune]
 
 
 def decode(

@@ -75,8 +75,10 @@ class Reader:
 
 
 class Codec:
-    name = "medium"
     pixels_per_latent = 16
+
+    def __init__(self, name: str = "medium") -> None:
+        self.name = name
 
     def encode(self, picture: Any, quality: float = 60.0, *, lossless: bool = False) -> bytes:
         picture = as_picture(picture)
@@ -87,6 +89,7 @@ class Codec:
             "shape": picture.pixels.shape,
             "quality": quality,
             "lossless": lossless,
+            "model": self.name,
             "boxes": {k: base64.b64encode(v).decode() for k, v in boxes.items() if v},
         }
         return SIGNATURE + json.dumps(head).encode() + b"\n" + picture.pixels.tobytes()
@@ -120,9 +123,9 @@ def probe(source: Reader | bytes) -> Info:
 
 
 def open_model(name: str = "medium", **options: Any) -> Codec:
-    if name != "medium":
+    if name not in ("medium", "medium-psnr"):
         raise UnknownModelError(f"no model {name!r} is installed; there is: medium")
-    return Codec()
+    return Codec(name)
 
 
 def open_for(file: Reader, **options: Any) -> Codec:

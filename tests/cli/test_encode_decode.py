@@ -58,6 +58,17 @@ def test_lossless(invoke, photo, tmp_path):
     assert b'"lossless": false' in (tmp_path / "a.gliss").read_bytes()
 
 
+def test_tune(invoke, photo, tmp_path):
+    photo("a.png")
+    for options, model in (([], "medium"), (["--tune", "eye"], "medium"), (["--tune", "psnr"], "medium-psnr")):
+        assert invoke("encode", "a.png", "a.gliss", *options).exit_code == 0
+        assert f'"model": "{model}"'.encode() in (tmp_path / "a.gliss").read_bytes()
+    for options in (["--tune", "ssim"], ["--tune", "psnr", "--model", "medium"]):
+        result = invoke("encode", "a.png", "a.gliss", *options)
+        assert result.exit_code == 2
+        assert "--tune" in result.stderr
+
+
 def test_quiet(invoke, photo):
     photo("a.png")
     assert invoke("encode", "a.png", "a.gliss", "--quiet").output == ""

@@ -50,7 +50,7 @@ SMALL = GainsConfig(
     means_width=16,
     context_width=16,
 )
-MEDIUM = Path(__file__).parents[2] / "recipes" / "medium.toml"
+MEDIUM = Path(__file__).parents[2] / "recipes" / "medium-psnr.toml"
 
 
 @pytest.fixture(autouse=True)

@@ -294,7 +294,7 @@ def test_weights_are_even_about_the_middle() -> None:
 
 
 def test_the_recipe_for_ms_ssim_goes_on_from_the_one_for_mse() -> None:
-    msssim, medium = (read_recipe(RECIPES / f"{name}.toml") for name in ("medium-msssim", "medium"))
+    msssim, medium = (read_recipe(RECIPES / f"{name}.toml") for name in ("medium-msssim", "medium-psnr"))
     assert isinstance(msssim, GainsRecipe)
     assert isinstance(medium, GainsRecipe)
     assert msssim.network == medium.network

@@ -66,9 +66,14 @@ def encode(
     lossless: Annotated[
         bool, typer.Option("--lossless", help="Every pixel comes back as it was: the same as -q lossless.")
     ] = False,
+    tune: Annotated[
+        str | None,
+        typer.Option("--tune", metavar="eye|psnr", help="What looks best, or the least squared error.  [default: eye]"),
+    ] = None,
     model: Annotated[
-        str, typer.Option("--model", metavar="NAME", help="One of those that `glissando models` lists.")
-    ] = "medium",
+        str | None,
+        typer.Option("--model", metavar="NAME", help="Instead of --tune: one of those that `glissando models` lists."),
+    ] = None,
     importance: Annotated[
         str | None,
         typer.Option(
@@ -124,12 +129,17 @@ def encode(
         raise typer.BadParameter("it draws one picture; encode them one by one", param_hint="--quality-map")
 
     import glissando
-    from glissando.errors import UnknownModelError
+    from glissando.api import tuned_model
+    from glissando.errors import InputError, UnknownModelError
     from glissando.files import atomic_write
     from glissando.picture import Picture, read_picture, write_picture
 
     try:
-        codec = glissando.open_model(model, threads=threads)
+        chosen = tuned_model(tune, model)
+    except InputError as error:
+        raise typer.BadParameter(str(error), param_hint="--tune") from None
+    try:
+        codec = glissando.open_model(chosen, threads=threads)
     except UnknownModelError as error:
         raise typer.BadParameter(str(error), param_hint="--model") from None
     mapped: dict[str, Any] = {}

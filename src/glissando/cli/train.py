@@ -12,12 +12,12 @@ import typer
 from glissando.cli.common import Debug, Threads, examples, guarded, need_training, say
 
 EXAMPLES = examples(
-    ("glissando train recipes/medium.toml --data tiles/", "train, into runs/medium"),
+    ("glissando train recipes/medium-psnr.toml --data tiles/", "train, into runs/medium-psnr"),
     ("glissando train recipes/words.toml --data text/", "word embeddings, into runs/words"),
-    ("glissando train recipes/medium.toml --minutes 30", "a short training; data from $GLISSANDO_DATA/train"),
-    ("glissando train recipes/medium.toml --resume runs/medium/last.pt", "go on where one stopped"),
-    ("glissando train recipes/medium.toml --set network.latents=320", "the recipe with another key"),
-    ("torchrun --nproc-per-node 4 -m glissando train recipes/medium.toml", "four processes, or GPUs"),
+    ("glissando train recipes/medium-psnr.toml --minutes 30", "a short training; data from $GLISSANDO_DATA/train"),
+    ("glissando train recipes/medium-psnr.toml --resume runs/medium-psnr/last.pt", "go on where one stopped"),
+    ("glissando train recipes/medium-psnr.toml --set network.latents=320", "the recipe with another key"),
+    ("torchrun --nproc-per-node 4 -m glissando train recipes/medium-psnr.toml", "four processes, or GPUs"),
 )
 
 
