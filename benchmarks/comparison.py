@@ -13,12 +13,22 @@ from glissando.bench.curves import bd_row, mean_curve
 from glissando.bench.published import is_kodak
 from glissando.bench.results import BDRow, CodecInfo, ModelInfo, Results
 from glissando.bench.summary import against, summarise
+from glissando.codec.exact import TOP
 from glissando.errors import BenchmarkError
 
 from .claim import Claim, not_measured
 from .data import KODAK_COUNT, Picture
 
-__all__ = ["SPEED_PIXELS", "claims", "codec_of_model", "curve", "matching", "our_codec", "read_comparison"]
+__all__ = [
+    "SPEED_PIXELS",
+    "claims",
+    "codec_of_model",
+    "curve",
+    "latents_curve",
+    "matching",
+    "our_codec",
+    "read_comparison",
+]
 
 SPEED_PIXELS = 768 * 512
 """Pixels of a Kodak picture, for which speeds are stated."""
@@ -88,6 +98,11 @@ def curve(results: Results, codec: str, metrics: Sequence[str]) -> list[dict[str
     if not whole:
         raise BenchmarkError(f"the comparison has no points of {codec} by {' and '.join(metrics)}")
     return sorted(whole, key=lambda row: row["bpp"])
+
+
+def latents_curve(results: Results, codec: str, metrics: Sequence[str]) -> list[dict[str, float]]:
+    """The part of a model's curve below the qualities at which files have corrections beside their latents."""
+    return [row for row in curve(results, codec, metrics) if row["quality"] < TOP]
 
 
 def claims(results: Results, codec: str) -> list[Claim]:

@@ -319,11 +319,15 @@ VERSION_1 = FieldTables(
     ),
     stream_count=Number("stream_count", "varint", 1, 255, "number of stream kinds that every tile has"),
     stream_id=Number(
-        "stream_id", "u8", 1, 255, "a stream kind, 1 hyper-latents, 2 latents, 3 a map, 4 pixels; strictly ascending"
+        "stream_id",
+        "u8",
+        1,
+        255,
+        "a stream kind, 1 hyper-latents, 2 latents, 3 a map, 4 pixels, 5 corrections; strictly ascending",
     ),
     stream_length=Number("stream_length", "varint", 0, 2**32 - 1, "length of this tile's stream in bytes"),
     tile_checksum=Number(
-        "tile_checksum", "u32", 0, 2**32 - 1, "CRC-32 of the tile's decoded symbols and of its stream 4"
+        "tile_checksum", "u32", 0, 2**32 - 1, "CRC-32 of the tile's decoded symbols and of its streams 4 and 5"
     ),
     header_crc=HEADER_CRC,
     critical_boxes=frozenset({QUALITY_FIELD_BOX}),
