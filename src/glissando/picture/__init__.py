@@ -27,7 +27,9 @@ from typing import TYPE_CHECKING
 from glissando.bitstream.pixel_format import PixelFormat
 
 from .coercion import as_picture
+from .colour_tags import Cicp
 from .formats import picture_suffixes, writable_formats
+from .metadata import KINDS, Density, Metadata
 from .picture import MAX_PIXELS, MAX_SIDE, Picture, check_carried
 
 if TYPE_CHECKING:
@@ -37,8 +39,12 @@ if TYPE_CHECKING:
 _HOMES = {"read_picture": "reading", "write_picture": "writing"}
 
 __all__ = [
+    "KINDS",
     "MAX_PIXELS",
     "MAX_SIDE",
+    "Cicp",
+    "Density",
+    "Metadata",
     "Picture",
     "PixelFormat",
     "as_picture",

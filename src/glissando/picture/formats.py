@@ -16,13 +16,19 @@ class Writing:
 
     Attributes:
         options: Pillow's.
-        metadata: whether it carries an ICC profile, EXIF and XMP.
+        grey_options: those that differ for grey pictures.
+        carries: the metadata that it carries, by the names of their attributes in ``Metadata``.
+        has_grey: whether it has pictures of one channel; in others grey becomes RGB.
+        fits_profiles: whether readers refuse an ICC profile of other channels than the picture's.
         longest: its longest side in pixels; None without a limit of its own.
-        largest_block: the longest EXIF or XMP in bytes; None without a limit.
+        largest_block: the longest EXIF in bytes; None without a limit.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
-    metadata: bool = True
+    grey_options: Mapping[str, Any] = field(default_factory=dict)
+    carries: frozenset[str] = frozenset()
+    has_grey: bool = True
+    fits_profiles: bool = False
     longest: int | None = None
     largest_block: int | None = None
 
@@ -46,41 +52,61 @@ class FileFormat:
     writing: Writing | None = None
 
 
+_BLOCKS = frozenset({"icc", "exif", "xmp"})
+_ALL = _BLOCKS | {"cicp", "iptc", "density", "text"}
+
 # Only formats whose pixel depth and transparency are checked; Pillow's others would be read blindly, and some of them
 # run other programs.
 FORMATS = (
     # zlib level 2: photographs grow by a tenth against the usual 6 and are written 2.7 times sooner.
-    FileFormat("PNG", "PngImagePlugin", rb"\x89PNG\r\n\x1a\n", ("png",), Writing({"compress_level": 2})),
+    FileFormat(
+        "PNG",
+        "PngImagePlugin",
+        rb"\x89PNG\r\n\x1a\n",
+        ("png",),
+        Writing({"compress_level": 2}, carries=_ALL, fits_profiles=True),
+    ),
     FileFormat(
         "JPEG",
         "JpegImagePlugin",
         rb"\xff\xd8\xff",
         ("jpg", "jpeg"),
-        Writing({"quality": 95, "subsampling": 0, "optimize": True}, longest=65500, largest_block=65500),
+        Writing(
+            {"quality": 95, "subsampling": 0, "optimize": True},
+            carries=_ALL - {"cicp"},
+            longest=65500,
+            largest_block=65500,
+        ),
     ),
     FileFormat(
         "WEBP",
         "WebPImagePlugin",
         rb"RIFF....WEBP",
         ("webp",),
-        Writing({"lossless": True, "method": 4}, longest=16383),
+        Writing({"lossless": True, "method": 4}, carries=_BLOCKS, has_grey=False, fits_profiles=True, longest=16383),
     ),
     FileFormat(
         "AVIF",
         "AvifImagePlugin",
         rb"....ftyp(avif|avis|mif1|msf1)",
         ("avif",),
-        Writing({"quality": 90, "subsampling": "4:4:4", "speed": 6}, longest=65536),
+        Writing(
+            {"quality": 90, "subsampling": "4:4:4", "speed": 6},
+            grey_options={"subsampling": "4:0:0"},
+            carries=_BLOCKS | {"cicp"},
+            fits_profiles=True,
+            longest=65536,
+        ),
     ),
     FileFormat(
         "TIFF",
         "TiffImagePlugin",
         rb"II[*+]\0|MM\0[*+]",
         ("tif", "tiff"),
-        Writing({"compression": "tiff_adobe_deflate"}),
+        Writing({"compression": "tiff_adobe_deflate"}, carries=_BLOCKS | {"iptc", "density"}),
     ),
-    FileFormat("BMP", "BmpImagePlugin", rb"BM", ("bmp",), Writing(metadata=False)),
-    FileFormat("PPM", "PpmImagePlugin", rb"P[1-6f]\s|P[1-6]#", ("ppm", "pgm", "pnm"), Writing(metadata=False)),
+    FileFormat("BMP", "BmpImagePlugin", rb"BM", ("bmp",), Writing()),
+    FileFormat("PPM", "PpmImagePlugin", rb"P[1-6f]\s|P[1-6]#", ("ppm", "pgm", "pnm"), Writing()),
     FileFormat("GIF", "GifImagePlugin", rb"GIF8[79]a", ("gif",)),
     FileFormat("QOI", "QoiImagePlugin", rb"qoif", ("qoi",)),
     FileFormat("JPEG2000", "Jpeg2KImagePlugin", rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n", ("jp2", "j2k")),

@@ -15,6 +15,7 @@ from .conversion import from_pillow
 from .formats import FileFormat, recognise
 from .picture import MAX_PIXELS, Picture, check_size
 from .pillow import damage, load_plugin, without_limit
+from .png import PngMetadata, separate
 
 __all__ = ["read_picture"]
 
@@ -69,12 +70,15 @@ def _read(stream: IO[bytes], name: str, convert: bool, max_pixels: int) -> Pictu
     if start:  # Pillow reads from the beginning of a file
         stream = io.BytesIO(stream.read())
     load_plugin(format)
+    png: PngMetadata | None = None
+    if format.name == "PNG":
+        stream, png = separate(stream)
     try:
         with damage(name), without_limit():
             image: Image.Image = Image.open(stream, formats=(format.name,))
         with image:
             check_size(image.width, image.height, max_pixels, name)
-            return from_pillow(image, convert=convert, name=name, stream=stream)
+            return from_pillow(image, convert=convert, name=name, stream=stream, png=png)
     except MemoryError:
         raise PictureError(f"{name}: too large for the memory of this machine") from None
 
