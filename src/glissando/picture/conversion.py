@@ -28,20 +28,20 @@ def from_pillow(
     convert: bool,
     name: str,
     stream: IO[bytes] | None = None,
-    png: PngMetadata | None = None,
+    beside: PngMetadata | None = None,
 ) -> Picture:
     """Pixels, metadata and notes of an image whose header has been read.
 
     Args:
         stream: the file that the image comes from; without it, only what Pillow tells is known of its depth.
-        png: what a PNG's chunks tell, where they have been read.
+        beside: what the file tells and Pillow does not, of a PNG all metadata.
     """
     with damage(name):
-        return _from_pillow(image, convert, name, stream, png)
+        return _from_pillow(image, convert, name, stream, beside)
 
 
 def _from_pillow(
-    image: Image.Image, convert: bool, name: str, stream: IO[bytes] | None, png: PngMetadata | None
+    image: Image.Image, convert: bool, name: str, stream: IO[bytes] | None, beside: PngMetadata | None
 ) -> Picture:
     obstacles, notes = _frames(image)
     if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):
@@ -67,7 +67,7 @@ def _from_pillow(
     grey_alpha = depth.is_grey_alpha_16(image)
 
     load_pixels(image)
-    metadata, more = metadata_of(image, tiff_exif=tiff_exif, png=png, stream=stream)
+    metadata, more = metadata_of(image, tiff_exif=tiff_exif, beside=beside, stream=stream)
     notes += more
     if low is not None:
         image = depth.merge_low_bytes(image, low)
@@ -105,9 +105,10 @@ def _frames(image: Image.Image) -> tuple[list[str], list[str]]:
     frames = int(getattr(image, "n_frames", 1))
     if frames <= 1:
         return [], []
-    if image.format == "MPO":
+    if image.format in ("MPO", "HEIF"):
         # A photograph with a preview, a depth or gain map behind it, as many cameras and telephones write.
-        return [], [f"the first of the {frames} pictures in the file is kept (a multi-picture JPEG)"]
+        kind = "a multi-picture JPEG" if image.format == "MPO" else "a HEIC of several pictures"
+        return [], [f"the first of the {frames} pictures in the file is kept ({kind})"]
     kind, file = ("pages", "multi-page") if image.format == "TIFF" else ("frames", "animated")
     article = "a" if image.format == "TIFF" else "an"
     obstacle = f"{frames} {kind} ({article} {file} {image.format or 'picture'})"

@@ -31,42 +31,55 @@ def metadata_of(
     image: Image.Image,
     *,
     tiff_exif: bytes | None = None,
-    png: PngMetadata | None = None,
+    beside: PngMetadata | None = None,
     stream: IO[bytes] | None = None,
 ) -> tuple[Metadata, list[str]]:
     """The metadata of a loaded image, and a note for each that is left out.
 
     Args:
         tiff_exif: of a TIFF, what ``exif_of_tiff`` gave before the image was loaded.
-        png: of a PNG, what was read of its chunks; without it, what Pillow read.
+        beside: what the file tells and Pillow does not; of a PNG that is all metadata.
         stream: the file, where there is one.
     """
     notes: list[str] = []
-    if png is None:
-        png = _png_of_info(image.info)
-        _read_exif(image, tiff_exif, png, notes, ours=stream is not None)
-    notes += png.notes
+    if image.format == "PNG" and beside is not None:
+        found = beside
+    else:
+        found = _of_info(image.info)
+        _read_exif(image, tiff_exif, found, notes, ours=stream is not None)
+        if beside is not None:
+            found.xmp = found.xmp or beside.xmp
+            found.notes += beside.notes
+    notes += found.notes
+    if image.info.get("depth_images"):
+        notes.append("the depth map of the picture is not carried; left out")
     segments = getattr(image, "applist", [])
-    if segments and png.xmp is not None:
-        png.xmp, more = jpeg.extended_xmp(png.xmp, segments, MAX_METADATA)
+    if segments and found.xmp is not None:
+        found.xmp, more = jpeg.extended_xmp(found.xmp, segments, MAX_METADATA)
         notes += more
     heif = read_boxes(stream) if stream is not None and image.format in ("AVIF", "HEIF") else HeifBoxes()
     if image.format == "HEIF":
         heif = HeifBoxes(heif.cicp or _heif_cicp(image.info), heif.gain_map)
     if heif.cicp is not None:
-        png.cicp = heif.cicp
-    if png.exif is not None and not exif_blocks.readable(png.exif):
+        found.cicp = heif.cicp
+    if found.exif is not None and not exif_blocks.readable(found.exif):
         notes.append("EXIF does not begin as it should, and cannot be read; it is kept as it is")
     claims: list[str] = []
-    if png.xmp is not None:
-        png.xmp, claims = xmp.without_claims(png.xmp)
+    if found.xmp is not None:
+        found.xmp, claims = xmp.without_claims(found.xmp)
     if (heif.gain_map or jpeg.names_gain_map(segments)) and "gain map" not in claims:
         claims.append("gain map")
     notes += [f"the {claim} that belongs to the picture is not carried; left out" for claim in claims]
-    icc, cicp, note = _colours(png, grey=image.mode in _GREY_MODES or image.mode.startswith("I;"))
+    icc, cicp, note = _colours(found, grey=image.mode in _GREY_MODES or image.mode.startswith("I;"))
     notes += note
     metadata = Metadata(
-        icc=icc, exif=png.exif, xmp=png.xmp, iptc=png.iptc, cicp=cicp, density=png.density, text=tuple(png.text)
+        icc=icc,
+        exif=found.exif,
+        xmp=found.xmp,
+        iptc=found.iptc,
+        cicp=cicp,
+        density=found.density,
+        text=tuple(found.text),
     )
     return metadata, notes
 
@@ -121,7 +134,7 @@ def _heif_cicp(info: dict[Any, Any]) -> Cicp | None:
 # What Pillow read --------------------------------------------------------------------------------------
 
 
-def _png_of_info(info: dict[Any, Any]) -> PngMetadata:
+def _of_info(info: dict[Any, Any]) -> PngMetadata:
     """What Pillow keeps in ``Image.info``, EXIF excepted."""
     found = PngMetadata(icc=_bytes_or_none(info.get("icc_profile")), xmp=_bytes_or_none(info.get("xmp")))
     gamma, chromaticities = info.get("gamma"), info.get("chromaticity")

@@ -39,10 +39,12 @@ class FileFormat:
 
     Attributes:
         name: Pillow's name for it.
-        plugin: the module of Pillow that reads and writes it.
-        signature: a regular expression that the first 32 bytes of its files match.
+        plugin: the module that teaches Pillow to read and write it.
+        signature: a regular expression that the first 64 bytes of its files match.
         suffixes: endings of its files' names, in lower case and without dot.
         writing: how it is written; None for a format that is only read.
+        package: the package on the index that the module is from, where it is not Pillow itself.
+        title: what messages call the format, where it is not its name.
     """
 
     name: str
@@ -50,6 +52,8 @@ class FileFormat:
     signature: bytes
     suffixes: tuple[str, ...]
     writing: Writing | None = None
+    package: str = ""
+    title: str = ""
 
 
 _BLOCKS = frozenset({"icc", "exif", "xmp"})
@@ -61,14 +65,14 @@ FORMATS = (
     # zlib level 2: photographs grow by a tenth against the usual 6 and are written 2.7 times sooner.
     FileFormat(
         "PNG",
-        "PngImagePlugin",
+        "PIL.PngImagePlugin",
         rb"\x89PNG\r\n\x1a\n",
         ("png",),
         Writing({"compress_level": 2}, carries=_ALL, fits_profiles=True),
     ),
     FileFormat(
         "JPEG",
-        "JpegImagePlugin",
+        "PIL.JpegImagePlugin",
         rb"\xff\xd8\xff",
         ("jpg", "jpeg"),
         Writing(
@@ -80,15 +84,15 @@ FORMATS = (
     ),
     FileFormat(
         "WEBP",
-        "WebPImagePlugin",
+        "PIL.WebPImagePlugin",
         rb"RIFF....WEBP",
         ("webp",),
         Writing({"lossless": True, "method": 4}, carries=_BLOCKS, has_grey=False, fits_profiles=True, longest=16383),
     ),
     FileFormat(
         "AVIF",
-        "AvifImagePlugin",
-        rb"....ftyp(avif|avis|mif1|msf1)",
+        "PIL.AvifImagePlugin",
+        rb"....ftyp(?:.{4})*?avi[fs]",
         ("avif",),
         Writing(
             {"quality": 90, "subsampling": "4:4:4", "speed": 6},
@@ -100,16 +104,32 @@ FORMATS = (
     ),
     FileFormat(
         "TIFF",
-        "TiffImagePlugin",
+        "PIL.TiffImagePlugin",
         rb"II[*+]\0|MM\0[*+]",
         ("tif", "tiff"),
         Writing({"compression": "tiff_adobe_deflate"}, carries=_BLOCKS | {"iptc", "density"}),
     ),
-    FileFormat("BMP", "BmpImagePlugin", rb"BM", ("bmp",), Writing()),
-    FileFormat("PPM", "PpmImagePlugin", rb"P[1-6f]\s|P[1-6]#", ("ppm", "pgm", "pnm"), Writing()),
-    FileFormat("GIF", "GifImagePlugin", rb"GIF8[79]a", ("gif",)),
-    FileFormat("QOI", "QoiImagePlugin", rb"qoif", ("qoi",)),
-    FileFormat("JPEG2000", "Jpeg2KImagePlugin", rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n", ("jp2", "j2k")),
+    FileFormat("BMP", "PIL.BmpImagePlugin", rb"BM", ("bmp",), Writing()),
+    FileFormat("PPM", "PIL.PpmImagePlugin", rb"P[1-6f]\s|P[1-6]#", ("ppm", "pgm", "pnm"), Writing()),
+    FileFormat("GIF", "PIL.GifImagePlugin", rb"GIF8[79]a", ("gif",)),
+    FileFormat("QOI", "PIL.QoiImagePlugin", rb"qoif", ("qoi",)),
+    FileFormat(
+        "HEIF",
+        "pillow_heif",
+        rb"....ftyp(?:.{4})*?(?:hei[cxms]|hev[cxms]|mif[12]|msf1)",
+        ("heic", "heif", "hif"),
+        package="pillow-heif",
+        title="HEIC",
+    ),
+    FileFormat(
+        "JXL",
+        "pillow_jxl",
+        rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n",
+        ("jxl",),
+        package="pillow-jxl-plugin",
+        title="JPEG XL",
+    ),
+    FileFormat("JPEG2000", "PIL.Jpeg2KImagePlugin", rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n", ("jp2", "j2k")),
 )
 
 
