@@ -10,7 +10,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from . import icc as profiles
-from . import jpeg
+from . import jpeg, png
 from .colour_tags import PRIMARIES, Cicp, gamma_of
 from .formats import Writing
 from .isobmff import with_cicp
@@ -59,9 +59,12 @@ def embedded(metadata: Metadata, format: str, writing: Writing, *, grey: bool) -
 
 
 def tagged(data: bytes, metadata: Metadata, format: str) -> bytes:
-    """The file that Pillow wrote, with the code points that it has no option for."""
+    """The file that Pillow wrote, with what it has no option for: AVIF's code points, the density of a PNG."""
     if format == "AVIF" and metadata.cicp is not None:
         return with_cicp(data, metadata.cicp.specified)
+    if format == "PNG" and metadata.density is not None:
+        density = metadata.density
+        return png.inserted(data, b"pHYs", struct.pack(">IIB", density.x, density.y, density.metric))
     return data
 
 
@@ -112,9 +115,6 @@ def _png_options(held: dict[str, Any], notes: list[str]) -> dict[str, Any]:
             chunks.add(b"gAMA", struct.pack(">I", round(100_000 / gamma)))
             points = PRIMARIES[cicp.primaries][1]
             chunks.add(b"cHRM", struct.pack(">8I", *(round(100_000 * value) for value in points)))
-    if "density" in held:
-        density: Density = held["density"]
-        chunks.add(b"pHYs", struct.pack(">IIB", density.x, density.y, density.metric))
     if "xmp" in held:
         chunks.add_itxt("XML:com.adobe.xmp", held["xmp"].decode("utf-8", "replace"))
     if "iptc" in held:

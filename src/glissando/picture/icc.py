@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .colour_tags import PRIMARIES, Chromaticities, Cicp, gamma_of
 
-__all__ = ["colour_space", "fitting", "of_chromaticities", "of_cicp"]
+__all__ = ["colour_space", "description", "fitting", "of_chromaticities", "of_cicp"]
 
 _D50 = (0.9642, 1.0, 0.8249)
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
@@ -35,6 +35,19 @@ def colour_space(profile: bytes) -> str:
     if len(profile) < _HEADER or profile[36:40] != b"acsp":
         return ""
     return profile[16:20].decode("latin-1").strip()
+
+
+def description(profile: bytes) -> str:
+    """What a profile calls itself; empty where it does not say so, or is damaged."""
+    tag = _tag(profile, b"desc") or b""
+    if tag.startswith(b"desc"):  # of version 2: a length, and ASCII
+        text = tag[12 : 12 + int.from_bytes(tag[8:12], "big")].decode("latin-1")
+    elif tag.startswith(b"mluc") and len(tag) >= 28:
+        length, offset = (int.from_bytes(tag[i : i + 4], "big") for i in (20, 24))
+        text = tag[offset : offset + length].decode("utf-16-be", "replace")
+    else:
+        return ""
+    return " ".join("".join(c for c in text if c.isprintable()).split())[:80]
 
 
 def of_chromaticities(chromaticities: Chromaticities | None, gamma: float | None, *, grey: bool) -> bytes | None:

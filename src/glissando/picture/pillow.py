@@ -54,7 +54,12 @@ def open_image(stream: IO[bytes], format: FileFormat) -> Image.Image:
     with without_limit():
         stream.seek(0)
         factory = Image.OPEN[format.name][0]
-        return factory(stream, "")
+        try:
+            return factory(stream, "")
+        except SyntaxError as error:
+            if format.name == "TIFF" and str(error).isdigit():  # a key that the plugin's table lacks, and no more
+                raise SyntaxError(f"unknown compression {error}") from error
+            raise
 
 
 @contextlib.contextmanager

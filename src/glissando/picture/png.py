@@ -17,7 +17,7 @@ from typing import IO
 from .colour_tags import Chromaticities, Cicp
 from .metadata import Density
 
-__all__ = ["PngMetadata", "separate"]
+__all__ = ["MAX_METADATA", "PngMetadata", "inserted", "separate"]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_METADATA = 2**24
@@ -77,6 +77,13 @@ def separate(stream: IO[bytes]) -> tuple[IO[bytes], PngMetadata]:
         pixels.write(head)
     pixels.seek(0)
     return pixels, found
+
+
+def inserted(data: bytes, kind: bytes, content: bytes) -> bytes:
+    """A whole PNG with one chunk more, right behind its header."""
+    end = len(SIGNATURE) + 25
+    crc = zlib.crc32(content, zlib.crc32(kind))
+    return data[:end] + struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc) + data[end:]
 
 
 class _UnreadableError(Exception):
