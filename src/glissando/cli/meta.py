@@ -45,7 +45,7 @@ def meta(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="icc, exif, xmp or iptc and a file's name; comment and a text; dpi and one or two numbers (300, 72x96); "
+            help="icc, exif, xmp or iptc and a file's name; comment and a text; dpi and a number or two (300, 72x96); "
             "cicp and two code points of ITU-T H.273 (9/16). May be given several times.",
         ),
     ] = None,
