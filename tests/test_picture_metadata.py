@@ -148,6 +148,10 @@ def test_exif_that_cannot_be_read_never_costs_the_picture(format):
         image = Image.fromarray(RGB)
         image.info["exif"] = junk
         np.testing.assert_array_equal(as_picture(image).pixels, RGB)
+    for start in (b"junk", b"II*\xff", bytes(4)):  # libavif refuses the whole file
+        data = saved("AVIF", exif=b"Exif\0\0" + EXIF).getvalue().replace(b"II*\0", start)
+        picture = read_picture(io.BytesIO(data))
+        assert (picture.exif, picture.notes) == (None, ("EXIF is damaged; left out",))
     (note,) = read_picture(saved("PNG", exif=b"Exif\0\0junk")).notes
     assert "does not begin as it should" in note
 

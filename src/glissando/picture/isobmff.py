@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
 from .colour_tags import Cicp
 
-__all__ = ["HeifBoxes", "brands", "read_boxes", "with_cicp"]
+__all__ = ["HeifBoxes", "brands", "read_boxes", "with_cicp", "without_exif"]
 
 _MAX_META = 2**24  # bytes of the box "meta", which has no pixels in the files of cameras
 _MAX_BOXES = 100_000
@@ -58,6 +59,14 @@ def with_cicp(data: bytes, cicp: Cicp) -> bytes:
         raise ValueError("the encoder wrote no code points")
     points = cicp.primaries.to_bytes(2, "big") + cicp.transfer.to_bytes(2, "big")
     return data[: at + 8] + points + data[at + 12 :]
+
+
+def without_exif(data: bytes) -> bytes:
+    """A file of the same length whose EXIF item has a type that no reader knows."""
+    # An entry of the table of items: version 2 or 3, flags, number, protection, type (ISO/IEC 14496-12, 8.11.6.2).
+    return (
+        re.sub(rb"(infe[\2\3]...(?:....|......))Exif", rb"\1skip", data[:_MAX_META], flags=re.DOTALL) + data[_MAX_META:]
+    )
 
 
 def _meta(stream: IO[bytes]) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from dataclasses import replace
 from typing import IO
 
@@ -12,6 +13,7 @@ from glissando.errors import PictureError
 
 from .conversion import from_pillow
 from .formats import FileFormat, recognise
+from .isobmff import without_exif
 from .jxl import read_boxes
 from .picture import MAX_PIXELS, Picture, check_size
 from .pillow import damage, load_plugin, open_image
@@ -110,7 +112,15 @@ def _decode(stream: IO[bytes], format: FileFormat, name: str, convert: bool, max
         if boxes.packed:
             beside.notes.append("compressed metadata of JPEG XL are not read; left out")
     with damage(name):
-        image = open_image(stream, format)
+        try:
+            image = open_image(stream, format)
+        except Exception as error:  # which kind it is depends on what of the EXIF is damaged
+            if format.name != "AVIF" or not re.search("exif|tiff", str(error), re.IGNORECASE):
+                raise
+            stream.seek(0)
+            stream = io.BytesIO(without_exif(stream.read()))
+            image = open_image(stream, format)
+            beside.notes.append("EXIF is damaged; left out")
     with image:
         check_size(image.width, image.height, max_pixels, name)
         return from_pillow(image, convert=convert, name=name, stream=stream, beside=beside)
