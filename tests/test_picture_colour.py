@@ -188,6 +188,57 @@ def test_damaged_boxes_tell_nothing(junk, at):
     assert found.cicp is None or max(found.cicp.primaries, found.cicp.transfer) < 256
 
 
+# ------------------------------------------------------------------------------- other formats' own ways
+
+
+def test_the_profile_of_jpeg_2000():
+    stream = io.BytesIO()
+    Image.fromarray(RGB).save(stream, "JPEG2000", irreversible=False)
+    data = stream.getvalue()
+    at = data.index(b"colr") - 4
+    size = int.from_bytes(data[at : at + 4], "big")
+    box = struct.pack(">I", 11 + len(SRGB)) + b"colr\2\0\0" + SRGB
+    header = data.index(b"jp2h") - 4
+    grown = int.from_bytes(data[header : header + 4], "big") + len(box) - size
+    data = data[:header] + struct.pack(">I", grown) + data[header + 4 : at] + box + data[at + size :]
+    picture = read_picture(io.BytesIO(data))
+    np.testing.assert_array_equal(picture.pixels, RGB)
+    assert picture.icc == SRGB
+    stream.seek(0)
+    assert read_picture(stream).icc is None
+
+
+def test_the_profile_of_bmp():
+    plain = io.BytesIO()
+    Image.fromarray(RGB).save(plain, "BMP")
+    pixels = plain.getvalue()[54:]
+    head = plain.getvalue()[18:54]
+    head = struct.pack("<I", 124) + head + bytes(16) + b"DEBM" + bytes(48)
+    head += struct.pack("<IIII", 0, 124 + len(pixels), len(SRGB), 0)
+    assert len(head) == 124
+    data = b"BM" + struct.pack("<IHHI", 14 + 124 + len(pixels) + len(SRGB), 0, 0, 14 + 124) + head + pixels + SRGB
+    picture = read_picture(io.BytesIO(data))
+    np.testing.assert_array_equal(picture.pixels, RGB)
+    assert picture.icc == SRGB
+    assert read_picture(io.BytesIO(data[:-1])).icc is None
+    plain.seek(0)
+    assert read_picture(plain).icc is None
+
+
+def test_the_primaries_of_tiff():
+    for points, expected in ((PRIMARIES[12][1], Cicp(12, 13)), (PRIMARIES[1][1], None)):
+        stream = io.BytesIO()
+        Image.fromarray(RGB).save(stream, "TIFF", tiffinfo={318: points[:2], 319: points[2:]})
+        stream.seek(0)
+        assert read_picture(stream).cicp == expected
+    stream = io.BytesIO()
+    Image.fromarray(RGB).save(stream, "TIFF", tiffinfo={318: SWAPPED[:2], 319: SWAPPED[2:]})
+    stream.seek(0)
+    picture = read_picture(stream)
+    assert picture.icc is not None
+    assert colour_space(picture.icc) == "RGB"
+
+
 # ------------------------------------------------------------------------------- formats without code points
 
 

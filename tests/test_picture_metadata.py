@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, TiffImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
 from glissando.codec.metadata import boxes_of, edit_metadata, metadata_in
 from glissando.errors import InputError, PictureError
-from glissando.picture import Density, Metadata, Picture, as_picture, read_picture, write_picture
+from glissando.picture import Density, Metadata, Picture, as_picture, of_part, read_picture, write_picture
 from glissando.picture import exif as exif_blocks
 from glissando.picture.metadata import within_limit
 from glissando.picture.xmp import merge_extension, without_claims
@@ -260,6 +260,19 @@ def test_thumbnail_and_sizes_agree_with_the_upright_picture(orientation, order):
         assert picture.exif == exif
 
 
+def test_a_part_of_a_picture_has_its_own_sizes_and_no_thumbnail_of_all():
+    exif = exif_with_thumbnail(1, saved("JPEG").getvalue())
+    part = of_part(Metadata(exif=exif, xmp=RDF % b'<a exif:PixelXDimension="24"/>', icc=b"icc"), 7, 5)
+    assert part.xmp == RDF % b'<a exif:PixelXDimension="7"/>'
+    assert part.icc == b"icc"
+    found = loaded(part.exif)
+    assert (found.get_ifd(0x8769)[0xA002], found.get_ifd(0x8769)[0xA003]) == (7, 5)
+    assert not found.get_ifd(ExifTags.IFD.IFD1)
+    assert part.exif is not None
+    assert b"\xff\xd8" not in part.exif
+    assert of_part(Metadata(exif=b"MM rubbish"), 7, 5).exif == b"MM rubbish"
+
+
 def test_a_thumbnail_that_cannot_be_turned_is_left_out():
     exif = exif_with_thumbnail(6, b"\xff\xd8no JPEG at all")
     picture = read_picture(saved("PNG", exif=exif))
@@ -345,6 +358,16 @@ def test_iptc_goes_through_the_formats_that_have_it():
     for format in ("jpg", "png", "tiff"):
         back = through(Picture(RGB, iptc=IPTC), format)
         assert (back.iptc, back.notes) == (IPTC, ())
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[33723] = tuple(struct.unpack("<2I", IPTC[:8]))
+    tags.tagtype[33723] = 4
+    data = saved("TIFF", tiffinfo=tags).getvalue()
+    assert len(tags) == 1
+    at = data.index(struct.pack("<HHI", 33723, 4, 1)) + 4
+    place = len(data)
+    data = data[:at] + struct.pack("<II", 2, place) + data[at + 8 :]
+    for records in (IPTC[:8], IPTC[3::-1] + IPTC[7:3:-1]):
+        assert read_picture(io.BytesIO(data + records)).iptc == IPTC[:8]
     for format in ("webp", "avif", "bmp"):
         assert through(Picture(RGB, iptc=IPTC), format, notes=1).iptc is None
 
@@ -360,6 +383,7 @@ def test_density_goes_through_the_formats_that_have_it():
     assert read_picture(saved("JPEG", dpi=(300, 300))).density == Density(11811, 11811)
     assert read_picture(saved("JPEG")).density is None
     assert read_picture(saved("PNG")).density is None
+    assert read_picture(saved("TIFF")).density is None
     assert through(Picture(RGB, density=Density(2, 1, metric=False)), "png").density == Density(2, 1, metric=False)
     assert through(Picture(RGB, density=Density(2, 1)), "webp", notes=1).density is None
     exif = exif_with_thumbnail(6, saved("JPEG").getvalue())

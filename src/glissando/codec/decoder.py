@@ -73,8 +73,9 @@ class Decoder:
         plan = self._plan(self._grid(reader), region)
         reader.check_complete()
         boxes = {name: reader.box(name) for name in reader.layout.boxes}
+        part = None if region is None else (plan.region.width, plan.region.height)
         if header.model_hash == NO_MODEL:
-            return Picture(self._lossless(reader, plan), **arguments_in(boxes))
+            return Picture(self._lossless(reader, plan), **arguments_in(boxes, part))
         self._check_model(header.model_hash)
         palette = self._palette(reader)
         highest = LocalQuality(Quality(header.quality), _field(palette, np.empty((0, 0), np.int16))).highest
@@ -85,7 +86,7 @@ class Decoder:
         if header.format.grey:
             pixels = grey_of(pixels)
         self._paste(pixels, plan, symbols.exact, header.format.depth)
-        return Picture(pixels, **arguments_in(boxes))
+        return Picture(pixels, **arguments_in(boxes, part))
 
     def symbols(self, reader: Reader, order: Iterable[int] | None = None) -> PictureSymbols:
         """All symbols of a file.

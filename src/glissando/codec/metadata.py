@@ -9,7 +9,7 @@ from typing import Any
 from glissando.bitstream import DEFAULT_LIMITS, Limits, Reader, Source, container, opened
 from glissando.bitstream.fields import CICP, DENSITY, TEXT, Cursor, Field, read_record, write_record
 from glissando.errors import CorruptError, FormatError, InputError
-from glissando.picture import Cicp, Density, Metadata
+from glissando.picture import Cicp, Density, Metadata, of_part
 
 __all__ = ["BOXES", "arguments_in", "boxes_of", "edit_metadata", "metadata_in"]
 
@@ -104,9 +104,15 @@ def metadata_in(boxes: Mapping[str, bytes | None]) -> tuple[Metadata, tuple[str,
     return Metadata(**found), tuple(notes)
 
 
-def arguments_in(boxes: Mapping[str, bytes | None]) -> dict[str, Any]:
-    """The same as the arguments that a ``Picture`` takes beside its pixels."""
+def arguments_in(boxes: Mapping[str, bytes | None], part: tuple[int, int] | None = None) -> dict[str, Any]:
+    """The same as the arguments that a ``Picture`` takes beside its pixels.
+
+    ``part``: width and height where only a part of the picture is shown. EXIF and XMP then tell these, and the
+    thumbnail, which shows all of it, is left out.
+    """
     metadata, notes = metadata_in(boxes)
+    if part is not None:
+        metadata = of_part(metadata, *part)
     return {**metadata.as_arguments(), "notes": notes}
 
 

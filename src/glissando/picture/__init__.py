@@ -33,6 +33,7 @@ from .coercion import as_picture
 from .colour_tags import Cicp
 from .formats import picture_suffixes, writable_formats
 from .metadata import KINDS, Density, Metadata
+from .parts import of_part
 from .picture import MAX_PIXELS, MAX_SIDE, Picture, check_carried
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ __all__ = [
     "PixelFormat",
     "as_picture",
     "check_carried",
+    "of_part",
     "picture_suffixes",
     "read_picture",
     "writable_formats",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import IO, Any
 
 from PIL import Image
@@ -10,7 +11,8 @@ from PIL import Image
 from . import exif as exif_blocks
 from . import icc as profiles
 from . import jpeg, xmp
-from .colour_tags import Cicp, cicp_of
+from .colour_tags import Chromaticities, Cicp, cicp_of
+from .embedded_icc import embedded_icc
 from .isobmff import HeifBoxes, read_boxes
 from .metadata import Density, Metadata
 from .png import MAX_METADATA, PngMetadata
@@ -24,6 +26,7 @@ _DESCRIBING_TAGS = (270, 271, 272, 305, 306, 315, 316, 33432)  # description, ma
 _RESOLUTION_TAGS = (282, 283, 296)
 _EXIF_DIRECTORIES = (0x8769, 0x8825)  # Exif, GPS
 _IPTC_TAG = 33723
+_WHITE_POINT_TAG, _PRIMARIES_TAG = 318, 319
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 
 
@@ -50,6 +53,8 @@ def metadata_of(
         if beside is not None:
             found.xmp = found.xmp or beside.xmp
             found.notes += beside.notes
+    if found.icc is None and stream is not None:
+        found.icc = embedded_icc(stream, image.format or "")
     notes += found.notes
     if image.info.get("depth_images"):
         notes.append("the depth map of the picture is not carried; left out")
@@ -156,6 +161,27 @@ def _of_info(info: dict[Any, Any]) -> PngMetadata:
     return found
 
 
+def _iptc_of_tiff(tags: Mapping[int, Any]) -> bytes | None:
+    """The bytes of the tag, which many programs call long numbers; Pillow keeps the first of these alone."""
+    raw = getattr(tags, "_tagdata", {}).get(_IPTC_TAG) or tags.get(_IPTC_TAG)
+    data = _bytes_or_none(raw)
+    if data is not None and data[:1] != b"\x1c" and data[3:4] == b"\x1c" and len(data) % 4 == 0:
+        data = b"".join(data[i : i + 4][::-1] for i in range(0, len(data), 4))  # numbers, turned to the file's order
+    return data
+
+
+def _chromaticities_of_tiff(tags: Mapping[int, Any]) -> Chromaticities | None:
+    """White point and primaries of a TIFF (TIFF 6.0, section 20), where it has both."""
+    white, primaries = tags.get(_WHITE_POINT_TAG), tags.get(_PRIMARIES_TAG)
+    if not (isinstance(white, tuple) and isinstance(primaries, tuple) and len(white) == 2 and len(primaries) == 6):
+        return None
+    try:
+        a, b, c, d, e, f, g, h = (float(value) for value in (*white, *primaries))
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (a, b, c, d, e, f, g, h)
+
+
 def _density(info: dict[Any, Any]) -> Density | None:
     """JFIF's own numbers where there are some: what Pillow calls dpi may stem from EXIF, or from nowhere."""
     if "jfif_density" in info:
@@ -167,7 +193,7 @@ def _density(info: dict[Any, Any]) -> Density | None:
             return Density(100 * x, 100 * y) if x and y else None
         return Density(x, y, metric=False) if x and y and x != y else None
     dpi = info.get("dpi")
-    if "exif" in info or not isinstance(dpi, tuple) or len(dpi) != 2:
+    if "exif" in info or dpi == (1, 1) or not isinstance(dpi, tuple) or len(dpi) != 2:
         return None
     try:
         return Density.of_dpi(float(dpi[0]), float(dpi[1]))
@@ -198,7 +224,8 @@ def _read_exif(
     if image.format == "TIFF":
         found.exif = tiff_exif
         tags = getattr(image, "tag_v2", {})
-        found.iptc = _bytes_or_none(tags.get(_IPTC_TAG))
+        found.iptc = _iptc_of_tiff(tags)
+        found.chromaticities = _chromaticities_of_tiff(tags)
         return
     info = image.info
     exif = _bytes_or_none(info.get("exif"))

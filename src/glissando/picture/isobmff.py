@@ -9,7 +9,7 @@ from typing import IO
 
 from .colour_tags import Cicp
 
-__all__ = ["HeifBoxes", "brands", "read_boxes", "with_cicp", "without_exif"]
+__all__ = ["HeifBoxes", "boxes_in", "brands", "content_of", "read_boxes", "with_cicp", "without_exif"]
 
 _MAX_META = 2**24  # bytes of the box "meta", which has no pixels in the files of cameras
 _MAX_BOXES = 100_000
@@ -41,7 +41,7 @@ def read_boxes(stream: IO[bytes]) -> HeifBoxes:
     position = stream.tell()
     try:
         stream.seek(0)
-        meta = _meta(stream)
+        meta = content_of(stream, b"meta")[4:]  # version and flags first
         return _of_meta(meta) if meta else HeifBoxes()
     except (IndexError, ValueError):
         return HeifBoxes()
@@ -69,8 +69,8 @@ def without_exif(data: bytes) -> bytes:
     )
 
 
-def _meta(stream: IO[bytes]) -> bytes:
-    """The content of the file's box "meta"; empty where there is none."""
+def content_of(stream: IO[bytes], wanted: bytes) -> bytes:
+    """The content of the file's first box of a type, read from where the stream stands; empty where there is none."""
     for _ in range(_MAX_BOXES):
         head = stream.read(8)
         if len(head) < 8:
@@ -78,15 +78,15 @@ def _meta(stream: IO[bytes]) -> bytes:
         size, kind, used = int.from_bytes(head[:4], "big"), head[4:], 8
         if size == 1:
             size, used = int.from_bytes(stream.read(8), "big"), 16
-        if kind == b"meta":
-            return stream.read(min(size - used, _MAX_META) if size else _MAX_META)[4:]
+        if kind == wanted:
+            return stream.read(min(size - used, _MAX_META) if size else _MAX_META)
         if size < used:
             break
         stream.seek(size - used, 1)
     return b""
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def boxes_in(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Type and content of the boxes that lie one after the other."""
     at = 0
     while at + 8 <= len(data):
@@ -102,13 +102,13 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _of_meta(meta: bytes) -> HeifBoxes:
-    boxes = dict(_boxes(meta))
+    boxes = dict(boxes_in(meta))
     items = boxes.get(b"iinf", b"")
     auxiliary = b"urn:com:apple:photo:2020:aux:hdrgainmap"
     gain_map = b"tmap" in items or auxiliary in boxes.get(b"iprp", b"")
-    properties = dict(_boxes(boxes.get(b"iprp", b"")))
+    properties = dict(boxes_in(boxes.get(b"iprp", b"")))
     colours: dict[int, Cicp] = {}
-    for number, (kind, content) in enumerate(_boxes(properties.get(b"ipco", b"")), 1):
+    for number, (kind, content) in enumerate(boxes_in(properties.get(b"ipco", b"")), 1):
         if kind == b"colr" and content[:4] == b"nclx" and len(content) >= 11:
             points = [int.from_bytes(content[i : i + 2], "big") for i in (4, 6)]
             if max(points) < 256:

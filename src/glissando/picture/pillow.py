@@ -43,7 +43,7 @@ def load_plugin(format: FileFormat) -> None:
             f"(pip install {format.package})"
         ) from None
     if format.name == "HEIF" and "HEIF" not in Image.OPEN:
-        plugin.register_heif_opener(thumbnails=False)
+        plugin.register_heif_opener()
 
 
 def open_image(stream: IO[bytes], format: FileFormat) -> Image.Image:
