@@ -519,6 +519,11 @@ def test_jpeg_xl():
     data = stream.getvalue()
     xml = struct.pack(">I4s", 12, b"xml ") + b"<x/>"
     assert read_picture(io.BytesIO(data[:32] + xml + data[32:])).xmp == b"<x/>"
+    stream = saved("JXL", Image.fromarray(smooth()), lossless=True, exif=exif_with_thumbnail(6, b""))
+    picture = read_picture(stream)  # in JPEG XL it is not EXIF that turns pictures
+    np.testing.assert_array_equal(picture.pixels, smooth())
+    assert picture.exif is not None
+    assert exif_blocks.orientation_of(picture.exif) == 1
     for cut in (3, 20, 45):
         with pytest.raises(PictureError):
             read_picture(io.BytesIO(data[:cut]))

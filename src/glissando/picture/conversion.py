@@ -1,4 +1,4 @@
-"""A Pillow image as a picture: refused, or converted with a note, wherever something would be lost."""
+"""Pillow images become pictures. Where something would be lost, that is an error, or a conversion with a note."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _from_pillow(
     if obstacles and not convert:
         raise PictureError(f"{name}: {' and '.join(obstacles)}: not carried yet; to convert, {_HINT}")
 
-    # What loading the pixels makes Pillow forget.
+    # Pillow forgets these when it loads the pixels, so they are read before.
     tiff_exif = _exif_of_tiff(image, notes) if image.format == "TIFF" else None
     low = depth.low_bytes(image, stream) if bits > 8 and stream is not None else None
     grey_alpha = depth.is_grey_alpha_16(image)
@@ -101,7 +101,7 @@ def _exif_of_tiff(image: Image.Image, notes: list[str]) -> bytes | None:
 
 
 def _frames(image: Image.Image) -> tuple[list[str], list[str]]:
-    """The obstacles and the notes that pictures behind the first give rise to."""
+    """What stands against carrying a file of several pictures, and the notes for taking the first of them."""
     frames = int(getattr(image, "n_frames", 1))
     if frames <= 1:
         return [], []

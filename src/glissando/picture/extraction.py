@@ -67,6 +67,10 @@ def metadata_of(
         heif = HeifBoxes(heif.cicp or _heif_cicp(image.info), heif.gain_map)
     if heif.cicp is not None:
         found.cicp = heif.cicp
+    if found.exif is not None and image.format == "JXL" and not getattr(image, "jpeg", False):
+        # Its codestream says how the picture is turned, which the decoder obeys, and EXIF does not count.
+        found.exif, more = exif_blocks.set_upright(found.exif, image.width, image.height)
+        notes += more
     if found.exif is not None and not exif_blocks.readable(found.exif):
         notes.append("EXIF does not begin as it should, and cannot be read; it is kept as it is")
     claims: list[str] = []

@@ -1,4 +1,4 @@
-"""The formats of picture files: one table, for reading, writing and all who ask whether a name is a picture's."""
+"""The formats of picture files, in one table: how they begin, how they are named, and how they are written."""
 
 from __future__ import annotations
 

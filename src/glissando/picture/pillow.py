@@ -1,4 +1,4 @@
-"""Pillow's manners: its plugins, its limit, its errors and its name for how samples lie in a file."""
+"""What is peculiar to Pillow: its plugins, its limit of pixels, its errors, and how it names the layout of samples."""
 
 from __future__ import annotations
 
@@ -64,7 +64,10 @@ def open_image(stream: IO[bytes], format: FileFormat) -> Image.Image:
 
 @contextlib.contextmanager
 def without_limit() -> Iterator[None]:
-    """Our own limit is checked instead, and the caller can raise it; Pillow's is one per process."""
+    """Switch Pillow's limit of pixels off, which is one for the whole process.
+
+    Callers compare the size with a limit of their own (``check_size``), which each of their callers may choose.
+    """
     with _LIMIT:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
@@ -75,7 +78,10 @@ def without_limit() -> Iterator[None]:
 
 @contextlib.contextmanager
 def damage(name: str) -> Iterator[None]:
-    """Whatever a decoder raises on bytes that it does not like, as an error of ours."""
+    """Turn what a plugin raises on bytes that it cannot read into a PictureError that begins with the file's name.
+
+    Errors of the disk and a lack of memory stay what they are.
+    """
     try:
         yield
     except (PictureError, MemoryError):
@@ -91,7 +97,7 @@ def damage(name: str) -> Iterator[None]:
 
 
 def load_pixels(image: Image.Image) -> None:
-    """Decode the pixels, whatever their number: the size has been checked."""
+    """Decode the pixels of an image whose size has been checked, beyond Pillow's own limit too."""
     small = image.width * image.height <= 2**25
     with contextlib.nullcontext() if small else without_limit():
         image.load()

@@ -1,4 +1,4 @@
-"""Pictures to files, and what is left out where a format cannot carry it."""
+"""Writing picture files, with those metadata that their format carries."""
 
 from __future__ import annotations
 
@@ -70,6 +70,6 @@ def _encode(picture: Picture, format: FileFormat, writing: Writing, name: str) -
     out = io.BytesIO()
     try:
         Image.fromarray(picture.pixels).save(out, format.name, **{**writing.options, **options})
+        return tagged(out.getvalue(), picture, format.name), notes
     except (OSError, ValueError, OverflowError, SyntaxError, RuntimeError) as error:
         raise PictureError(f"{name}: {format.name} cannot hold this picture ({error})") from error
-    return tagged(out.getvalue(), picture, format.name), notes
