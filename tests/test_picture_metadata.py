@@ -69,6 +69,13 @@ def test_large_profiles_and_texts_in_png():
     assert "16,777,216 bytes" in picture.notes[0]
 
 
+def test_many_compressed_chunks_unpack_to_no_more_than_a_file_carries():
+    bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(10 * 2**20)))
+    picture = read_picture(png(*[bomb] * 50))
+    assert sum(len(content) for _, content in picture.text) == 10 * 2**20
+    assert len(picture.notes) == 49
+
+
 def raw_profile(kind: str, data: bytes, tail: str = "") -> bytes:
     digits = data.hex()
     lines = "\n".join(digits[i : i + 72] for i in range(0, len(digits), 72))
@@ -323,6 +330,11 @@ def test_a_gain_map_is_left_out_with_a_note_and_not_claimed():
     segment = b"\xff\xe2" + struct.pack(">H", 2 + 34) + b"urn:iso:std:iso:ts:21496:-1\0" + bytes(6)
     data = saved("JPEG").getvalue()
     picture = read_picture(io.BytesIO(data[:2] + segment + data[2:]))
+    assert picture.notes == ("the gain map that belongs to the picture is not carried; left out",)
+    stream = saved("MPO", xmp=RDF % ULTRA_HDR, save_all=True, append_images=[Image.new("L", (3, 2))])
+    picture = read_picture(stream)  # as telephones write them: the gain map is the second picture
+    assert picture.xmp is not None
+    assert b"hdrgm" not in picture.xmp
     assert picture.notes == ("the gain map that belongs to the picture is not carried; left out",)
     motion = RDF % b'<rdf:Description GCamera:MotionPhoto="1" GCamera:MicroVideoOffset="5"/>'
     assert without_claims(motion) == (RDF % b"<rdf:Description/>", ["video"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -12,12 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
 from glissando import probe
 from glissando.bitstream import Reader, container
 from glissando.codec import Codec
 from glissando.errors import InputError
-from glissando.picture import Cicp, Density, Metadata, Picture
+from glissando.picture import Cicp, Density, Metadata, Picture, read_picture, write_picture
 
 Pixels = NDArray[np.uint8]
 SIZES = [(1, 1), (1, 65), (65, 1), (17, 3), (16, 16), (63, 64), (64, 64), (65, 129), (130, 100), (512, 513)]
@@ -209,6 +212,30 @@ def test_all_metadata_come_back_and_may_be_changed_without_the_model(
     assert codec.decode_picture(damaged).notes == (
         "box 'cicp' cannot be read (transfer at byte 1 needs a file of at least 2 bytes; 1 are present); left out",
     )
+
+
+@pytest.mark.parametrize("format", ["png", "webp", "avif", "jpg", "tiff"])
+def test_a_picture_with_a_gamma_of_its_own_looks_the_same_when_it_comes_back(
+    codec: Codec, natural: Callable[..., Pixels], format: str
+) -> None:
+    pixels = natural(96, 128)
+    srgb = pixels / 255
+    light = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    stream = io.BytesIO()
+    info = PngInfo()
+    info.add(b"gAMA", round(100_000 / 1.6).to_bytes(4, "big"))
+    Image.fromarray(np.rint(255 * light ** (1 / 1.6)).astype(np.uint8)).save(stream, "PNG", pnginfo=info)
+    stream.seek(0)
+    data = codec.encode(read_picture(stream), 90)
+    stream = io.BytesIO()
+    assert write_picture(codec.decode_picture(data), stream, format=format) == ()
+    image = Image.open(stream)
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+    seen = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"))
+    assert seen is not None
+    error = np.asarray(seen).astype(float) - pixels
+    unmanaged = np.asarray(image).astype(float) - pixels
+    assert (error**2).mean() < (unmanaged**2).mean() / 10
 
 
 @pytest.mark.parametrize("size", [(1, 1), (100, 600), (513, 100)])
