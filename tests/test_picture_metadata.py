@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from glissando.codec.metadata import boxes_of, edit_metadata, metadata_in
 from glissando.errors import InputError, PictureError
-from glissando.picture import Density, Metadata, Picture, as_picture, of_part, read_picture, write_picture
+from glissando.picture import Cicp, Density, Metadata, Picture, as_picture, of_part, read_picture, write_picture
 from glissando.picture import exif as exif_blocks
 from glissando.picture.metadata import within_limit
 from glissando.picture.xmp import merge_extension, without_claims
@@ -398,6 +398,7 @@ def test_density_goes_through_the_formats_that_have_it():
     assert read_picture(saved("TIFF")).density is None
     assert through(Picture(RGB, density=Density(2, 1, metric=False)), "png").density == Density(2, 1, metric=False)
     assert through(Picture(RGB, density=Density(2, 1)), "webp", notes=1).density is None
+    assert through(Picture(RGB, density=Density.of_dpi(300, 72)), "bmp").density == Density.of_dpi(300, 72)
     exif = exif_with_thumbnail(6, saved("JPEG").getvalue())
     assert read_picture(saved("PNG", exif=exif, dpi=(72, 300))).density == Density.of_dpi(300, 72)
 
@@ -446,6 +447,27 @@ def test_keeping_some_kinds():
 )
 def test_boxes_give_metadata_back(metadata):
     assert metadata_in(boxes_of(metadata)) == (metadata, ())
+
+
+def test_the_bytes_of_the_boxes_are_those_of_the_formats_page():
+    full = Metadata(
+        icc=b"1",
+        exif=b"2",
+        xmp=b"3",
+        iptc=b"4",
+        cicp=Cicp(9, 16),
+        density=Density(11811, 300),
+        text=(("A", "é"), ("", "")),
+    )
+    assert boxes_of(full) == {
+        "icc ": b"1",
+        "exif": b"2",
+        "xmp ": b"3",
+        "iptc": b"4",
+        "cicp": bytes.fromhex("09 10"),
+        "dens": bytes.fromhex("01 a3 5c ac 02"),
+        "text": bytes.fromhex("01 41 02 c3 a9 00 00"),
+    }
 
 
 @given(st.sampled_from(["dens", "text", "cicp"]), st.binary(max_size=30))

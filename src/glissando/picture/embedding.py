@@ -59,12 +59,14 @@ def embedded(metadata: Metadata, format: str, writing: Writing, *, grey: bool) -
 
 
 def tagged(data: bytes, metadata: Metadata, format: str) -> bytes:
-    """The file that Pillow wrote, with what it has no option for: AVIF's code points, the density of a PNG."""
+    """The file that Pillow wrote, with what it has no option for: code points, and the density of a PNG."""
     if format == "AVIF" and metadata.cicp is not None:
         return with_cicp(data, metadata.cicp.specified)
-    if format == "PNG" and metadata.density is not None:
-        density = metadata.density
-        return png.inserted(data, b"pHYs", struct.pack(">IIB", density.x, density.y, density.metric))
+    if format == "PNG":
+        if (density := metadata.density) is not None:
+            data = png.inserted(data, b"pHYs", struct.pack(">IIB", density.x, density.y, density.metric))
+        if (cicp := metadata.cicp) is not None:
+            data = png.inserted(data, b"cICP", bytes([cicp.primaries, cicp.transfer, 0, 1]))
     return data
 
 
@@ -109,7 +111,6 @@ def _png_options(held: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     chunks = PngInfo()
     if "cicp" in held:
         cicp: Cicp = held["cicp"]
-        chunks.add(b"cICP", bytes([cicp.primaries, cicp.transfer, 0, 1]))
         gamma = gamma_of(cicp.transfer)
         if gamma is not None and cicp.primaries in PRIMARIES:  # for readers that do not know cICP
             chunks.add(b"gAMA", struct.pack(">I", round(100_000 / gamma)))

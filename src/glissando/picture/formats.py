@@ -109,7 +109,7 @@ FORMATS = (
         ("tif", "tiff"),
         Writing({"compression": "tiff_adobe_deflate"}, carries=_BLOCKS | {"iptc", "density"}),
     ),
-    FileFormat("BMP", "PIL.BmpImagePlugin", rb"BM", ("bmp",), Writing()),
+    FileFormat("BMP", "PIL.BmpImagePlugin", rb"BM", ("bmp",), Writing(carries=frozenset({"density"}))),
     FileFormat("PPM", "PIL.PpmImagePlugin", rb"P[1-6f]\s|P[1-6]#", ("ppm", "pgm", "pnm"), Writing()),
     FileFormat("GIF", "PIL.GifImagePlugin", rb"GIF8[79]a", ("gif",)),
     FileFormat("QOI", "PIL.QoiImagePlugin", rb"qoif", ("qoi",)),
