@@ -21,7 +21,7 @@ from .coding import Coding
 from .engine import Engine
 from .exact import correct, paste, tile_region
 from .geometry import Area, Grid, Region, Window
-from .metadata import metadata_in
+from .metadata import arguments_in
 from .pixels import grey_of, to_levels
 from .quality import LocalQuality, Quality, QualityField
 
@@ -75,8 +75,9 @@ class Decoder:
         plan = self._plan(self._grid(reader), region)
         reader.check_complete()
         boxes = {name: reader.box(name) for name in reader.layout.boxes}
+        part = None if region is None else (plan.region.width, plan.region.height)
         if header.model_hash == NO_MODEL:
-            return Picture(self._lossless(reader, plan), **metadata_in(boxes))
+            return Picture(self._lossless(reader, plan), **arguments_in(boxes, part))
         self._check_model(header.model_hash)
         palette = self._palette(reader)
         highest = LocalQuality(Quality(header.quality), _field(palette, np.empty((0, 0), np.int16))).highest
@@ -88,7 +89,7 @@ class Decoder:
             pixels = grey_of(pixels)
         self._apply(correct, pixels, plan, symbols.corrections, header.format.depth)
         self._apply(paste, pixels, plan, symbols.exact, header.format.depth)
-        return Picture(pixels, **metadata_in(boxes))
+        return Picture(pixels, **arguments_in(boxes, part))
 
     def symbols(self, reader: Reader, order: Iterable[int] | None = None) -> PictureSymbols:
         """All symbols of a file.
