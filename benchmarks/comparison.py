@@ -14,6 +14,7 @@ from glissando.bench.curves import bd_row, mean_curve
 from glissando.bench.published import is_kodak
 from glissando.bench.results import BDRow, CodecInfo, ModelInfo, Results
 from glissando.bench.summary import against, summarise
+from glissando.codec.exact import TOP
 from glissando.errors import BenchmarkError
 
 from .claim import Claim, not_measured
@@ -25,6 +26,7 @@ __all__ = [
     "claims",
     "codec_of_model",
     "curve",
+    "latents_curve",
     "matching",
     "our_codec",
     "quality_claims",
@@ -131,6 +133,11 @@ def curve(results: Results, codec: str, metrics: Sequence[str]) -> list[dict[str
     if not whole:
         raise BenchmarkError(f"the comparison has no points of {codec} by {' and '.join(metrics)}")
     return sorted(whole, key=lambda row: row["bpp"])
+
+
+def latents_curve(results: Results, codec: str, metrics: Sequence[str]) -> list[dict[str, float]]:
+    """The part of a model's curve below the qualities at which files have corrections beside their latents."""
+    return [row for row in curve(results, codec, metrics) if row["quality"] < TOP]
 
 
 def claims(results: Results, codec: str) -> list[Claim]:

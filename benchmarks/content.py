@@ -34,7 +34,7 @@ from glissando.errors import BenchmarkError
 from glissando.machine import Machine
 
 from .commands import run_study
-from .comparison import codec_of_model, curve, matching, read_comparison
+from .comparison import codec_of_model, curve, latents_curve, matching, read_comparison
 from .content_report import markdown, write
 from .data import Picture, data_folder, evenly_chosen, load_pictures
 from .points import QUALITIES, mean_point
@@ -170,7 +170,7 @@ def measure(
         "versions": package_versions(),
         "model": {"name": codec.card.name, "hash": codec.card.hash, "bytes": codec.card.bytes},
         "pictures": len(pictures),
-        "ours": with_parts(codec, pictures, curve(comparison, info.name, METRICS)),
+        "ours": with_parts(codec, pictures, latents_curve(comparison, info.name, METRICS)),
         "peers": {labels[peer]: curve(comparison, peer, METRICS) for peer in PEERS if peer in labels},
         "published": {
             published.name: [{"bpp": bpp, "psnr": psnr} for bpp, psnr in published.points["psnr"]]

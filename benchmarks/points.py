@@ -39,7 +39,7 @@ __all__ = [
 Point = dict[str, float]
 Results = dict[str, Any]
 
-QUALITIES = tuple(float(q) for q in range(0, 101, 10))
+QUALITIES = (*(float(q) for q in range(0, 91, 10)), 95.0)  # above it files have corrections, which are no latents
 """Points of a model's curve: those of a comparison."""
 
 

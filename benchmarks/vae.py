@@ -47,7 +47,7 @@ from glissando.training.recipe import from_dict
 from glissando.zoo import Model
 
 from .commands import run_study
-from .comparison import codec_of_model, curve, matching, read_comparison
+from .comparison import codec_of_model, curve, latents_curve, matching, read_comparison
 from .data import data_folder, load_pictures
 from .documents import update
 from .points import mean_point
@@ -96,7 +96,7 @@ def measure(folder: Path, comparison: Results, data: Path, count: int | None) ->
     matching(comparison, pictures)
     ours = codec_of_model(comparison, str(model.card.hash))
     found = {
-        "uncertainty": curve(comparison, ours.name, METRICS),
+        "uncertainty": latents_curve(comparison, ours.name, METRICS),
         "jpeg": curve(comparison, "jpeg", METRICS),
     }
     for name, coder in variants(model, *posteriors(folder, data)):

@@ -143,7 +143,7 @@ def test_what_a_format_cannot_carry_is_announced(tmp_path):
     assert [note.split(" carries no ")[1] for note in notes] == [
         f"{k}; left out" for k in ("ICC profile", "EXIF", "XMP")
     ]
-    notes = write_picture(Picture(RGB, exif=exif_block() + bytes(70_000), xmp=XMP * 800), tmp_path / "a.jpg")
+    notes = write_picture(Picture(RGB, exif=exif_block() + bytes(70_000), iptc=bytes(70_000)), tmp_path / "a.jpg")
     assert len(notes) == 2
     assert "too long for JPEG" in notes[0]
     assert "too long for JPEG" in notes[1]

@@ -185,7 +185,10 @@ FIELDS = (
 
 def test_the_page_lists_every_field() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \| (.+?) \|$", PAGE, re.MULTILINE)
-    assert rows == [(f.name, f.encoding, f.range, f.meaning) for f in (*FIELDS, *fields.PALETTE)]
+    assert rows == [
+        (f.name, f.encoding, f.range, f.meaning)
+        for f in (*FIELDS, *fields.PALETTE, *fields.CICP, *fields.DENSITY, *fields.TEXT)
+    ]
 
 
 def test_the_page_shows_the_golden_bytes() -> None:

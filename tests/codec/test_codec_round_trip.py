@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,9 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
 from glissando import probe
+from glissando.bitstream import Reader, container
 from glissando.codec import Codec
+from glissando.errors import InputError
+from glissando.picture import Cicp, Density, Metadata, Picture, read_picture, write_picture
 
 Pixels = NDArray[np.uint8]
 SIZES = [(1, 1), (1, 65), (65, 1), (17, 3), (16, 16), (63, 64), (64, 64), (65, 129), (130, 100), (512, 513)]
@@ -172,6 +179,63 @@ def test_empty_metadata_are_kept_apart_from_none(codec: Codec, natural: Callable
 
     picture = codec.decode_picture(codec.encode(Picture(natural(8, 8), xmp=b""), 50))
     assert (picture.xmp, picture.icc) == (b"", None)
+
+
+def test_all_metadata_come_back_and_may_be_changed_without_the_model(
+    codec: Codec, natural: Callable[..., Pixels]
+) -> None:
+    from glissando.codec.metadata import edit_metadata
+
+    full = Metadata(
+        icc=b"icc",
+        exif=b"MM",
+        xmp=b"<x/>",
+        iptc=b"\x1c",
+        cicp=Cicp(9, 16),
+        density=Density(3, 4),
+        text=(("Comment", "é"),),
+    )
+    data = codec.encode(Picture(natural(20, 30), **full.as_arguments()), 50)
+    picture = codec.decode_picture(data)
+    assert picture.as_arguments() == full.as_arguments()
+    assert picture.notes == ()
+    edited = edit_metadata(data, set=Metadata(xmp=b"<y/>"), remove=["exif", "density"])
+    again = codec.decode_picture(edited)
+    np.testing.assert_array_equal(again.pixels, picture.pixels)
+    assert again.as_arguments() == replace(full, xmp=b"<y/>", exif=None, density=None).as_arguments()
+    with Reader(data) as before, Reader(edited) as after:
+        assert list(before.tiles) == list(after.tiles)
+    with pytest.raises(InputError, match="bytes of metadata"):
+        edit_metadata(data, set=Metadata(xmp=bytes(2**24)))
+    whole = Reader(data).read_all()
+    damaged = container.write(replace(whole, boxes={**whole.boxes, "cicp": b"?"}))
+    assert codec.decode_picture(damaged).notes == (
+        "box 'cicp' cannot be read (transfer at byte 1 needs a file of at least 2 bytes; 1 are present); left out",
+    )
+
+
+@pytest.mark.parametrize("format", ["png", "webp", "avif", "jpg", "tiff"])
+def test_a_picture_with_a_gamma_of_its_own_looks_the_same_when_it_comes_back(
+    codec: Codec, natural: Callable[..., Pixels], format: str
+) -> None:
+    pixels = natural(96, 128)
+    srgb = pixels / 255
+    light = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    stream = io.BytesIO()
+    info = PngInfo()
+    info.add(b"gAMA", round(100_000 / 1.6).to_bytes(4, "big"))
+    Image.fromarray(np.rint(255 * light ** (1 / 1.6)).astype(np.uint8)).save(stream, "PNG", pnginfo=info)
+    stream.seek(0)
+    data = codec.encode(read_picture(stream), 90)
+    stream = io.BytesIO()
+    assert write_picture(codec.decode_picture(data), stream, format=format) == ()
+    image = Image.open(stream)
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+    seen = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"))
+    assert seen is not None
+    error = np.asarray(seen).astype(float) - pixels
+    unmanaged = np.asarray(image).astype(float) - pixels
+    assert (error**2).mean() < (unmanaged**2).mean() / 10
 
 
 @pytest.mark.parametrize("size", [(1, 1), (100, 600), (513, 100)])

@@ -7,16 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 import glissando
 from glissando import Picture, probe
-from glissando.bitstream import NO_MODEL, PIXELS, Reader, container
+from glissando.bitstream import CORRECTIONS, NO_MODEL, PIXELS, Reader, container
 from glissando.codec import Codec
-from glissando.codec.exact import choose, is_candidate, seen_cells
+from glissando.codec.exact import choose, correct, corrections, is_candidate, largest_error, seen_cells
 from glissando.codec.filling import filled
-from glissando.codec.geometry import Grid
+from glissando.codec.geometry import Grid, Region
+from glissando.codec.quality import Quality
 from glissando.errors import CorruptError, InputError
 
 Pixels = NDArray[np.uint8]
@@ -179,6 +182,65 @@ def test_a_file_without_a_model_has_pixels_alone(codec: Codec) -> None:
     header = replace(file.header, model_hash=NO_MODEL)
     with pytest.raises(CorruptError, match="has stream 4 alone"):
         codec.decode(container.write(replace(file, header=header)))
+
+
+# Corrections ------------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 300), st.sampled_from([8, 12, 16]), st.booleans(), st.integers(0, 5))
+def test_corrections_bring_every_sample_near(error: int, depth: int, grey: bool, seed: int) -> None:
+    rng, top = np.random.default_rng(seed), (1 << depth) - 1
+    kind = np.uint8 if depth == 8 else np.uint16
+    shape = (20, 30) if grey else (20, 30, 3)
+    pixels = rng.integers(0, top + 1, shape).astype(kind)
+    shown = np.clip(pixels + rng.normal(0, 0.1 * top, shape), 0, top).astype(kind)
+    data = corrections(pixels, shown, error, depth)
+    corrected, place = shown.copy(), Region(100, 60, 30, 20)
+    if data:
+        correct(corrected, place, place, data, depth)
+    assert np.abs(corrected.astype(int) - pixels).max() <= error
+    part, region = shown[5:15, 10:20].copy(), Region(110, 65, 10, 10)
+    if data:
+        correct(part, region, place, data, depth)
+    assert np.array_equal(part, corrected[5:15, 10:20])
+
+
+def test_the_largest_error_falls_with_quality() -> None:
+    assert [largest_error(Quality.of(q)) for q in (0, 60, 95.9)] == [None] * 3
+    assert [largest_error(Quality.of(q)) for q in (96, 97, 98, 99, 100)] == [8, 6, 4, 3, 2]
+
+
+def test_no_sample_is_far_off_at_the_top(codec: Codec, natural: Callable[..., Pixels]) -> None:
+    """Whatever the picture shows: here grain in saturated colours, which no network that saw photographs paints."""
+    photo = natural(150, 600)
+    grain = photo.copy()
+    grain[..., 0] = np.where(np.random.default_rng(0).random(photo.shape[:2]) < 0.5, 255, photo[..., 0])
+    sizes = {}
+    for name, pixels in (("photo", photo), ("grain", grain), ("grey", photo[..., 1])):
+        for quality, error in ((95, None), (96, 8), (98, 4), (100, 2)):
+            data = codec.encode(pixels, quality)
+            sizes[name, quality] = len(data)
+            if error is None:
+                assert CORRECTIONS not in Reader(data).layout.stream_ids
+                continue
+            decoded = codec.decode(data)
+            assert np.abs(decoded.astype(int) - pixels).max() <= error
+            part = codec.decode(data, region=(500, 20, 60, 50))
+            assert np.array_equal(part, decoded[20:70, 500:560])
+        assert sizes[name, 95] < sizes[name, 96] < sizes[name, 98] < sizes[name, 100]
+    assert probe(data).parts["corrections"] > 0
+    damaged = bytearray(data)
+    where = Reader(data).layout.tile(0).streams[CORRECTIONS]
+    damaged[where.offset + where.length // 2] ^= 1
+    with pytest.raises(CorruptError, match=r"tile 0 of 2: .*checksum"):
+        codec.decode(bytes(damaged))
+
+
+def test_a_step_of_zero_is_refused() -> None:
+    pixels = np.zeros((4, 4), np.uint8)
+    with pytest.raises(CorruptError, match="step of 0"):
+        correct(pixels, Region(0, 0, 4, 4), Region(0, 0, 4, 4), b"\0\2", 8)
 
 
 # What encoders decide by ------------------------------------------------------------------------------------------

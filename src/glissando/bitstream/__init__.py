@@ -9,6 +9,7 @@ are coded with, ``tiles`` goes from a tile's symbols to its streams; ``maps`` co
 from glissando.bitstream import ans, container
 from glissando.bitstream.container import (
     ANY_SIZE,
+    CORRECTIONS,
     DEFAULT_LIMITS,
     HYPER_LATENTS,
     LATENTS,
@@ -28,6 +29,7 @@ from glissando.bitstream.tables import MAX_SYMBOL, SymbolTables
 
 __all__ = [
     "ANY_SIZE",
+    "CORRECTIONS",
     "DEFAULT_LIMITS",
     "GREY_8",
     "HYPER_LATENTS",

@@ -25,6 +25,7 @@ from glissando.errors import InputError, LimitError
 __all__ = [
     "ANY_SIZE",
     "BOX_TYPE",
+    "CORRECTIONS",
     "DEFAULT_LIMITS",
     "HYPER_LATENTS",
     "LATENTS",
@@ -46,6 +47,7 @@ HYPER_LATENTS = 1
 LATENTS = 2
 MAP = 3
 PIXELS = 4
+CORRECTIONS = 5
 
 NO_MODEL = bytes(8)
 """The model hash of a file of which every tile is exact, so that no model takes part."""

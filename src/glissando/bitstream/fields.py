@@ -319,11 +319,15 @@ VERSION_1 = FieldTables(
     ),
     stream_count=Number("stream_count", "varint", 1, 255, "number of stream kinds that every tile has"),
     stream_id=Number(
-        "stream_id", "u8", 1, 255, "a stream kind, 1 hyper-latents, 2 latents, 3 a map, 4 pixels; strictly ascending"
+        "stream_id",
+        "u8",
+        1,
+        255,
+        "a stream kind, 1 hyper-latents, 2 latents, 3 a map, 4 pixels, 5 corrections; strictly ascending",
     ),
     stream_length=Number("stream_length", "varint", 0, 2**32 - 1, "length of this tile's stream in bytes"),
     tile_checksum=Number(
-        "tile_checksum", "u32", 0, 2**32 - 1, "CRC-32 of the tile's decoded symbols and of its stream 4"
+        "tile_checksum", "u32", 0, 2**32 - 1, "CRC-32 of the tile's decoded symbols and of its streams 4 and 5"
     ),
     header_crc=HEADER_CRC,
     critical_boxes=frozenset({QUALITY_FIELD_BOX}),
@@ -337,3 +341,18 @@ PALETTE_SIZE = Number("palette_size", "varint", 1, 64, "number of different offs
 PALETTE_FIRST = Number("first_offset", "u16", 0, 2 * 100 * 256, "the least offset in 1/256 of quality, plus 25600")
 PALETTE_STEP = Number("offset_step", "varint", 1, 2 * 100 * 256, "by how much the next offset is larger")
 PALETTE: tuple[Field, ...] = (PALETTE_SIZE, PALETTE_FIRST, PALETTE_STEP)
+
+# The payloads of the boxes of metadata that are not blocks of another format.
+CICP: tuple[Field, ...] = (
+    Number("primaries", "u8", 0, 255, "colour primaries, a code point of ITU-T H.273"),
+    Number("transfer", "u8", 0, 255, "transfer characteristics, a code point of ITU-T H.273"),
+)
+DENSITY: tuple[Field, ...] = (
+    Number("density_unit", "u8", 0, 1, "0 none, only the ratio counts; 1 pixels per metre"),
+    Number("density_x", "varint", 1, 2**32 - 1, "pixels from left to right"),
+    Number("density_y", "varint", 1, 2**32 - 1, "pixels from top to bottom"),
+)
+TEXT: tuple[Field, ...] = (
+    Text("keyword", 2**24, "what the text is, such as Comment or Author"),
+    Text("content", 2**24, "the text"),
+)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from glissando.cli import array, bench, checkpoint, decode, encode, export, info, models, train
+from glissando.cli import array, bench, checkpoint, decode, encode, export, info, meta, models, train
 from glissando.cli.common import EXIT_CODES, Debug, examples
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ def root(
 app.command("encode", epilog=encode.EXAMPLES)(encode.encode)
 app.command("decode", epilog=decode.EXAMPLES)(decode.decode)
 app.command("info", epilog=info.EXAMPLES)(info.info)
+app.command("meta", epilog=meta.EXAMPLES)(meta.meta)
 app.add_typer(array.app, name="array")
 app.command("models", epilog=models.EXAMPLES)(models.models)
 app.command("bench", epilog=bench.EXAMPLES)(bench.bench)

@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, BinaryIO, ParamSpec, TextIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, ParamSpec, TextIO
 
 import typer
 
@@ -20,14 +20,18 @@ __all__ = [
     "STANDARD",
     "Convert",
     "Debug",
+    "Keep",
     "MaxPixels",
     "Overwrite",
     "Quiet",
+    "Strip",
     "Threads",
     "Verbose",
     "examples",
     "explain",
     "guarded",
+    "kept_kinds",
+    "kept_of",
     "need_training",
     "open_bytes",
     "read_bytes",
@@ -35,6 +39,9 @@ __all__ = [
     "say",
     "show_error",
 ]
+
+if TYPE_CHECKING:
+    from glissando.picture import Picture
 
 P = ParamSpec("P")
 
@@ -78,6 +85,15 @@ Overwrite = Annotated[
         help="Replace existing files, as cp does; with --no-overwrite each of them counts as a failure.",
     ),
 ]
+Keep = Annotated[
+    str | None,
+    typer.Option(
+        "--keep",
+        metavar="KINDS",
+        help="Keep these metadata alone, commas between: exif, icc, xmp, iptc, dpi, text.  [default: all]",
+    ),
+]
+Strip = Annotated[bool, typer.Option("--strip", help="Keep no metadata; the picture stays upright.")]
 MaxPixels = Annotated[
     int, typer.Option("--max-pixels", min=1, metavar="N", help="Refuse pictures with more pixels than this.")
 ]
@@ -167,6 +183,31 @@ def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
 
 
 # ------------------------------------------------------------------------------------ standard streams
+
+
+def kept_kinds(keep: str | None, strip: bool) -> tuple[str, ...] | None:
+    """The kinds of metadata that --keep and --strip name; None for all."""
+    from glissando.picture import KINDS
+
+    if strip and keep is not None:
+        raise typer.BadParameter("--strip keeps nothing; give one of the two", param_hint="--keep")
+    if keep is None:
+        return () if strip else None
+    kinds = tuple(kind.strip() for kind in keep.split(",") if kind.strip())
+    for kind in kinds:
+        if kind not in KINDS:
+            raise typer.BadParameter(f"no kind of metadata {kind!r}; known: {', '.join(KINDS)}", param_hint="--keep")
+    return kinds
+
+
+def kept_of(picture: Picture, kinds: tuple[str, ...] | None) -> tuple[Picture, list[str]]:
+    """A picture with these kinds of metadata alone, and a note where its colours then mean something else."""
+    if kinds is None:
+        return picture, []
+    notes = []
+    if "icc" not in kinds and (picture.icc is not None or picture.cicp is not None):
+        notes.append("what its colours mean is left out, so they will be taken for sRGB (--keep icc keeps it)")
+    return picture.keeping(kinds), notes
 
 
 def refuse_terminal() -> None:

@@ -13,13 +13,17 @@ from glissando.cli.batch import Done, Job, plan, run, show_name
 from glissando.cli.common import (
     STANDARD,
     Debug,
+    Keep,
     MaxPixels,
     Overwrite,
     Quiet,
+    Strip,
     Threads,
     Verbose,
     examples,
     guarded,
+    kept_kinds,
+    kept_of,
     open_bytes,
     say,
 )
@@ -68,6 +72,8 @@ def decode(
             help="Decode this rectangle of the picture alone, in pixels; x and y count from the upper left corner.",
         ),
     ] = None,
+    keep: Keep = None,
+    strip: Strip = False,
     threads: Threads = None,
     overwrite: Overwrite = True,
     max_pixels: MaxPixels = 2**28,
@@ -80,6 +86,7 @@ def decode(
     Each file names the model that it needs. PNG, WebP, TIFF, BMP and PPM are written without further loss.
     """
     chosen = (format or "png").lower().lstrip(".")
+    kinds = kept_kinds(keep, strip)
     part = None if region is None else _region(region)
     todo = plan(sources, out, f".{chosen}", wrong_suffixes=(".gliss",))
 
@@ -101,6 +108,7 @@ def decode(
             if model not in codecs:
                 codecs[model] = glissando.open_for(file, threads=threads)
             picture = codecs[model].decode_picture(file, region=part, max_pixels=max_pixels)
+            picture, stripped = kept_of(picture, kinds)
             bytes_in = file.size
         if job.dest == STANDARD:
             whole = io.BytesIO()  # standard output gets all of the picture or nothing
@@ -112,7 +120,7 @@ def decode(
             notes = write_picture(picture, job.dest, format=format or os.path.splitext(job.dest)[1] or "png")
             written = os.path.getsize(job.dest)
         if not quiet:
-            for note in notes:
+            for note in (*picture.notes, *stripped, *notes):
                 say(f"glissando: {show_name(job.dest, output=True)}: note: {note}")
         line = (
             f"{show_name(job.source)} -> {show_name(job.dest, output=True)}: {picture.width}x{picture.height}"

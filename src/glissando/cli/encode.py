@@ -14,13 +14,17 @@ from glissando.cli.common import (
     STANDARD,
     Convert,
     Debug,
+    Keep,
     MaxPixels,
     Overwrite,
     Quiet,
+    Strip,
     Threads,
     Verbose,
     examples,
     guarded,
+    kept_kinds,
+    kept_of,
     read_bytes,
     say,
 )
@@ -105,6 +109,12 @@ def encode(
     ] = None,
     threads: Threads = None,
     convert: Convert = False,
+    keep: Keep = None,
+    strip: Strip = False,
+    allow_truncated: Annotated[
+        bool,
+        typer.Option("--allow-truncated", help="Take what there is of a JPEG that is cut short; the rest is grey."),
+    ] = False,
     overwrite: Overwrite = True,
     max_pixels: MaxPixels = 2**28,
     quiet: Quiet = False,
@@ -113,11 +123,12 @@ def encode(
 ) -> int:
     """Compress pictures to .gliss files.
 
-    Colour profile, EXIF and XMP are kept, and the EXIF orientation is applied. A file is written whole or not
+    Metadata are kept, and the EXIF orientation is applied. A file is written whole or not
     at all, and one bad picture does not stop the others.
     """
     from glissando.picture import picture_suffixes
 
+    kinds = kept_kinds(keep, strip)
     todo = plan(sources, out, ".gliss", wrong_suffixes=picture_suffixes())
     level, lossless = _level(quality), lossless or quality == LOSSLESS
     if lossless and (importance is not None or quality_map is not None):
@@ -142,6 +153,11 @@ def encode(
         codec = glissando.open_model(chosen, threads=threads)
     except UnknownModelError as error:
         raise typer.BadParameter(str(error), param_hint="--model") from None
+    reading: dict[str, Any] = {
+        "convert": convert,
+        "max_pixels": max_pixels,
+        "allow_truncated": allow_truncated,
+    }
     mapped: dict[str, Any] = {}
     if importance is not None:
         painted: Any = importance
@@ -156,12 +172,13 @@ def encode(
             raw = read_bytes(STANDARD)
             bytes_in = len(raw)
             name = show_name(STANDARD)
-            picture = read_picture(io.BytesIO(raw), convert=convert, max_pixels=max_pixels, name=name)
+            picture = read_picture(io.BytesIO(raw), name=name, **reading)
         else:
-            picture = read_picture(job.source, convert=convert, max_pixels=max_pixels)
+            picture = read_picture(job.source, **reading)
             bytes_in = os.path.getsize(job.source)
+        picture, notes = kept_of(picture, kinds)
         if not quiet:
-            for note in picture.notes:
+            for note in (*picture.notes, *notes):
                 say(f"glissando: {show_name(job.source)}: note: {note}")
         if quality_map is None:
             data = codec.encode(picture, level, lossless=lossless, **mapped)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glissando.bitstream import MAP, NO_MODEL, PIXELS, Reader, Tile
+from glissando.bitstream import CORRECTIONS, MAP, NO_MODEL, PIXELS, Reader, Tile
 from glissando.bitstream.fields import QUALITY_FIELD_BOX
 from glissando.bitstream.quality_field import decode_quality_field, read_palette
 from glissando.bitstream.tiles import check_tile
@@ -19,9 +19,9 @@ from glissando.picture import Picture, check_carried
 
 from .coding import Coding
 from .engine import Engine
-from .exact import paste, tile_region
+from .exact import correct, paste, tile_region
 from .geometry import Area, Grid, Region, Window
-from .metadata import metadata_in
+from .metadata import arguments_in
 from .pixels import grey_of, to_levels
 from .quality import LocalQuality, Quality, QualityField
 
@@ -37,12 +37,14 @@ class PictureSymbols:
         quality: the file's quality, and its quality field over the coded latents of ``area``, if it has one.
         area: the cells of the grid that they are of.
         exact: by the number of each tile that has them, what codes its pixels exactly.
+        corrections: the same for what is added to its pixels.
     """
 
     latents: Any
     quality: LocalQuality
     area: Area
     exact: Mapping[int, bytes]
+    corrections: Mapping[int, bytes]
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,9 @@ class Decoder:
         plan = self._plan(self._grid(reader), region)
         reader.check_complete()
         boxes = {name: reader.box(name) for name in reader.layout.boxes}
+        part = None if region is None else (plan.region.width, plan.region.height)
         if header.model_hash == NO_MODEL:
-            return Picture(self._lossless(reader, plan), **metadata_in(boxes))
+            return Picture(self._lossless(reader, plan), **arguments_in(boxes, part))
         self._check_model(header.model_hash)
         palette = self._palette(reader)
         highest = LocalQuality(Quality(header.quality), _field(palette, np.empty((0, 0), np.int16))).highest
@@ -84,8 +87,9 @@ class Decoder:
         pixels = self._synthesise(symbols, plan, precision, header.format.depth)
         if header.format.grey:
             pixels = grey_of(pixels)
-        self._paste(pixels, plan, symbols.exact, header.format.depth)
-        return Picture(pixels, **metadata_in(boxes))
+        self._apply(correct, pixels, plan, symbols.corrections, header.format.depth)
+        self._apply(paste, pixels, plan, symbols.exact, header.format.depth)
+        return Picture(pixels, **arguments_in(boxes, part))
 
     def symbols(self, reader: Reader, order: Iterable[int] | None = None) -> PictureSymbols:
         """All symbols of a file.
@@ -137,16 +141,18 @@ class Decoder:
         quality = LocalQuality(Quality(reader.header.quality), field)
         symbols = self._coding.empty_symbols(area)
         exact: dict[int, bytes] = {}
+        corrections: dict[int, bytes] = {}
 
         def decode(number: int) -> None:
             with _naming_tile(number, grid):
                 tile = reader.tile(number)
                 self._decode_tile(tile, grid.tiles[number].within(area), quality, symbols)
-                if pixels := tile.streams.get(PIXELS):
-                    exact[number] = pixels
+                for stream, found in ((PIXELS, exact), (CORRECTIONS, corrections)):
+                    if data := tile.streams.get(stream):
+                        found[number] = data
 
         self._engine.each(decode, tiles)
-        return PictureSymbols(symbols, quality, area, exact)
+        return PictureSymbols(symbols, quality, area, exact, corrections)
 
     def _decode_tile(self, tile: Tile, area: Area, quality: LocalQuality, symbols: Any) -> None:
         """Write a tile's symbols, and its part of the quality field, into their places."""
@@ -156,7 +162,7 @@ class Decoder:
             needed.append(MAP)
             part, of_field = decode_quality_field(tile, area.rows, area.columns, quality.field.palette)
             quality.field.index[area.coded()] = part
-        if sorted(set(tile.streams) - {PIXELS}) != needed:
+        if sorted(set(tile.streams) - {PIXELS, CORRECTIONS}) != needed:
             raise CorruptError(f"this model needs {_listed(needed)}, the file has {sorted(tile.streams)}")
         of_latents: Sequence[NDArray[Any]] = ()
         if not tile.streams.get(PIXELS) or any(tile.streams[stream] for stream in self._coding.streams):
@@ -177,18 +183,25 @@ class Decoder:
                 check_tile(tile, ())
                 exact[number] = tile.streams[PIXELS]
         pixels = np.empty((region.height, region.width) if grey else (region.height, region.width, 3), np.uint8)
-        self._paste(pixels, plan, exact, reader.header.format.depth)
+        self._apply(paste, pixels, plan, exact, reader.header.format.depth)
         return pixels
 
-    def _paste(self, pixels: NDArray[np.uint8], plan: _Plan, exact: Mapping[int, bytes], depth: int) -> None:
-        """Write the exact tiles that lie in the region into its pixels."""
+    def _apply(
+        self,
+        change: Callable[[NDArray[np.uint8], Region, Region, bytes, int], None],
+        pixels: NDArray[np.uint8],
+        plan: _Plan,
+        planes: Mapping[int, bytes],
+        depth: int,
+    ) -> None:
+        """``paste`` exact tiles into the region's pixels, or ``correct`` them, as far as tiles have such planes."""
 
         def decode(number: int) -> None:
             with _naming_tile(number, plan.grid):
-                paste(pixels, plan.region, tile_region(plan.grid.tiles[number], plan.grid), exact[number], depth)
+                change(pixels, plan.region, tile_region(plan.grid.tiles[number], plan.grid), planes[number], depth)
 
         numbers, _ = plan.grid.tiles_over(plan.grid.area_over(plan.region))
-        self._engine.each(decode, [number for number in numbers if number in exact])
+        self._engine.each(decode, [number for number in numbers if number in planes])
 
     # From symbols to pixels ---------------------------------------------------------------------------
 

@@ -10,18 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glissando import bitstream
-from glissando.bitstream import MAP, NO_MODEL, Header, PixelFormat, Tile
+from glissando.bitstream import CORRECTIONS, MAP, NO_MODEL, PIXELS, Header, PixelFormat, Tile
 from glissando.bitstream.fields import QUALITY_FIELD_BOX
 from glissando.bitstream.maps import CONTEXTS, map_passes
 from glissando.bitstream.quality_field import pack_palette, with_map_tables
-from glissando.bitstream.tiles import Passes, encode_tile
+from glissando.bitstream.tiles import Passes, encode_tile, with_planes
 from glissando.errors import InputError
 from glissando.picture import Picture
 
 from .automatic import automatic_field
 from .coding import Coding
 from .engine import Engine
-from .exact import WORST_ERROR, choose, exact_planes, is_candidate, price_of_error, seen_cells, tile_region
+from .exact import (
+    WORST_ERROR,
+    choose,
+    corrections,
+    exact_planes,
+    is_candidate,
+    largest_error,
+    price_of_error,
+    seen_cells,
+    tile_region,
+)
 from .filling import filled
 from .geometry import CELL, Area, Grid
 from .importance import field_of_importance
@@ -158,12 +168,17 @@ class Encoder:
         """The file of a picture of which every tile is exact. No model takes part."""
         boxes, grid = boxes_of(source), self._grid(source)
         exact = self._exact_tiles(source, grid, lambda pixels: True)
-        tiles = [encode_tile({}, self._tables, exact[number]) for number in range(len(grid.tiles))]
+        tiles = [encode_tile({}, self._tables, {PIXELS: exact[number]}) for number in range(len(grid.tiles))]
         header = Header(grid.width, grid.height, TOP_UNITS, source.format, NO_MODEL, grid.tile_log2)
         return bitstream.container.write(bitstream.Container(header, boxes, tiles))
 
     def _file(self, analysed: Analysed, quality: LocalQuality) -> bytes:
-        return self._written(analysed, quality, self._tiles(analysed, quality))
+        tiles = self._tiles(analysed, quality)
+        # An importance says where more may be lost than elsewhere: then nothing is promised of every sample.
+        error = largest_error(quality.base) if quality.field is None else None
+        return self._written(
+            analysed, quality, tiles if error is None else self._corrected(analysed, quality, tiles, error)
+        )
 
     def _written(self, analysed: Analysed, quality: LocalQuality, tiles: Sequence[Tile]) -> bytes:
         grid, boxes = analysed.grid, analysed.boxes
@@ -192,6 +207,23 @@ class Encoder:
             latents = self._latents(filled(analysed.source.pixels, hidden), grid, precision)
             analysed = replace(analysed, latents=latents)
         return self._coded(self.passes(analysed, quality), {number: analysed.exact[number] for number in exact}, empty)
+
+    def _corrected(self, analysed: Analysed, quality: LocalQuality, tiles: Sequence[Tile], error: int) -> list[Tile]:
+        """The tiles, with corrections where a sample is more than ``error`` levels of 255 off in what a reader sees."""
+        shown = self._show(self._written(analysed, quality, tiles))
+        source, grid = analysed.source, analysed.grid
+        depth = source.format.depth
+
+        def correct(number: int) -> bytes:
+            if tiles[number].streams.get(PIXELS):
+                return b""
+            part = tile_region(grid.tiles[number], grid).slices
+            return corrections(source.pixels[part], shown[part], error << max(depth - 8, 0), depth)
+
+        found = self._engine.each(correct, range(len(tiles)))
+        if not any(found):
+            return list(tiles)
+        return [with_planes(tile, {CORRECTIONS: data}) for tile, data in zip(tiles, found, strict=True)]
 
     def _prices_of_errors(
         self,
@@ -230,13 +262,13 @@ class Encoder:
             if exact is None:
                 return encode_tile(passes[number], self._tables)
             pixels = exact.get(number, b"")
-            tile = encode_tile(passes[number], self._tables, pixels)
+            tile = encode_tile(passes[number], self._tables, {PIXELS: pixels})
             # Where the streams of an exact tile's latents are empty, all its symbols are zeros.
             if number in empty or (pixels and not any(tile.streams[stream] for stream in self._coding.streams)):
                 none = {
                     stream: [] if stream in self._coding.streams else parts for stream, parts in passes[number].items()
                 }
-                return encode_tile(none, self._tables, pixels)
+                return encode_tile(none, self._tables, {PIXELS: pixels})
             return tile
 
         return self._engine.each(code, range(len(passes)))

@@ -1,9 +1,12 @@
-"""Tiles whose pixels a file holds exactly, without any network (docs/format.md, "Exact tiles").
+"""What a file says of a tile's pixels beside its latents: all of them exactly, or corrections of them.
 
-An encoder makes a tile exact where that takes no more bytes than the tile's latents, or so few more that they are
-worth the error of the latents: drawings, text, screens, flat colours. Next to other tiles its latents are still coded,
-as far as the networks of the neighbours look; cells farther away have none. A picture that is coded without loss has
-exact tiles alone, and no model.
+**Exact tiles** (docs/format.md) are decoded without any network. An encoder makes a tile exact where that takes no more
+bytes than the tile's latents, or so few more that they are worth the error of the latents: drawings, text, screens,
+flat colours. Next to other tiles its latents are still coded, as far as the networks of the neighbours look; cells
+farther away have none. A picture that is coded without loss has exact tiles alone, and no model.
+
+**Corrections** are multiples of a step that are added to what the networks paint. They bound how far off a sample may
+be, whatever the picture shows: an encoder writes them at the highest qualities.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glissando.errors import CorruptError
 from glissando.lossless import decode_planes, encode_planes
 
 from .geometry import CELL, Area, Grid, Region
@@ -22,8 +26,11 @@ from .quality import Quality
 __all__ = [
     "WORST_ERROR",
     "choose",
+    "correct",
+    "corrections",
     "exact_planes",
     "is_candidate",
+    "largest_error",
     "paste",
     "price_of_error",
     "seen_cells",
@@ -36,6 +43,10 @@ _GREEN_FIRST = [1, 0, 2]  # green resembles both others, which are predicted wit
 
 REPEATED = 0.25
 """Tiles with a smaller share of pixels equal to their left neighbours take more bytes exactly than as latents."""
+TOP = 96.0
+"""From this quality on there is a largest error that no sample may have."""
+LARGEST_STEP = 255
+
 PRICES = 0.0003, 0.31
 WORST_ERROR = 2000.0
 """Mean squared error of the worst tiles, in levels of 255: 15 dB."""
@@ -66,6 +77,15 @@ def tile_region(area: Area, grid: Grid) -> Region:
     return Region(x, y, min(CELL * area.width, grid.width - x), min(CELL * area.height, grid.height - y))
 
 
+def pixels_of(data: bytes, place: Region, grey: bool, depth: int) -> Pixels:
+    """A tile's samples, (height, width) or (height, width, 3): the inverse of ``exact_planes``.
+
+    ``place``: the tile's region. Raises CorruptError where the planes are damaged.
+    """
+    planes = decode_planes(data, 1 if grey else 3, place.height, place.width, depth)
+    return planes[0] if grey else np.moveaxis(planes[np.argsort(_GREEN_FIRST)], 0, -1)
+
+
 def paste(pixels: Pixels, region: Region, place: Region, data: bytes, depth: int) -> None:
     """Write the part of an exact tile that lies in a region into the region's pixels.
 
@@ -73,16 +93,57 @@ def paste(pixels: Pixels, region: Region, place: Region, data: bytes, depth: int
 
     Raises CorruptError where these are damaged.
     """
-    channels = 1 if pixels.ndim == 2 else 3
-    planes = decode_planes(data, channels, place.height, place.width, depth)
-    exact = planes[0] if channels == 1 else np.moveaxis(planes[np.argsort(_GREEN_FIRST)], 0, -1)
-    common = Region(
-        max(place.x, region.x),
-        max(place.y, region.y),
-        min(place.x + place.width, region.x + region.width) - max(place.x, region.x),
-        min(place.y + place.height, region.y + region.height) - max(place.y, region.y),
-    )
-    pixels[common.moved(-region.x, -region.y).slices] = exact[common.moved(-place.x, -place.y).slices]
+    target, source = _common(region, place)
+    pixels[target] = pixels_of(data, place, pixels.ndim == 2, depth)[source]
+
+
+def _common(region: Region, place: Region) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """What a region and a tile have in common: its place in the region, and in the tile."""
+    x, y = max(place.x, region.x), max(place.y, region.y)
+    width = min(place.x + place.width, region.x + region.width) - x
+    height = min(place.y + place.height, region.y + region.height) - y
+    common = Region(x, y, width, height)
+    return common.moved(-region.x, -region.y).slices, common.moved(-place.x, -place.y).slices
+
+
+# Corrections ------------------------------------------------------------------------------------------------------
+
+
+def largest_error(quality: Quality) -> int | None:
+    """How many levels of 255 a sample may be off at a quality; None below TOP, where nothing is promised.
+
+    2 at quality 100, and twice as much for every two steps below it.
+    """
+    if quality.number < TOP:
+        return None
+    return round(2 ** (1 + (100 - quality.number) / 2))
+
+
+def corrections(pixels: Pixels, shown: Pixels, error: int, depth: int) -> bytes:
+    """What brings each shown sample of a tile to within ``error`` of the picture's; nothing where all of them are.
+
+    Both are (h, w) or (h, w, 3); ``error`` counts in levels of the depth.
+    """
+    off = pixels.astype(np.int32) - shown
+    if np.abs(off).max() <= error:
+        return b""
+    step = min(2 * error + 1, LARGEST_STEP)
+    steps = np.rint(off / step).astype(np.int32)
+    bits = min(depth + 1, 16)
+    return bytes([step]) + exact_planes((steps + (1 << (bits - 1))).astype(np.uint16), bits)
+
+
+def correct(pixels: Pixels, region: Region, place: Region, data: bytes, depth: int) -> None:
+    """Correct the part of a tile that lies in a region; arguments and errors as of ``paste``."""
+    if data[0] == 0:
+        raise CorruptError("corrections have a step of 0")
+    bits = min(depth + 1, 16)
+    steps = pixels_of(data[1:], place, pixels.ndim == 2, bits).astype(np.int32) - (1 << (bits - 1))
+    target, source = _common(region, place)
+    pixels[target] = np.clip(pixels[target] + data[0] * steps[source], 0, (1 << depth) - 1)
+
+
+# What an encoder chooses ------------------------------------------------------------------------------------------
 
 
 def seen_cells(grid: Grid, exact: Iterable[int], reach: int) -> NDArray[np.bool_]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from glissando.bitstream import (
     ANY_SIZE,
+    CORRECTIONS,
     DEFAULT_LIMITS,
     HYPER_LATENTS,
     LATENTS,
@@ -34,7 +35,7 @@ from .quality import QualityField
 __all__ = ["Info", "probe", "read_importance", "read_quality_field"]
 
 MAIN_FAMILY = "gains"  # what a file with a quality field is taken for where its model is not installed
-STREAMS = {HYPER_LATENTS: "hyper-latents", LATENTS: "latents", MAP: "map", PIXELS: "pixels"}
+STREAMS = {HYPER_LATENTS: "hyper-latents", LATENTS: "latents", MAP: "map", PIXELS: "pixels", CORRECTIONS: "corrections"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Info:
     tiles: int
     file_bytes: int
     format_version: int
-    parts: dict[str, int] = field(default_factory=dict)  # header, hyper-latents, latents, map, pixels, metadata
+    parts: dict[str, int] = field(default_factory=dict)  # header, latents, map, pixels, metadata …
     boxes: dict[str, int] = field(default_factory=dict)  # metadata by box
     importance: tuple[float, ...] | None = None  # offsets of a map in quality steps, ascending; None without a map
 

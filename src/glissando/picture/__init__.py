@@ -1,22 +1,25 @@
 """Pixels and metadata, to and from picture files.
 
-A :class:`Picture` is what the codec carries: 8-bit grey or RGB pixels, upright, with the colour profile, EXIF
-and XMP that came with them. Reading never loses anything silently: what cannot be carried yet (transparency,
-more than 8 bits, CMYK, animation) is a :class:`~glissando.errors.PictureError`, or, with ``convert=True``, a
-conversion that :attr:`Picture.notes` announces. Comments and text chunks are not carried.
+A :class:`Picture` is what the codec carries: 8-bit grey or RGB pixels, upright, with the metadata that came with them.
+Reading never loses anything silently. What cannot be carried yet (transparency, more than 8 bits, CMYK, animation) is a
+:class:`~glissando.errors.PictureError`, or, with ``convert=True``, a conversion that :attr:`Picture.notes` announces.
+Metadata that cannot be read or carried cost a note, and never the picture.
 
 ::
 
     file ── reading ──> Pillow image ── conversion ──> Picture ── writing ──> file
-                                            │             ↑          │
-               depth: 16 bits to 8 ─────────┤           array        │
-               colour: CMYK, alpha ─────────┤                        │
-               orientation: set upright ────┤                        │
-               metadata: ICC, EXIF, XMP ────┴────────────────────────┘
+             │                              │             ↑          │
+             png, jxl: what Pillow          │           array        embedding: metadata
+             cannot tell of a file          │                        into each format
+                                            │
+               depth: 16 bits to 8 ─────────┤
+               colour: CMYK, alpha ─────────┤
+               extraction: metadata ────────┤   of the parts exif, xmp, jpeg, isobmff, colour_tags, icc
+               orientation: set upright ────┘
 
-``picture`` holds the picture itself, ``coercion`` says what may become one, ``formats`` lists the formats of files;
-these load no Pillow. All other modules do, and are loaded when they are first used; ``pillow`` has the limits and
-errors of the library underneath.
+``picture`` holds the picture itself, ``metadata`` what travels with it, ``coercion`` says what may become one, and
+``formats`` lists the formats of files; these load no Pillow. The modules that do are loaded when they are first used;
+``pillow`` has the limits and errors of the library underneath.
 """
 
 from __future__ import annotations
@@ -27,7 +30,10 @@ from typing import TYPE_CHECKING
 from glissando.bitstream.pixel_format import PixelFormat
 
 from .coercion import as_picture
+from .colour_tags import Cicp
 from .formats import picture_suffixes, writable_formats
+from .metadata import KINDS, Density, Metadata
+from .parts import of_part
 from .picture import MAX_PIXELS, MAX_SIDE, Picture, check_carried
 
 if TYPE_CHECKING:
@@ -37,12 +43,17 @@ if TYPE_CHECKING:
 _HOMES = {"read_picture": "reading", "write_picture": "writing"}
 
 __all__ = [
+    "KINDS",
     "MAX_PIXELS",
     "MAX_SIDE",
+    "Cicp",
+    "Density",
+    "Metadata",
     "Picture",
     "PixelFormat",
     "as_picture",
     "check_carried",
+    "of_part",
     "picture_suffixes",
     "read_picture",
     "writable_formats",

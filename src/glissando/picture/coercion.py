@@ -31,7 +31,7 @@ def as_picture(source: Pixels | Image.Image | Picture, *, convert: bool = False)
     if isinstance(source, Picture):
         return source
     if isinstance(source, np.ndarray):
-        return Picture(source)
+        return Picture(np.asarray(source))  # a plain array, of a matrix too, which has indices of its own
     from PIL import Image
 
     if isinstance(source, Image.Image):

@@ -31,6 +31,8 @@ def opaque(image: Image.Image, grey_in_rgba: bool) -> tuple[Image.Image, bool]:
     """The image without alpha, blended over white, and whether that changed anything."""
     if image.mode not in ("LA", "La", "PA", "RGBA", "RGBa") and "transparency" not in image.info:
         return image, False
+    if image.mode == "La":  # Pillow converts colours that are multiplied by their opacity to no mode but their own
+        image = image.convert("LA")
     grey = grey_in_rgba or image.mode in ("L", "1", "LA", "La")
     with_alpha = image if image.mode == "RGBA" else image.convert("RGBA")
     lowest, _ = with_alpha.getchannel("A").getextrema()

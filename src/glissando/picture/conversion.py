@@ -1,7 +1,8 @@
-"""A Pillow image as a picture: refused, or converted with a note, wherever something would be lost."""
+"""Pillow images become pictures. Where something would be lost, that is an error, or a conversion with a note."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import IO
 
 import numpy as np
@@ -9,26 +10,39 @@ from PIL import Image
 
 from glissando.errors import PictureError
 
-from . import colour, depth, metadata, orientation
+from . import colour, depth, orientation
+from .extraction import exif_of_tiff, metadata_of
+from .metadata import within_limit
 from .picture import Picture
 from .pillow import damage, load_pixels
+from .png import MAX_METADATA, PngMetadata
 
 __all__ = ["from_pillow"]
 
 _HINT = "use --convert (convert=True in Python)"
 
 
-def from_pillow(image: Image.Image, *, convert: bool, name: str, stream: IO[bytes] | None = None) -> Picture:
+def from_pillow(
+    image: Image.Image,
+    *,
+    convert: bool,
+    name: str,
+    stream: IO[bytes] | None = None,
+    beside: PngMetadata | None = None,
+) -> Picture:
     """Pixels, metadata and notes of an image whose header has been read.
 
     Args:
         stream: the file that the image comes from; without it, only what Pillow tells is known of its depth.
+        beside: what the file tells and Pillow does not, of a PNG all metadata.
     """
     with damage(name):
-        return _from_pillow(image, convert, name, stream)
+        return _from_pillow(image, convert, name, stream, beside)
 
 
-def _from_pillow(image: Image.Image, convert: bool, name: str, stream: IO[bytes] | None) -> Picture:
+def _from_pillow(
+    image: Image.Image, convert: bool, name: str, stream: IO[bytes] | None, beside: PngMetadata | None
+) -> Picture:
     obstacles, notes = _frames(image)
     if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):
         what = "floating-point" if image.mode == "F" else "32-bit"
@@ -47,20 +61,21 @@ def _from_pillow(image: Image.Image, convert: bool, name: str, stream: IO[bytes]
     if obstacles and not convert:
         raise PictureError(f"{name}: {' and '.join(obstacles)}: not carried yet; to convert, {_HINT}")
 
-    # What loading the pixels makes Pillow forget.
-    tiff_exif = metadata.exif_of_tiff(image) if image.format == "TIFF" else None
+    # Pillow forgets these when it loads the pixels, so they are read before.
+    tiff_exif = _exif_of_tiff(image, notes) if image.format == "TIFF" else None
     low = depth.low_bytes(image, stream) if bits > 8 and stream is not None else None
     grey_alpha = depth.is_grey_alpha_16(image)
 
     load_pixels(image)
-    icc, exif, xmp = metadata.blocks(image, tiff_exif)
+    metadata, more = metadata_of(image, tiff_exif=tiff_exif, beside=beside, stream=stream)
+    notes += more
     if low is not None:
         image = depth.merge_low_bytes(image, low)
     elif image.mode.startswith("I"):
         image = depth.eight_bits(image, bits)
     if image.mode == "CMYK":
-        image, note = colour.rgb_of_cmyk(image, icc)
-        icc = None
+        image, note = colour.rgb_of_cmyk(image, metadata.icc)
+        metadata = replace(metadata, icc=None)
         notes.append(note)
     image, blended = colour.opaque(image, grey_alpha)
     if blended:
@@ -70,18 +85,30 @@ def _from_pillow(image: Image.Image, convert: bool, name: str, stream: IO[bytes]
     if image.mode != "L":
         image = image.convert("L" if image.mode == "1" else "RGB")
 
-    pixels, exif, xmp = orientation.upright(np.asarray(image), exif, xmp)
-    return Picture(np.ascontiguousarray(pixels), icc=icc, exif=exif, xmp=xmp, notes=tuple(notes))
+    pixels, metadata, more = orientation.upright(np.asarray(image), metadata)
+    notes += more
+    metadata, more = within_limit(metadata, MAX_METADATA)
+    notes += more
+    return Picture(np.ascontiguousarray(pixels), **metadata.as_arguments(), notes=tuple(notes))
+
+
+def _exif_of_tiff(image: Image.Image, notes: list[str]) -> bytes | None:
+    try:
+        return exif_of_tiff(image)
+    except Exception:  # what Pillow raises on EXIF that it cannot read depends on where it is damaged
+        notes.append("EXIF cannot be read; left out")
+        return None
 
 
 def _frames(image: Image.Image) -> tuple[list[str], list[str]]:
-    """The obstacles and the notes that pictures behind the first give rise to."""
+    """What stands against carrying a file of several pictures, and the notes for taking the first of them."""
     frames = int(getattr(image, "n_frames", 1))
     if frames <= 1:
         return [], []
-    if image.format == "MPO":
+    if image.format in ("MPO", "HEIF"):
         # A photograph with a preview, a depth or gain map behind it, as many cameras and telephones write.
-        return [], [f"the first of the {frames} pictures in the file is kept (a multi-picture JPEG)"]
+        kind = "a multi-picture JPEG" if image.format == "MPO" else "a HEIC of several pictures"
+        return [], [f"the first of the {frames} pictures in the file is kept ({kind})"]
     kind, file = ("pages", "multi-page") if image.format == "TIFF" else ("frames", "animated")
     article = "a" if image.format == "TIFF" else "an"
     obstacle = f"{frames} {kind} ({article} {file} {image.format or 'picture'})"

@@ -27,6 +27,8 @@ def _declared(image: Image.Image, stream: IO[bytes]) -> int:
     if image.format == "TIFF":
         bits = getattr(image, "tag_v2", {}).get(258, (1,))
         return max(bits) if isinstance(bits, tuple) else int(bits)
+    if image.format == "HEIF":
+        return int(image.info.get("bit_depth", 8))
     if image.format not in _DECLARED_IN:
         return 8
     position = stream.tell()

@@ -1,4 +1,4 @@
-"""The formats of picture files: one table, for reading, writing and all who ask whether a name is a picture's."""
+"""The formats of picture files, in one table: how they begin, how they are named, and how they are written."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ class Writing:
 
     Attributes:
         options: Pillow's.
-        metadata: whether it carries an ICC profile, EXIF and XMP.
+        grey_options: those that differ for grey pictures.
+        carries: the metadata that it carries, by the names of their attributes in ``Metadata``.
+        has_grey: whether it has pictures of one channel; in others grey becomes RGB.
+        fits_profiles: whether readers refuse an ICC profile of other channels than the picture's.
         longest: its longest side in pixels; None without a limit of its own.
-        largest_block: the longest EXIF or XMP in bytes; None without a limit.
+        largest_block: the longest EXIF in bytes; None without a limit.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
-    metadata: bool = True
+    grey_options: Mapping[str, Any] = field(default_factory=dict)
+    carries: frozenset[str] = frozenset()
+    has_grey: bool = True
+    fits_profiles: bool = False
     longest: int | None = None
     largest_block: int | None = None
 
@@ -33,10 +39,12 @@ class FileFormat:
 
     Attributes:
         name: Pillow's name for it.
-        plugin: the module of Pillow that reads and writes it.
-        signature: a regular expression that the first 32 bytes of its files match.
+        plugin: the module that teaches Pillow to read and write it.
+        signature: a regular expression that the first 64 bytes of its files match.
         suffixes: endings of its files' names, in lower case and without dot.
         writing: how it is written; None for a format that is only read.
+        package: the package on the index that the module is from, where it is not Pillow itself.
+        title: what messages call the format, where it is not its name.
     """
 
     name: str
@@ -44,46 +52,84 @@ class FileFormat:
     signature: bytes
     suffixes: tuple[str, ...]
     writing: Writing | None = None
+    package: str = ""
+    title: str = ""
 
+
+_BLOCKS = frozenset({"icc", "exif", "xmp"})
+_ALL = _BLOCKS | {"cicp", "iptc", "density", "text"}
 
 # Only formats whose pixel depth and transparency are checked; Pillow's others would be read blindly, and some of them
 # run other programs.
 FORMATS = (
     # zlib level 2: photographs grow by a tenth against the usual 6 and are written 2.7 times sooner.
-    FileFormat("PNG", "PngImagePlugin", rb"\x89PNG\r\n\x1a\n", ("png",), Writing({"compress_level": 2})),
+    FileFormat(
+        "PNG",
+        "PIL.PngImagePlugin",
+        rb"\x89PNG\r\n\x1a\n",
+        ("png",),
+        Writing({"compress_level": 2}, carries=_ALL, fits_profiles=True),
+    ),
     FileFormat(
         "JPEG",
-        "JpegImagePlugin",
+        "PIL.JpegImagePlugin",
         rb"\xff\xd8\xff",
         ("jpg", "jpeg"),
-        Writing({"quality": 95, "subsampling": 0, "optimize": True}, longest=65500, largest_block=65500),
+        Writing(
+            {"quality": 95, "subsampling": 0, "optimize": True},
+            carries=_ALL - {"cicp"},
+            longest=65500,
+            largest_block=65500,
+        ),
     ),
     FileFormat(
         "WEBP",
-        "WebPImagePlugin",
+        "PIL.WebPImagePlugin",
         rb"RIFF....WEBP",
         ("webp",),
-        Writing({"lossless": True, "method": 4}, longest=16383),
+        Writing({"lossless": True, "method": 4}, carries=_BLOCKS, has_grey=False, fits_profiles=True, longest=16383),
     ),
     FileFormat(
         "AVIF",
-        "AvifImagePlugin",
-        rb"....ftyp(avif|avis|mif1|msf1)",
+        "PIL.AvifImagePlugin",
+        rb"....ftyp(?:.{4})*?avi[fs]",
         ("avif",),
-        Writing({"quality": 90, "subsampling": "4:4:4", "speed": 6}, longest=65536),
+        Writing(
+            {"quality": 90, "subsampling": "4:4:4", "speed": 6},
+            grey_options={"subsampling": "4:0:0"},
+            carries=_BLOCKS | {"cicp"},
+            fits_profiles=True,
+            longest=65536,
+        ),
     ),
     FileFormat(
         "TIFF",
-        "TiffImagePlugin",
+        "PIL.TiffImagePlugin",
         rb"II[*+]\0|MM\0[*+]",
         ("tif", "tiff"),
-        Writing({"compression": "tiff_adobe_deflate"}),
+        Writing({"compression": "tiff_adobe_deflate"}, carries=_BLOCKS | {"iptc", "density"}),
     ),
-    FileFormat("BMP", "BmpImagePlugin", rb"BM", ("bmp",), Writing(metadata=False)),
-    FileFormat("PPM", "PpmImagePlugin", rb"P[1-6f]\s|P[1-6]#", ("ppm", "pgm", "pnm"), Writing(metadata=False)),
-    FileFormat("GIF", "GifImagePlugin", rb"GIF8[79]a", ("gif",)),
-    FileFormat("QOI", "QoiImagePlugin", rb"qoif", ("qoi",)),
-    FileFormat("JPEG2000", "Jpeg2KImagePlugin", rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n", ("jp2", "j2k")),
+    FileFormat("BMP", "PIL.BmpImagePlugin", rb"BM", ("bmp",), Writing(carries=frozenset({"density"}))),
+    FileFormat("PPM", "PIL.PpmImagePlugin", rb"P[1-6f]\s|P[1-6]#", ("ppm", "pgm", "pnm"), Writing()),
+    FileFormat("GIF", "PIL.GifImagePlugin", rb"GIF8[79]a", ("gif",)),
+    FileFormat("QOI", "PIL.QoiImagePlugin", rb"qoif", ("qoi",)),
+    FileFormat(
+        "HEIF",
+        "pillow_heif",
+        rb"....ftyp(?:.{4})*?(?:hei[cxms]|hev[cxms]|mif[12]|msf1)",
+        ("heic", "heif", "hif"),
+        package="pillow-heif",
+        title="HEIC",
+    ),
+    FileFormat(
+        "JXL",
+        "pillow_jxl",
+        rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n",
+        ("jxl",),
+        package="pillow-jxl-plugin",
+        title="JPEG XL",
+    ),
+    FileFormat("JPEG2000", "PIL.Jpeg2KImagePlugin", rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n", ("jp2", "j2k")),
 )
 
 

@@ -1,4 +1,4 @@
-"""Where the bits of a file went, drawn over the picture as a heat map with a legend."""
+"""A heat map of the bits that each place of a picture takes in its file, drawn over the picture, with a legend."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from .picture import Pixels
 
 __all__ = ["draw_bits"]
 
-LEGEND = 40  # rows below the picture
-SHARE = 0.6  # of the colour, over the picture in grey
+LEGEND = 40
+"""Rows of the legend, which stands below the picture."""
+
+SHARE = 0.6
+"""How much of a pixel is the heat map's colour; the rest is the picture in grey."""
 
 _STOPS = np.array(
     [(0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164)], np.float64
 )
-"""Dark to bright and even to the eye: matplotlib's "inferno" at every fifth of its length."""
+"""Colours from the fewest bits to the most: matplotlib's map "inferno" at every fifth of its length."""
 
 
 def draw_bits(

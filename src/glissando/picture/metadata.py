@@ -1,98 +1,106 @@
-"""ICC, EXIF and XMP: out of Pillow's images, and into the options of its writers."""
+"""What travels with a picture's pixels. Nothing here loads Pillow."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
-from PIL import Image
+from glissando.errors import InputError
 
-__all__ = ["blocks", "exif_of_tiff", "options"]
+from .colour_tags import Cicp
 
-_EXIF_PREFIX = b"Exif\0\0"
-
-# Of a TIFF's own directory, only what describes the picture and not how the file stores it.
-_DESCRIBING_TAGS = (270, 271, 272, 305, 306, 315, 316, 33432)  # description, make, model ... copyright
-_RESOLUTION_TAGS = (282, 283, 296)
-_EXIF_DIRECTORIES = (0x8769, 0x8825)  # Exif, GPS
-_XMP_TAG = 700
-_ORIENTATION_TAG = 0x0112
+__all__ = ["KINDS", "Density", "Metadata", "within_limit"]
 
 
-def blocks(image: Image.Image, tiff_exif: bytes | None) -> tuple[bytes | None, bytes | None, bytes | None]:
-    """The ICC profile, EXIF without its prefix and XMP of a loaded image; of a TIFF, EXIF is given."""
-    info = image.info
-    if image.format == "TIFF":
-        exif = tiff_exif
-    elif "exif" in info:
-        exif = _bytes_or_none(info["exif"])
-    elif "Raw profile type exif" in info:  # how ImageMagick kept EXIF in PNG before PNG could
-        exif = image.getexif().tobytes()
-    else:
-        exif = None
-    while exif is not None and exif.startswith(_EXIF_PREFIX):
-        exif = exif.removeprefix(_EXIF_PREFIX)
-    return _bytes_or_none(info.get("icc_profile")), exif or None, _bytes_or_none(info.get("xmp"))
+@dataclass(frozen=True, slots=True)
+class Density:
+    """How densely pixels are printed, or only how wide they are against their height.
+
+    Attributes:
+        x, y: pixels per metre each way; or, where ``metric`` is false, two numbers of which only the ratio counts.
+        metric: whether they are per metre.
+    """
+
+    x: int
+    y: int
+    metric: bool = True
+
+    @classmethod
+    def of_dpi(cls, x: float, y: float) -> Density | None:
+        """The density of pixels per inch; None for numbers that are none."""
+        per_metre = [round(value / 0.0254) if 0 < value < 2**24 else 0 for value in (x, y)]
+        return cls(per_metre[0], per_metre[1]) if all(per_metre) else None
+
+    @property
+    def dpi(self) -> tuple[float, float]:
+        """Pixels per inch, rounded to whole ones where they are as good as whole."""
+
+        def rounded(per_metre: int) -> float:
+            exact = per_metre * 0.0254
+            return float(round(exact)) if round(round(exact) / 0.0254) == per_metre else exact
+
+        return rounded(self.x), rounded(self.y)
 
 
-def _bytes_or_none(value: object) -> bytes | None:
-    if isinstance(value, str):
-        value = value.encode()
-    return bytes(value) if isinstance(value, bytes | bytearray | memoryview) and len(value) else None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata:
+    """What travels with a picture's pixels.
+
+    Attributes:
+        icc: the ICC colour profile, as in the file; or None.
+        exif: the EXIF block, beginning with its TIFF header (``II`` or ``MM``), orientation 1; or None.
+        xmp: the XMP packet, or None.
+        iptc: the IPTC-IIM records, or None.
+        cicp: the colours as code points; or None. Without it and without ``icc`` colours are sRGB.
+        density: how densely pixels are printed, or None.
+        text: pairs of a keyword and a text, as in PNG; the comment of a JPEG has the keyword ``Comment``.
+    """
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    cicp: Cicp | None = None
+    density: Density | None = None
+    text: tuple[tuple[str, str], ...] = ()
+
+    def as_arguments(self) -> dict[str, Any]:
+        """The metadata by the names of the arguments that they are given as."""
+        return {field.name: getattr(self, field.name) for field in fields(Metadata)}
+
+    def keeping(self, kinds: Collection[str]) -> Self:
+        """The same with the metadata of these kinds (see ``KINDS``) alone. Raises InputError for an unknown kind."""
+        if unknown := sorted(set(kinds) - set(KINDS)):
+            raise InputError(f"no kind of metadata {unknown[0]!r}; known: {', '.join(KINDS)}")
+        dropped: dict[str, Any] = {
+            name: () if name == "text" else None for kind in KINDS if kind not in kinds for name in KINDS[kind]
+        }
+        return replace(self, **dropped)
 
 
-def exif_of_tiff(image: Image.Image) -> bytes | None:
-    """EXIF of a TIFF that is not loaded yet: loading applies the orientation and drops it."""
-    source = image.getexif()
-    kept = Image.Exif()
-    for tag in _DESCRIBING_TAGS:
-        if tag in source:
-            kept[tag] = source[tag]
-    for directory in _EXIF_DIRECTORIES:
-        if entries := source.get_ifd(directory):
-            kept[directory] = dict(entries)
-    if not len(kept):
-        return None
-    for tag in _RESOLUTION_TAGS:
-        if tag in source:
-            kept[tag] = source[tag]
-    return kept.tobytes()
+KINDS = {
+    "icc": ("icc", "cicp"),
+    "exif": ("exif",),
+    "xmp": ("xmp",),
+    "iptc": ("iptc",),
+    "dpi": ("density",),
+    "text": ("text",),
+}
+"""The kinds of metadata that a user may keep, and the attributes of each; ``icc`` is all that tells colours."""
 
 
-def options(format: str, icc: bytes | None, exif: bytes | None, xmp: bytes | None) -> tuple[dict[str, Any], list[str]]:
-    """What makes Pillow write these into a file of this format, and a note for each that it cannot."""
-    chosen: dict[str, Any] = {} if icc is None else {"icc_profile": icc}
-    if format == "TIFF":
-        more, notes = _tiff_options(exif, xmp)
-        return chosen | more, notes
-    if exif is not None:
-        chosen["exif"] = _EXIF_PREFIX + exif
-    if xmp is not None and format == "PNG":
-        from PIL.PngImagePlugin import PngInfo
-
-        chosen["pnginfo"] = text = PngInfo()
-        text.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
-    elif xmp is not None:
-        chosen["xmp"] = xmp
-    return chosen, []
-
-
-def _tiff_options(exif: bytes | None, xmp: bytes | None) -> tuple[dict[str, Any], list[str]]:
-    """EXIF and XMP are entries of a TIFF's own directory."""
-    notes: list[str] = []
-    directory = Image.Exif()
-    if exif is not None:
-        try:
-            directory.load(exif)
-            dict(directory)  # parses every entry
-        except Exception:  # damaged EXIF came with the picture; other formats carry it as it is
-            directory = Image.Exif()
-            notes.append("EXIF is damaged, so TIFF cannot carry it; left out")
-    if xmp is not None:
-        directory[_XMP_TAG] = xmp
-    if not len(directory):
-        return {}, notes
-    directory[_ORIENTATION_TAG] = 1
-    options: dict[str, Any] = {"exif": directory}
-    if any(tag in directory for tag in _EXIF_DIRECTORIES):
-        options["compression"] = "raw"  # Pillow fails to write these directories through libtiff
-    return options, notes
+def within_limit(metadata: Metadata, limit: int) -> tuple[Metadata, list[str]]:
+    """The metadata without its largest parts where all of it has more than ``limit`` bytes, and a note for each."""
+    notes = []
+    sizes = {
+        name: len(value) if isinstance(value, bytes) else sum(len(k.encode()) + len(v.encode()) for k, v in value)
+        for name in ("icc", "exif", "xmp", "iptc", "text")
+        if (value := getattr(metadata, name))
+    }
+    while sum(sizes.values()) > limit:
+        largest = max(sizes, key=lambda name: sizes[name])
+        notes.append(f"{largest.upper()} of {sizes.pop(largest):,} bytes is more than a file carries; left out")
+        without: dict[str, Any] = {largest: () if largest == "text" else None}
+        metadata = replace(metadata, **without)
+    return metadata, notes

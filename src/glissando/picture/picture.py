@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from glissando.bitstream.pixel_format import GREY_8, RGB_8, PixelFormat
 from glissando.errors import InputError, PictureError, UnsupportedError
 
+from .metadata import Metadata
+
 __all__ = ["MAX_PIXELS", "MAX_SIDE", "Picture", "Pixels", "check_carried", "check_size"]
 
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -23,25 +25,20 @@ MAX_SIDE = 2**24 - 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class Picture(Metadata):
     """An upright 8-bit picture and the metadata that travel with it.
 
     Attributes:
         pixels: uint8, shape (height, width, 3) for RGB or (height, width) for grey.
-        icc: the ICC colour profile, as in the file, or None: sRGB.
-        exif: the EXIF block, beginning with its TIFF header (``II`` or ``MM``), orientation 1; or None.
-        xmp: the XMP packet, or None.
-        notes: one sentence for each conversion that reading made.
+        notes: one sentence for each conversion that reading made, and for what it left out.
+        icc, exif, xmp, iptc, cicp, density, text: the metadata, see ``Metadata``.
 
     Raises:
         InputError: the pixels are of another type or shape, empty, or longer than ``MAX_SIDE`` on a side.
     """
 
     pixels: Pixels
-    icc: bytes | None = None
-    exif: bytes | None = None
-    xmp: bytes | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = dataclasses.field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         _check_array(self.pixels)

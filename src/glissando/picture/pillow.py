@@ -1,11 +1,13 @@
-"""Pillow's manners: its plugins, its limit, its errors and its name for how samples lie in a file."""
+"""What is peculiar to Pillow: its plugins, its limit of pixels, its errors, and how it names the layout of samples."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import re
 import threading
 from collections.abc import Iterator
+from typing import IO
 
 from PIL import Image
 
@@ -13,19 +15,59 @@ from glissando.errors import PictureError
 
 from .formats import FileFormat
 
-__all__ = ["damage", "load_pixels", "load_plugin", "raw_mode", "without_limit"]
+__all__ = ["damage", "load_pixels", "load_plugin", "open_image", "raw_mode", "without_limit"]
 
 _LIMIT = threading.Lock()
 
+_UNSUPPORTED = re.compile(
+    "unsupported|not supported|not implemented|unknown (pixel mode|data organi|photometric|compression)|"
+    "cannot handle|not available|not (been )?built|no decoding plugin",
+    re.IGNORECASE,
+)
+"""What plugins say of a file that is valid and that they cannot read."""
+
 
 def load_plugin(format: FileFormat) -> None:
-    """Load the one plugin that reads and writes this format; by itself Pillow loads all."""
-    importlib.import_module(f"PIL.{format.plugin}")
+    """Load the one plugin that reads and writes this format; by itself Pillow loads all.
+
+    Raises:
+        PictureError: the plugin is of another package, which is not installed. The message names it.
+    """
+    try:
+        plugin = importlib.import_module(format.plugin)
+    except ImportError:
+        if not format.package:
+            raise
+        raise PictureError(
+            f"{format.title} pictures need the package {format.package}, which is not installed "
+            f"(pip install {format.package})"
+        ) from None
+    if format.name == "HEIF" and "HEIF" not in Image.OPEN:
+        plugin.register_heif_opener()
+
+
+def open_image(stream: IO[bytes], format: FileFormat) -> Image.Image:
+    """The image in a file whose plugin is loaded, of which nothing but the header has been read.
+
+    ``Image.open`` does the same, but keeps to itself why a plugin refuses a file.
+    """
+    with without_limit():
+        stream.seek(0)
+        factory = Image.OPEN[format.name][0]
+        try:
+            return factory(stream, "")
+        except SyntaxError as error:
+            if format.name == "TIFF" and str(error).isdigit():  # a key that the plugin's table lacks, and no more
+                raise SyntaxError(f"unknown compression {error}") from error
+            raise
 
 
 @contextlib.contextmanager
 def without_limit() -> Iterator[None]:
-    """Our own limit is checked instead, and the caller can raise it; Pillow's is one per process."""
+    """Switch Pillow's limit of pixels off, which is one for the whole process.
+
+    Callers compare the size with a limit of their own (``check_size``), which each of their callers may choose.
+    """
     with _LIMIT:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
@@ -36,7 +78,10 @@ def without_limit() -> Iterator[None]:
 
 @contextlib.contextmanager
 def damage(name: str) -> Iterator[None]:
-    """Whatever a decoder raises on bytes that it does not like, as an error of ours."""
+    """Turn what a plugin raises on bytes that it cannot read into a PictureError that begins with the file's name.
+
+    Errors of the disk and a lack of memory stay what they are.
+    """
     try:
         yield
     except (PictureError, MemoryError):
@@ -45,13 +90,14 @@ def damage(name: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the file's
             raise
         reason = str(error).strip() or type(error).__name__
-        if reason.startswith("cannot identify image file"):
-            reason = "the header makes no sense"
-        raise PictureError(f"{name}: damaged or cut short ({reason.splitlines()[0]})") from error
+        reason = reason.splitlines()[0]
+        if _UNSUPPORTED.search(reason):
+            raise PictureError(f"{name}: a kind of file that is not supported ({reason})") from error
+        raise PictureError(f"{name}: damaged or cut short ({reason})") from error
 
 
 def load_pixels(image: Image.Image) -> None:
-    """Decode the pixels, whatever their number: the size has been checked."""
+    """Decode the pixels of an image whose size has been checked, beyond Pillow's own limit too."""
     small = image.width * image.height <= 2**25
     with contextlib.nullcontext() if small else without_limit():
         image.load()

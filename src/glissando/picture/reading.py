@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 import os
+import re
+from dataclasses import replace
 from typing import IO
-
-from PIL import Image
 
 from glissando.bitstream.fields import SIGNATURE
 from glissando.errors import PictureError
 
 from .conversion import from_pillow
 from .formats import FileFormat, recognise
+from .isobmff import without_exif
+from .jxl import read_boxes
 from .picture import MAX_PIXELS, Picture, check_size
-from .pillow import damage, load_plugin, without_limit
+from .pillow import damage, load_plugin, open_image
+from .png import PngMetadata, separate
 
 __all__ = ["read_picture"]
 
@@ -24,9 +27,12 @@ def read_picture(
     *,
     convert: bool = False,
     max_pixels: int = MAX_PIXELS,
+    allow_truncated: bool = False,
     name: str | None = None,
 ) -> Picture:
     """Read a picture file: PNG, JPEG, WebP, AVIF, TIFF, BMP, GIF, JPEG 2000, PPM or QOI.
+
+    HEIC and JPEG XL are read where the packages pillow-heif and pillow-jxl-plugin are installed.
 
     The EXIF orientation is applied to the pixels and the tag reset, so the picture is upright everywhere.
     Fully opaque transparency is dropped and palettes are expanded: nothing is lost by either.
@@ -36,6 +42,7 @@ def read_picture(
         convert: convert what cannot be carried (transparency over white; 16 bits scaled to 8; CMYK to RGB;
             the first frame of several) and say so in the picture's notes, instead of raising.
         max_pixels: refuse more pixels than this, before any is decoded.
+        allow_truncated: take what there is of a JPEG that is cut short, with a note; the rest is grey.
         name: what messages call the file, instead of its own name.
 
     Raises:
@@ -45,13 +52,13 @@ def read_picture(
     """
     if isinstance(source, str | os.PathLike):
         with open(source, "rb") as stream:
-            return _read(stream, name or os.fspath(source), convert, max_pixels)
+            return _read(stream, name or os.fspath(source), convert, max_pixels, allow_truncated)
     if name is None:
         name = getattr(source, "name", None)
         name = name if isinstance(name, str) else "picture"
     if not _seekable(source):
         source = io.BytesIO(source.read())
-    return _read(source, name, convert, max_pixels)
+    return _read(source, name, convert, max_pixels, allow_truncated)
 
 
 def _seekable(stream: IO[bytes]) -> bool:
@@ -61,22 +68,62 @@ def _seekable(stream: IO[bytes]) -> bool:
         return False
 
 
-def _read(stream: IO[bytes], name: str, convert: bool, max_pixels: int) -> Picture:
+def _read(stream: IO[bytes], name: str, convert: bool, max_pixels: int, allow_truncated: bool) -> Picture:
     start = stream.tell()
-    head = stream.read(32)
+    head = stream.read(64)
     stream.seek(start)
     format = _recognise(head, name)
     if start:  # Pillow reads from the beginning of a file
         stream = io.BytesIO(stream.read())
-    load_plugin(format)
     try:
-        with damage(name), without_limit():
-            image: Image.Image = Image.open(stream, formats=(format.name,))
-        with image:
-            check_size(image.width, image.height, max_pixels, name)
-            return from_pillow(image, convert=convert, name=name, stream=stream)
+        load_plugin(format)
+    except PictureError as error:
+        raise PictureError(f"{name}: {error}") from None
+    try:
+        return _decode(stream, format, name, convert, max_pixels)
+    except PictureError as error:
+        if format.name != "JPEG" or "truncated" not in str(error):
+            raise
+        if not allow_truncated:
+            raise PictureError(
+                f"{error}; --allow-truncated (allow_truncated=True in Python) takes what is there"
+            ) from error.__cause__
     except MemoryError:
         raise PictureError(f"{name}: too large for the memory of this machine") from None
+    # What is missing is made up by the decoder, once it is told that the file ends.
+    stream.seek(0)
+    ended = io.BytesIO(stream.read() + b"\xff\xd9")
+    picture = _decode(ended, format, name, convert, max_pixels)
+    return replace(picture, notes=(*picture.notes, "the file is cut short; what is missing is grey"))
+
+
+def _decode(stream: IO[bytes], format: FileFormat, name: str, convert: bool, max_pixels: int) -> Picture:
+    """The picture in a file of this format, whose plugin is loaded."""
+    beside = PngMetadata()
+    if format.name == "PNG":
+        stream, beside = separate(stream)
+    elif format.name == "JXL":  # its plugin decodes all pixels to tell their number
+        try:
+            boxes = read_boxes(stream)
+        except PictureError as error:
+            raise PictureError(f"{name}: {error}") from None
+        check_size(boxes.width, boxes.height, max_pixels, name)
+        beside.xmp = boxes.xmp
+        if boxes.packed:
+            beside.notes.append("compressed metadata of JPEG XL are not read; left out")
+    with damage(name):
+        try:
+            image = open_image(stream, format)
+        except Exception as error:  # which kind it is depends on what of the EXIF is damaged
+            if format.name != "AVIF" or not re.search("exif|tiff", str(error), re.IGNORECASE):
+                raise
+            stream.seek(0)
+            stream = io.BytesIO(without_exif(stream.read()))
+            image = open_image(stream, format)
+            beside.notes.append("EXIF is damaged; left out")
+    with image:
+        check_size(image.width, image.height, max_pixels, name)
+        return from_pillow(image, convert=convert, name=name, stream=stream, beside=beside)
 
 
 def _recognise(head: bytes, name: str) -> FileFormat:

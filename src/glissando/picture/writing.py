@@ -1,4 +1,4 @@
-"""Pictures to files, and what is left out where a format cannot carry it."""
+"""Writing picture files, with those metadata that their format carries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from glissando.errors import PictureError
 from glissando.files import atomic_write
 
-from . import metadata
+from .embedding import embedded, tagged
 from .formats import FileFormat, Writing, writable_formats, written_as
 from .picture import Picture
 from .pillow import load_plugin
@@ -63,28 +63,13 @@ def _encode(picture: Picture, format: FileFormat, writing: Writing, name: str) -
         raise PictureError(
             f"{name}: {picture.width}x{picture.height}: {format.name} allows {writing.longest:,} on a side"
         )
-    blocks, notes = _carried(picture, format.name, writing)
-    options, more_notes = metadata.options(format.name, **blocks)
+    grey = picture.format.grey
+    options, notes = embedded(picture, format.name, writing, grey=grey)
+    if grey:
+        options = {**writing.grey_options, **options}
     out = io.BytesIO()
     try:
         Image.fromarray(picture.pixels).save(out, format.name, **{**writing.options, **options})
+        return tagged(out.getvalue(), picture, format.name), notes
     except (OSError, ValueError, OverflowError, SyntaxError, RuntimeError) as error:
         raise PictureError(f"{name}: {format.name} cannot hold this picture ({error})") from error
-    return out.getvalue(), notes + more_notes
-
-
-def _carried(picture: Picture, format: str, writing: Writing) -> tuple[dict[str, bytes | None], list[str]]:
-    """The metadata that the format carries, and a note for each that it does not."""
-    blocks: dict[str, bytes | None] = {"icc": picture.icc, "exif": picture.exif, "xmp": picture.xmp}
-    notes: list[str] = []
-    for key, title in (("icc", "ICC profile"), ("exif", "EXIF"), ("xmp", "XMP")):
-        block = blocks[key]
-        if block is None:
-            continue
-        if not writing.metadata:
-            notes.append(f"{format} carries no {title}; left out")
-            blocks[key] = None
-        elif writing.largest_block is not None and key != "icc" and len(block) > writing.largest_block:
-            notes.append(f"{title} of {len(block):,} bytes is too long for {format}; left out")
-            blocks[key] = None
-    return blocks, notes

@@ -20,7 +20,7 @@ __all__ = ["ModelCodec"]
 class ModelCodec(Codec):
     """One model; the setting is its quality, 0 to 100, any real number."""
 
-    settings = tuple(float(quality) for quality in range(0, 101, 10))
+    settings = (*(float(quality) for quality in range(0, 91, 10)), 95.0, 98.0, 100.0)
     quick = (0.0, 20.0, 40.0, 60.0, 80.0, 100.0)
     whole = False
     ours = True

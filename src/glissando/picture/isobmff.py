@@ -1,0 +1,138 @@
+"""AVIF and HEIF files, as far as their boxes tell what Pillow does not: ISO/IEC 14496-12 and 23008-12."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
+
+from .colour_tags import Cicp
+
+__all__ = ["HeifBoxes", "boxes_in", "brands", "content_of", "read_boxes", "with_cicp", "without_exif"]
+
+_MAX_META = 2**24  # bytes of the box "meta", which has no pixels in the files of cameras
+_MAX_BOXES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class HeifBoxes:
+    """What the boxes of a file tell.
+
+    Attributes:
+        cicp: the code points of the primary picture; None where it has none.
+        gain_map: whether another picture is a gain map.
+    """
+
+    cicp: Cicp | None = None
+    gain_map: bool = False
+
+
+def brands(head: bytes) -> tuple[bytes, ...]:
+    """The major brand of a file that begins like this and the compatible ones; empty where it is of another kind."""
+    if head[4:8] != b"ftyp":
+        return ()
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    return (head[8:12], *(head[i : i + 4] for i in range(16, end - 3, 4)))
+
+
+def read_boxes(stream: IO[bytes]) -> HeifBoxes:
+    """What the boxes of a file tell; nothing where they are damaged. The stream's position is kept."""
+    position = stream.tell()
+    try:
+        stream.seek(0)
+        meta = content_of(stream, b"meta")[4:]  # version and flags first
+        return _of_meta(meta) if meta else HeifBoxes()
+    except (IndexError, ValueError):
+        return HeifBoxes()
+    finally:
+        stream.seek(position)
+
+
+def with_cicp(data: bytes, cicp: Cicp) -> bytes:
+    """A file of one picture, with these code points in place of those that its encoder wrote.
+
+    Raises ValueError where it has no box of code points.
+    """
+    at = data.find(b"colrnclx", 0, 2**16)
+    if at < 0:
+        raise ValueError("the encoder wrote no code points")
+    points = cicp.primaries.to_bytes(2, "big") + cicp.transfer.to_bytes(2, "big")
+    return data[: at + 8] + points + data[at + 12 :]
+
+
+def without_exif(data: bytes) -> bytes:
+    """A file of the same length whose EXIF item has a type that no reader knows."""
+    # An entry of the table of items: version 2 or 3, flags, number, protection, type (ISO/IEC 14496-12, 8.11.6.2).
+    return (
+        re.sub(rb"(infe[\2\3]...(?:....|......))Exif", rb"\1skip", data[:_MAX_META], flags=re.DOTALL) + data[_MAX_META:]
+    )
+
+
+def content_of(stream: IO[bytes], wanted: bytes) -> bytes:
+    """The content of the file's first box of a type, read from where the stream stands; empty where there is none."""
+    for _ in range(_MAX_BOXES):
+        head = stream.read(8)
+        if len(head) < 8:
+            break
+        size, kind, used = int.from_bytes(head[:4], "big"), head[4:], 8
+        if size == 1:
+            size, used = int.from_bytes(stream.read(8), "big"), 16
+        if kind == wanted:
+            return stream.read(min(size - used, _MAX_META) if size else _MAX_META)
+        if size < used:
+            break
+        stream.seek(size - used, 1)
+    return b""
+
+
+def boxes_in(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Type and content of the boxes that lie one after the other."""
+    at = 0
+    while at + 8 <= len(data):
+        size, kind, used = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], 8
+        if size == 1:
+            size, used = int.from_bytes(data[at + 8 : at + 16], "big"), 16
+        elif size == 0:
+            size = len(data) - at
+        if size < used:
+            return
+        yield kind, data[at + used : at + size]
+        at += size
+
+
+def _of_meta(meta: bytes) -> HeifBoxes:
+    boxes = dict(boxes_in(meta))
+    items = boxes.get(b"iinf", b"")
+    auxiliary = b"urn:com:apple:photo:2020:aux:hdrgainmap"
+    gain_map = b"tmap" in items or auxiliary in boxes.get(b"iprp", b"")
+    properties = dict(boxes_in(boxes.get(b"iprp", b"")))
+    colours: dict[int, Cicp] = {}
+    for number, (kind, content) in enumerate(boxes_in(properties.get(b"ipco", b"")), 1):
+        if kind == b"colr" and content[:4] == b"nclx" and len(content) >= 11:
+            points = [int.from_bytes(content[i : i + 2], "big") for i in (4, 6)]
+            if max(points) < 256:
+                colours[number] = Cicp(*points)
+    primary = _primary(boxes.get(b"pitm", b""))
+    for item, associated in _associations(properties.get(b"ipma", b"")):
+        if item == primary:
+            return HeifBoxes(next((colours[i] for i in associated if i in colours), None), gain_map)
+    return HeifBoxes(None, gain_map)
+
+
+def _primary(pitm: bytes) -> int:
+    return int.from_bytes(pitm[4 : 8 if pitm[:1] == b"\1" else 6], "big")
+
+
+def _associations(ipma: bytes) -> Iterator[tuple[int, list[int]]]:
+    """Each item, and the numbers of its properties (ISO/IEC 14496-12, 8.11.14.2)."""
+    wide_items, wide_numbers = ipma[:1] != b"\0", bool(ipma[3] & 1) if len(ipma) > 3 else False
+    at = 8
+    while at < len(ipma):
+        size = 4 if wide_items else 2
+        item, count = int.from_bytes(ipma[at : at + size], "big"), ipma[at + size]
+        at += size + 1
+        step = 2 if wide_numbers else 1
+        mask = 0x7FFF if wide_numbers else 0x7F
+        yield item, [int.from_bytes(ipma[i : i + step], "big") & mask for i in range(at, at + step * count, step)]
+        at += step * count

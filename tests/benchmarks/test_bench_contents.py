@@ -1,0 +1,49 @@
+"""Drawings beside AVIF, and lossless files beside WebP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import glissando
+from benchmarks import contents
+from benchmarks.documents import begin_marker, end_marker
+from benchmarks.drawings import DRAWINGS, drawing
+
+
+@pytest.mark.parametrize("name", list(DRAWINGS))
+def test_drawings_are_the_same_every_time(name: str) -> None:
+    pixels = drawing(name)
+    assert pixels.dtype == np.uint8
+    assert pixels.shape[2] == 3
+    assert min(pixels.shape[:2]) >= 512
+    assert np.array_equal(pixels, drawing(name))
+
+
+def test_the_page(data_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {name: lambda name=name: drawing(name)[:96, :96].copy() for name in ("checkerboard", "pixel art")}
+    monkeypatch.setattr(contents, "DRAWINGS", small)
+    monkeypatch.setattr(contents, "drawing", lambda name: small[name]())
+    monkeypatch.setattr(contents, "ROUNDS", 1)
+    page = tmp_path / "content.md"
+    page.write_text("\n".join(f"{begin_marker(name)}\n{end_marker(name)}" for name in ("contents", "lossless")))
+    assert contents.main([str(page), "--data", str(data_set)]) == 0
+    text = page.read_text()
+    assert text.count("exact") == 8  # two drawings at four qualities
+    assert "| 3 photographs of Kodak | " in text
+    assert "| 2 drawings | " in text
+
+
+def test_sizes_of_webp() -> None:
+    flat, noise = np.zeros((64, 64, 3), np.uint8), np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    assert contents.webp_bytes(flat) < 100 < contents.webp_bytes(noise)
+
+
+def test_a_picture_that_comes_back_otherwise_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = glissando.open_model("vae")
+    monkeypatch.setattr(contents, "DRAWINGS", {})
+    monkeypatch.setattr(type(codec), "decode", lambda self, data: np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(AssertionError, match="came back otherwise"):
+        contents.lossless_block(codec, [np.ones((8, 8, 3), np.uint8)])
