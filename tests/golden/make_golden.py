@@ -42,6 +42,14 @@ def scene() -> NDArray[np.uint8]:
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
+def drawing() -> NDArray[np.uint8]:
+    """80 rows of 96 pixels in three colours: a checkerboard of squares of 3 pixels, with a bar across it."""
+    y, x = np.mgrid[:80, :96]
+    picture = np.where(((x // 3 + y // 3) % 2)[..., None], [250, 250, 240], [20, 30, 90])
+    picture[30:40] = (200, 40, 40)
+    return picture.astype(np.uint8)
+
+
 def write_format() -> None:
     model = SymbolModel(synthetic_integers())
     records = []
@@ -79,7 +87,21 @@ def write_models() -> None:
         (HERE / f"{card.name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
+def write_planes() -> None:
+    """A file without a model, one of exact tiles, and one with corrections; and their pixels."""
+    with glissando.open_model("medium", backend="openvino", precision="f32", threads=1) as codec:
+        files = {
+            "lossless": codec.encode(scene(), lossless=True),
+            "exact": codec.encode(drawing(), 60),
+            "corrected": codec.encode(scene(), 100),
+        }
+        for name, data in files.items():
+            (HERE / f"{name}.gliss").write_bytes(data)
+            Image.fromarray(codec.decode(data)).save(HERE / f"{name}.png", optimize=True)
+
+
 if __name__ == "__main__":
     if "--format" in sys.argv[1:]:
         write_format()
     write_models()
+    write_planes()
