@@ -22,7 +22,7 @@ from .comparison import claims, codec_of_model, read_comparison
 
 __all__ = ["main", "scored"]
 
-KEPT = ("BD-rate against", "Kodak mean rate")
+KEPT = ("BD-rate", "Kodak mean rate")
 
 
 def scored(card: dict[str, Any], results: Results) -> dict[str, Any]:

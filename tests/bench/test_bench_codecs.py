@@ -43,7 +43,7 @@ def test_all_codecs_are_known() -> None:
 def test_settings_are_a_rising_curve(name: str) -> None:
     codec = registered()[name]
     assert codec.name == name
-    assert 9 <= len(codec.settings) <= 12
+    assert 9 <= len(codec.settings) <= 13
     assert 5 <= len(codec.quick) <= 6
     for settings in (codec.settings, codec.quick):
         assert list(settings) == sorted(set(settings))
