@@ -27,8 +27,6 @@ import glissando
 from glissando.bench.codecs import open_codec
 from glissando.bench.metrics import psnr
 from glissando.errors import BenchmarkError, GlissandoError
-from glissando.picture import Picture as Whole
-from glissando.picture import write_picture
 
 from .api import Codec, Pixels
 from .data import Picture, data_folder, load_pictures
@@ -43,7 +41,8 @@ GENERATION_PICTURE = "kodim20"
 COLOUR_QUALITIES = (20.0, 40.0, 60.0, 80.0, 100.0)
 RATES = (0.1, 0.25, 0.5)  # bits per pixel
 AVIF_QUALITIES = range(2, 98)
-CROP = 160  # pixels; shown at twice the size
+JPEG_QUALITY = 85  # of the sheets, which shall not be large
+CROP = 200  # pixels
 CROPS: dict[str, tuple[int, int]] = {
     "kodim04": (190, 330),  # a face, hair, lips
     "kodim15": (230, 60),  # a face with paint
@@ -116,16 +115,16 @@ def draw(models: dict[str, Codec], pictures: Sequence[Picture], rate: float) -> 
 
 
 def _crop(pixels: Pixels, x: int, y: int, text: str) -> Pixels:
-    part = pixels[y : y + CROP, x : x + CROP].repeat(2, axis=0).repeat(2, axis=1)
-    image = Image.fromarray(np.pad(part, ((0, 20), (3, 3), (0, 0)), constant_values=255))
-    ImageDraw.Draw(image).text((6, 2 * CROP + 2), text, fill=(90, 90, 90), font=ImageFont.load_default(12))
+    part = pixels[y : y + CROP, x : x + CROP]
+    image = Image.fromarray(np.pad(part, ((0, 20), (2, 2), (0, 0)), constant_values=255))
+    ImageDraw.Draw(image).text((6, CROP + 2), text, fill=(90, 90, 90), font=ImageFont.load_default(12))
     return np.asarray(image)
 
 
 def _captions(names: Sequence[str]) -> Pixels:
-    image = Image.new("RGB", ((2 * CROP + 6) * len(names), 26), (255, 255, 255))
+    image = Image.new("RGB", ((CROP + 4) * len(names), 26), (255, 255, 255))
     for i, name in enumerate(names):
-        ImageDraw.Draw(image).text(((2 * CROP + 6) * i + 6, 4), name, fill=(0, 0, 0), font=ImageFont.load_default(15))
+        ImageDraw.Draw(image).text(((CROP + 4) * i + 6, 4), name, fill=(0, 0, 0), font=ImageFont.load_default(15))
     return np.asarray(image)
 
 
@@ -160,7 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         shown = [picture for name in CROPS for picture in pictures if picture.name == name]
         for rate in RATES:
-            write_picture(Whole(draw(models, shown, rate)), given.out / f"eye-{rate:g}.jpg", format="jpg")
+            sheet = Image.fromarray(draw(models, shown, rate))
+            sheet.save(given.out / f"eye-{rate:g}.jpg", quality=JPEG_QUALITY)
     except (OSError, GlissandoError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
