@@ -32,6 +32,7 @@ TUNES: Mapping[str, str] = {"eye": DEFAULT_MODEL, "psnr": "medium-psnr"}
 def open_model(
     name: str | Path = DEFAULT_MODEL,
     *,
+    encoder: str | None = None,
     backend: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
@@ -39,14 +40,22 @@ def open_model(
     """A codec for many pictures, safe to use from several threads and after a fork; ``close`` it, or use ``with``.
 
     ``name``: an installed model, of which the newest version is taken; a model's hash in 16 hex digits; or a folder
-    written by ``glissando export``. ``backend``: "openvino",
-    "onnxruntime" or "auto". ``precision`` of the transforms: "f32", "bf16", or "auto", which is bfloat16 where the
-    machine is fast at it and its rounding is not seen (``Card.bf16_quality`` and ``bf16_encode_quality``); every file
-    decodes at any of them. ``threads``: at most so many; None for as many as the machine has.
+    written by ``glissando export``. ``encoder``: which of the model's encoders, by a name of ``Card.encoders``; its
+    usual one unless given. All make files for the same decoder.
+
+    ``backend``: "openvino", "onnxruntime" or "auto". ``precision`` of the transforms: "f32", "bf16", or "auto", which
+    is bfloat16 where the machine is fast at it and its rounding is not seen (``Card.bf16_quality`` and
+    ``bf16_encode_quality``); every file decodes at any of them. ``threads``: at most so many; None for as many as the
+    machine has.
 
     Raises UnknownModelError, ModelMismatchError, BackendError or InputError.
     """
-    return open_codec(zoo.find(name), BackendOptions(backend, precision, threads))
+    return open_codec(_model(name, encoder), BackendOptions(backend, precision, threads))
+
+
+def _model(name: str | Path, encoder: str | None) -> Model:
+    model = zoo.find(name)
+    return model if encoder is None else model.using(encoder)
 
 
 def open_for(
@@ -69,13 +78,13 @@ def _model_of(file: Reader) -> Model:
 
 
 @lru_cache(maxsize=4)
-def _kept(model_hash: str, folder: Path, threads: int | None) -> Codec:
-    """The codec of a model, which both its hash and its folder must have remained the same for."""
-    return open_model(folder, threads=threads)
+def _kept(model_hash: str, folder: Path, encoder: str, threads: int | None) -> Codec:
+    """The codec of a model, for which hash, folder and encoder must have remained the same."""
+    return open_model(folder, encoder=encoder or None, threads=threads)
 
 
 def _kept_for(model: Model, threads: int | None) -> Codec:
-    return _kept(model.card.hash, model.folder, threads)
+    return _kept(model.card.hash, model.folder, model.card.encoder, threads)
 
 
 def encode(
@@ -84,6 +93,7 @@ def encode(
     *,
     model: str | None = None,
     tune: Literal["eye", "psnr"] | None = None,
+    encoder: str | None = None,
     importance: ImportanceLike | Literal["auto"] | None = None,
     strength: float | None = None,
     keep_size: bool = False,
@@ -96,7 +106,8 @@ def encode(
     ``quality``: a real number from 0 to 100. The model is opened at the first call and kept.
 
     ``tune``: "eye", what looks best, or "psnr", the least squared error; they choose among the models. ``model``: one
-    by name instead. Without either it is the one for the eye.
+    by name instead. Without either it is the one for the eye. ``encoder``: which of the model's encoders, as for
+    ``open_model``.
 
     ``importance``: where to spend the bits: a greyscale array or picture of any size, laid over the picture; white is
     coded ``strength`` quality steps higher (24 unless given), black as many lower, mid-grey as it is; or "auto".
@@ -106,7 +117,7 @@ def encode(
 
     Raises InputError for an unusable picture, quality or map, ModelError for an unusable model.
     """
-    codec = _kept_for(zoo.find(tuned_model(tune, model)), threads)
+    codec = _kept_for(_model(tuned_model(tune, model), encoder), threads)
     return codec.encode(
         picture, quality, importance=importance, strength=strength, keep_size=keep_size, lossless=lossless
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -238,3 +239,25 @@ def test_an_encoder_of_another_card_is_noticed(copy: Path) -> None:
     change_card(copy / "encoders" / "default", hash="0123456789abcdef")
     with pytest.raises(ModelMismatchError, match=r"encoder default.*0123456789abcdef"):
         zoo.find(copy).check_encoder()
+
+
+def test_encoders_are_chosen_by_name(tmp_path: Path) -> None:
+    """A second encoder, here a copy of the first, makes files for the same decoder."""
+    folder = tmp_path / "model"
+    shutil.copytree(zoo.find("medium").folder, folder)
+    shutil.copytree(folder / "encoders" / "default", folder / "encoders" / "other")
+    pixels = np.full((20, 30, 3), 99, np.uint8) + np.arange(30, dtype=np.uint8)[None, :, None]
+    with glissando.open_model(folder, encoder="other") as other, glissando.open_model(folder) as usual:
+        assert other.card.encoder == "other"
+        assert usual.card.encoder == "default"
+        assert other.card.hash == usual.card.hash
+        data = other.encode(pixels, 50)
+        assert data == usual.encode(pixels, 50)
+        assert np.array_equal(usual.decode(data), glissando.open_model("medium").decode(data))
+    (folder / "encoders" / "other" / "encoder.npz").write_bytes(b"")
+    with glissando.open_model(folder, encoder="other") as broken, pytest.raises(ModelMismatchError, match="other"):
+        broken.encode(pixels, 50)
+    with pytest.raises(UnknownModelError, match=r"no encoder 'best'; installed: default, other"):
+        glissando.open_model(folder, encoder="best")
+    with pytest.raises(UnknownModelError, match=r"no encoder 'best'; installed: default"):
+        glissando.encode(pixels, encoder="best")

@@ -78,6 +78,10 @@ def encode(
         str | None,
         typer.Option("--model", metavar="NAME", help="Instead of --tune: one of those that `glissando models` lists."),
     ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option("--encoder", metavar="NAME", help="One of the model's encoders; all make files for one decoder."),
+    ] = None,
     importance: Annotated[
         str | None,
         typer.Option(
@@ -150,9 +154,10 @@ def encode(
     except InputError as error:
         raise typer.BadParameter(str(error), param_hint="--tune") from None
     try:
-        codec = glissando.open_model(chosen, threads=threads)
+        codec = glissando.open_model(chosen, encoder=encoder, threads=threads)
     except UnknownModelError as error:
-        raise typer.BadParameter(str(error), param_hint="--model") from None
+        hint = "--model" if encoder is None else "--model, --encoder"
+        raise typer.BadParameter(str(error), param_hint=hint) from None
     reading: dict[str, Any] = {
         "convert": convert,
         "max_pixels": max_pixels,

@@ -246,6 +246,11 @@ class Model:
                 opened[wanted] = Encoder(self.folder / "encoders" / wanted, self.card.encoders[wanted], self)
             return opened[wanted]
 
+    def using(self, encoder: str) -> Model:
+        """The same model with another of its encoders as the usual one. Raises UnknownModelError."""
+        self.encoder(encoder)
+        return Model(self.folder, dataclasses.replace(self.card, encoder=encoder))
+
     def check_encoder(self) -> None:
         """Compare the usual encoder's files with its card. Raises ModelMismatchError, UnknownModelError."""
         self.encoder().check()

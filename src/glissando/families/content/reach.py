@@ -9,7 +9,7 @@ from glissando.families.reach import LATENT, analysis_reach, synthesis_reach, wh
 
 __all__ = ["decoder_halo", "encoder_halo"]
 
-IMPORTANCE = LATENT  # pixels: the 3×3 layer of the importance network
+LEVEL_MAP = LATENT  # pixels: the 3×3 layer of the network that makes the level map
 SOURCE_SYNTHESIS, SOURCE_ANALYSIS = (
     64,
     76,
@@ -25,4 +25,4 @@ def decoder_halo(configuration: Mapping[str, Any]) -> int:
 def encoder_halo(configuration: Mapping[str, Any]) -> int:
     """The same for its code and its level map."""
     source = configuration["shape"] == "source"
-    return whole_cells(SOURCE_ANALYSIS if source else analysis_reach(configuration) + IMPORTANCE)
+    return whole_cells(SOURCE_ANALYSIS if source else analysis_reach(configuration) + LEVEL_MAP)
