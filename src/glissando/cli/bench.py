@@ -32,6 +32,9 @@ def _names(given: str | None) -> list[str] | None:
     return None if given is None else [name.strip() for name in given.split(",") if name.strip()]
 
 
+LARGEST_MEGAPIXELS = 100.0
+
+
 @guarded
 def bench(
     pictures: Annotated[
@@ -62,6 +65,10 @@ def bench(
         bool, typer.Option("--quick", help="Without slow codecs, with fewer settings, one size of picture timed.")
     ] = False,
     speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Measure time and memory.")] = True,
+    sizes: Annotated[
+        str | None,
+        typer.Option(metavar="MP,…", help="Megapixels of the pictures that are timed.  [default: 0.1,0.4,2,8,24]"),
+    ] = None,
     side_by_side: Annotated[
         int, typer.Option("--side-by-side", min=0, metavar="N", help="Pictures shown beside the peer's at one size.")
     ] = 3,
@@ -125,6 +132,7 @@ def bench(
         published=published,
         published_file=published_from,
         speed=speed,
+        sizes=None if sizes is None else _megapixels(sizes),
         comparisons=side_by_side,
         plugins=tuple(plugin or ()),
         command=shlex.join(["glissando", *sys.argv[1:]]),
@@ -145,6 +153,19 @@ def bench(
     if not quiet:
         say(f"report: {page}")
     return 1 if outcome.failed else 0
+
+
+def _megapixels(text: str) -> list[float]:
+    """Sizes between commas, ascending."""
+    try:
+        found = sorted(float(size) for size in text.split(","))
+    except ValueError:
+        found = [0.0]
+    if not 0 < found[0] <= found[-1] <= LARGEST_MEGAPIXELS:
+        raise typer.BadParameter(
+            f"{text!r} is no list of megapixels above 0, at most {LARGEST_MEGAPIXELS:g}", param_hint="--sizes"
+        )
+    return found
 
 
 def _check_codecs(names: list[str] | None, option: str) -> None:

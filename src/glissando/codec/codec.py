@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -20,7 +20,7 @@ from .coding import Coding
 from .decoder import Decoder, PictureSymbols
 from .encoder import Analysed, Encoder
 from .engine import Engine
-from .geometry import CELL
+from .geometry import CELL, Region
 from .options import BackendOptions, EncodeOptions, ImportanceLike
 from .quality import LocalQuality, Quality, QualityField
 
@@ -42,7 +42,7 @@ class Codec:
         self.engine = engine
         self.coding: Coding[Any, Any] = engine.family.coding(engine.model, engine) if coding is None else coding
         self._decoder = Decoder(engine, self.coding)
-        self._encoder = Encoder(engine, self.coding, self.decode)
+        self._encoder = Encoder(engine, self.coding, self._show)
 
     @property
     def name(self) -> str:
@@ -58,6 +58,9 @@ class Codec:
     def family(self) -> Family:
         """The model's family."""
         return self.engine.family
+
+    def _show(self, data: bytes, region: Region) -> NDArray[np.uint8]:
+        return self._decoder.decode(Reader(data, limits=ANY_SIZE), astuple(region)).pixels
 
     def close(self) -> None:
         """Wait for what is running, then release threads and networks; the codec cannot be used afterwards."""

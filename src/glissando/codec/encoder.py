@@ -33,7 +33,7 @@ from .exact import (
     tile_region,
 )
 from .filling import filled
-from .geometry import CELL, Area, Grid
+from .geometry import CELL, Area, Grid, Region
 from .importance import field_of_importance
 from .metadata import boxes_of
 from .options import EncodeOptions
@@ -73,8 +73,10 @@ class Analysed:
 class Encoder:
     """Pictures to bytes with one model; safe to use from several threads."""
 
-    def __init__(self, engine: Engine, coding: Coding[Any, Any], show: Callable[[bytes], NDArray[np.uint8]]) -> None:
-        """``show``: what a reader sees of a file, (height, width[, 3])."""
+    def __init__(
+        self, engine: Engine, coding: Coding[Any, Any], show: Callable[[bytes, Region], NDArray[np.uint8]]
+    ) -> None:
+        """``show``: what a reader sees of a region of a file, (height, width[, 3])."""
         self._engine, self._coding, self._show = engine, coding, show
         self._tables = coding.tables
         if engine.family.takes_quality_field:
@@ -210,7 +212,7 @@ class Encoder:
 
     def _corrected(self, analysed: Analysed, quality: LocalQuality, tiles: Sequence[Tile], error: int) -> list[Tile]:
         """The tiles, with corrections where a sample is more than ``error`` levels of 255 off in what a reader sees."""
-        shown = self._show(self._written(analysed, quality, tiles))
+        shown = self._show(self._written(analysed, quality, tiles), analysed.grid.region)
         source, grid = analysed.source, analysed.grid
         depth = source.format.depth
 
@@ -235,7 +237,7 @@ class Encoder:
     ) -> dict[int, float]:
         """What the errors of tiles are worth in bytes, where that may decide whether they are to be exact.
 
-        Only then is the picture decoded, as seeing what a reader will see takes as long as that.
+        Only such tiles are decoded, as seeing what a reader will see takes as long as that.
         """
         prices, price = {}, price_of_error(quality.base) / 8
         regions = [tile_region(area, analysed.grid) for area in analysed.grid.tiles]
@@ -244,12 +246,13 @@ class Encoder:
             number
             for number, size in exact_sizes.items()
             if 0 < size - lossy_sizes[number] <= price * WORST_ERROR * pixels[number]
+            and lossy_sizes[number] >= sum(lossy_sizes) / 64  # narrow tiles at an edge are not worth the look
         ]
         if undecided:
-            shown = self._show(self._written(analysed, quality, lossy))
+            data = self._written(analysed, quality, lossy)
             for number in undecided:
-                part = regions[number].slices
-                error = np.square(analysed.source.pixels[part].astype(np.float32) - shown[part])
+                shown = self._show(data, regions[number])
+                error = np.square(analysed.source.pixels[regions[number].slices].astype(np.float32) - shown)
                 prices[number] = price * pixels[number] * float(error.mean(dtype=np.float64))
         return prices
 

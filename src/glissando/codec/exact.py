@@ -41,8 +41,10 @@ Pixels = NDArray[np.unsignedinteger[Any]]
 
 _GREEN_FIRST = [1, 0, 2]  # green resembles both others, which are predicted with its help
 
-REPEATED = 0.25
+REPEATED = 0.5
 """Tiles with a smaller share of pixels equal to their left neighbours take more bytes exactly than as latents."""
+FEW_COLOURS = 512
+"""So do tiles with more colours: skies, and whatever else is smooth in photographs."""
 TOP = 96.0
 """From this quality on there is a largest error that no sample may have."""
 LARGEST_STEP = 255
@@ -54,15 +56,23 @@ SAMPLED_ROWS = 4  # one row of so many is looked at
 
 
 def is_candidate(pixels: Pixels) -> bool:
-    """Whether a tile, (h, w) or (h, w, 3), may take fewer bytes exactly: a quick look."""
+    """Whether a tile, (h, w) or (h, w, 3), may take fewer bytes exactly: a quick look at some of its rows."""
     rows = pixels[::SAMPLED_ROWS]
     if rows.shape[1] < 3:
         return True
+    shares = []
     for distance in (1, 2):  # 2: dither and checkerboards
         equal = rows[:, distance:] == rows[:, :-distance]
-        if float((equal.all(axis=2) if equal.ndim == 3 else equal).mean()) >= REPEATED:
-            return True
-    return False
+        shares.append(float((equal.all(axis=2) if equal.ndim == 3 else equal).mean()))
+    return max(shares) >= REPEATED and _colours(rows) <= FEW_COLOURS
+
+
+def _colours(rows: Pixels) -> int:
+    """How many different pixels there are."""
+    packed = rows.astype(np.uint64)
+    if packed.ndim == 3:
+        packed = packed[..., 0] << np.uint64(32) | packed[..., 1] << np.uint64(16) | packed[..., 2]
+    return len(np.unique(packed))
 
 
 def exact_planes(pixels: Pixels, depth: int) -> bytes:

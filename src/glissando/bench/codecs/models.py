@@ -20,8 +20,9 @@ __all__ = ["ModelCodec"]
 class ModelCodec(Codec):
     """One model; the setting is its quality, 0 to 100, any real number."""
 
-    settings = (*(float(quality) for quality in range(0, 91, 10)), 95.0, 98.0, 100.0)
-    quick = (0.0, 20.0, 40.0, 60.0, 80.0, 100.0)
+    # Above 95 files have corrections, which bound errors; they are no part of the curve that photographs are sent on.
+    settings = (*(float(quality) for quality in range(0, 91, 10)), 95.0)
+    quick = (0.0, 20.0, 40.0, 60.0, 80.0, 95.0)
     whole = False
     ours = True
     opened_by: ClassVar[str]  # what ``glissando.open_model`` is given: a name or a folder
