@@ -35,7 +35,7 @@ __all__ = [
 
 Buffer = bytes | bytearray | memoryview
 
-LARGE = 1 << 20  # values from which on a size is first sought on a sample
+LARGE = 1 << 20  # from this many values on, the rate weight for a wanted size is first sought on a sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,8 @@ class Quantised:
     Attributes:
         symbols: int16, of the array's shape (``glissando.bayes.grid``).
         values: what they stand for, of the array's shape and type.
-        bits: of all symbols at their empirical entropy, each group by itself: no file of fixed tables is smaller.
+        bits: what all symbols take at their empirical entropy, each group by itself. No file with fixed tables is
+            smaller.
         points: values of the code points, [G, 2^(N+1) - 1].
     """
 
@@ -57,7 +58,7 @@ class Quantised:
 
 @dataclass(frozen=True)
 class ArrayInfo:
-    """What a file says of one array. Prior, mode, max_bits and groups are None where it is carried as it is."""
+    """What a file says of one array. Prior, mode, max_bits and groups are None where the array is stored losslessly."""
 
     name: str
     shape: tuple[int, ...]
@@ -97,20 +98,21 @@ def compress(
         mean: the array: float16, float32 or float64 of any shape; memory maps are read block by block.
         std: each value's posterior standard deviation, >= 0, of the same shape. 0 asks for the nearest code point,
             infinity says that any value will do.
-        rate_weight: λ: a bit may cost so much of the posterior's log-density, in nats. Near 0 every value is kept
-            to ``max_bits`` bits of its prior; 1 is moderate; large ones leave little.
-        target_bits_per_value, target_bytes: instead of λ, the size of the whole file, which is met from below,
-            within 0.5 % where the array has so fine a choice. Exactly one of the three is given.
+        rate_weight: λ, how many nats of the posterior's log-density a saved bit may cost. Near 0 every value is kept
+            to ``max_bits`` bits of its prior; 1 is moderate; large weights keep few bits.
+        target_bits_per_value, target_bytes: instead of λ, the size of the whole file. The file is never larger, and
+            at most 0.5 % smaller where the array allows sizes that close together. Exactly one of the three is given.
         prior: "empirical" (quantiles of the means), "gaussian" (fitted mean and deviation), "zero-gaussian" (mean 0,
-            fitted root mean square), or a ``CdfTable``. A Gaussian's outermost points are 3.3 deviations out at 10
-            bits, which means beyond are moved to.
+            fitted root mean square), or a ``CdfTable``. At 10 bits a Gaussian's outermost points lie 3.3
+            deviations from its mean; values beyond are moved there.
         max_bits: N, 1 .. 15, bits of the finest code points.
         groups: an axis (negative from the end) whose indices each have a prior and statistics of their own, such as
             channels; None for one group.
-        passes: how often code points are chosen, each time but the first by the cost that depths then have.
+        passes: how many times code points are chosen: from the second time on by what each depth cost the time before.
 
     Returns:
-        The bytes of a ``.glissa`` file (``docs/array-format.md``). Besides the array, symbols take 2 bytes a value.
+        The bytes of a ``.glissa`` file (``docs/array-format.md``). In memory, symbols take
+        2 bytes a value beside the array.
 
     Raises:
         InputError: unusable arguments; the message names the first position, or the smallest possible size.
@@ -256,7 +258,7 @@ def _decode_raw(entry: Entry, content: Raw) -> NDArray[Any]:
         raise CorruptError("a truth value is neither 0 nor 1")
     try:
         return np.frombuffer(data, little).astype(entry.dtype).reshape(entry.shape)
-    except ValueError as error:  # no elements, and yet dimensions whose product no array can have
+    except ValueError as error:  # one side is 0, and the product of the others is too large for any array
         raise CorruptError(f"there is no array of shape {entry.shape}: {error}") from None
 
 

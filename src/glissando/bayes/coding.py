@@ -62,7 +62,7 @@ def _chunks(rows: int, groups: int) -> Iterator[tuple[int, int]]:
 
 
 def deepest(symbols: NDArray[np.int16], max_bits: int) -> int:
-    """D: N less the number of zeros in which all symbols end."""
+    """D, the largest depth that occurs: N minus the number of trailing zeros that all symbols have."""
     bits = int(np.bitwise_or.reduce(symbols, axis=None)) & ((1 << max_bits) - 1)
     return max_bits - ((bits & -bits).bit_length() - 1) if bits else 0
 
@@ -84,7 +84,7 @@ def encode_rows(symbols: NDArray[np.int16], max_bits: int) -> CodedRows:
     best = min(fixed, key=lambda candidate: candidate.bits)
     learnt = None
     bits, pooled, own = estimate_learnt(counts, depth)
-    if bits < 1.01 * best.bits:  # the estimate is no better than that
+    if bits < 1.01 * best.bits:  # the estimate may be off by 1 %
         learnt = CodedRows(depth, LEARNT, pooled, own, b"", _encode_learnt(symbols, depth, shift, pooled, own))
         if 8 * learnt.size < best.bits:
             return learnt
@@ -190,7 +190,7 @@ def decode_rows(coded: Coded, rows: int, groups: int) -> Iterator[tuple[int, NDA
 
 
 def _known(symbols: NDArray[np.int16], depth: int) -> NDArray[np.int16]:
-    """The symbols, if none is an escape; only damage brings these about."""
+    """The symbols. Raises CorruptError where one is an escape, which only a damaged file can hold."""
     if np.abs(symbols).max(initial=0) >> depth:
         raise CorruptError("a symbol lies outside the code points")
     return symbols

@@ -112,7 +112,7 @@ def _load_safetensors(source: str | os.PathLike[str] | bytes) -> Arrays:
         return dict(library.load(source) if isinstance(source, bytes) else library.load_file(os.fspath(source)))
     except OSError:
         raise
-    except Exception as error:  # the library has an error of its own, and others for types that NumPy lacks
+    except Exception as error:  # the library raises its own error, and others for types that NumPy lacks
         raise InputError(f"is no readable .safetensors file: {error}") from None
 
 
@@ -147,7 +147,7 @@ def dump_arrays(arrays: Mapping[str, NDArray[Any]], suffix: str) -> bytes:
 
 
 def pair(arrays: Arrays, suffix: str) -> dict[str, Posterior | NDArray[Any]]:
-    """Means with the deviations beside them: ``w`` with ``w`` + suffix. Others stay alone.
+    """Pair each array ``w`` with its deviations, called ``w`` + suffix. Arrays without deviations stay as they are.
 
     Raises:
         InputError: deviations without means.
@@ -166,7 +166,8 @@ def pair(arrays: Arrays, suffix: str) -> dict[str, Posterior | NDArray[Any]]:
 
 
 def pair_files(means: Arrays, deviations: Arrays) -> dict[str, Posterior | NDArray[Any]]:
-    """Means with the deviations of the same name in another file; of two files with one array each, those.
+    """Pair means with the deviations of the same name in another file. Of two files with one array each, names do not
+    matter.
 
     Raises:
         InputError: deviations without means.

@@ -98,7 +98,7 @@ def to_levels(counts: NDArray[np.int64]) -> NDArray[np.uint8]:
 
 
 def level_weights(levels: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """The weights that levels stand for, int64, below 2^38; a row of zeros is one of ones."""
+    """The weights that levels stand for, int64, below 2^38; a row of zeros counts as a row of ones."""
     above = np.maximum(levels.astype(np.int64) - 1, 0)
     weights: NDArray[np.int64] = _STEP[above % STEPS] << (above // STEPS)
     weights[levels == 0] = 0
@@ -107,7 +107,7 @@ def level_weights(levels: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def _by_depth(depth: int) -> NDArray[np.intp]:
-    """Symbols by depth, ascending in each: neighbours have similar frequencies."""
+    """All symbols in order of depth, ascending within each, so that neighbours have similar frequencies."""
     return np.argsort(symbol_depths(depth) if depth else np.zeros(1), kind="stable")
 
 
@@ -136,7 +136,7 @@ def inflate(data: bytes, size: int, name: str) -> bytes:
     """Inflate exactly ``size`` bytes; CorruptError where the data are damaged, or hold more or less."""
     opener = zlib.decompressobj(-15)
     try:
-        # One byte more than there should be tells a stream that is too long, whatever it would grow to.
+        # Asking for one byte more than expected detects a stream that is too long without inflating all of it.
         raw = opener.decompress(data, size + 1)
     except zlib.error as error:
         raise CorruptError(f"{name} cannot be inflated: {error}") from None
@@ -176,7 +176,7 @@ class Adaptive:
         self._counts += counts
 
     def forget(self, counts: NDArray[np.int64]) -> None:
-        """Take back what was added: an encoder goes backwards."""
+        """Take back what was added, as an encoder works from the end to the beginning."""
         self._counts -= counts
 
     def weights(self) -> NDArray[np.int64]:

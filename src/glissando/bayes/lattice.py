@@ -1,7 +1,7 @@
 """The choice among evenly spaced points: nearest, or one nearer to zero where that saves more than it spoils.
 
 The same objective as ``search``, (z − μ)² / 2σ² + λ·R, where points are multiples of a step and R is what a table gives
-each. Only two can win in practice: costs rise with the magnitude, and by less and less.
+each. In practice only two of them can win, because costs rise with the magnitude, by less and less.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def multiples(
     Args:
         mean, std: posterior means and deviations (> 0), of one shape.
         step: the points' spacing, > 0, broadcasting to that shape.
-        costs: bits of the magnitudes 0 … M under each table, (T, M + 1); larger ones are only rounded.
+        costs: bits of the magnitudes 0 … M under each table, (T, M + 1); larger magnitudes are only rounded.
         table: which of them serves each value, integers of that shape.
         rate_weight: λ ≥ 0, nats per bit.
 

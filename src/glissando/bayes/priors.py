@@ -260,7 +260,7 @@ def read_knots(kind: int, data: bytes, groups: int, dtype: np.dtype[Any]) -> Kno
         values = source.take(np.dtype(np.float64), rows * count).reshape(rows, count)
         values = np.broadcast_to(values, (groups, count))
     source.finish()
-    # Written so that NaN fails.
+    # These comparisons are false for NaN, which is therefore refused.
     if not ((np.diff(positions) > 0).all() and (np.abs(values) <= 1e9).all() and (np.diff(values) >= 0).all()):
         raise CorruptError("the parameters of a prior describe no ascending quantile function")
     return Knots(positions, values)

@@ -33,7 +33,7 @@ LARGEST = 1e100
 """Means and points are at most this far from zero, so that no square overflows."""
 
 BLOCK = 8192  # values: what a block needs, about 500 kB, stays in the second-level cache
-LONG_RUN = 2048  # from so many values a group, it pays to look at each group by itself
+LONG_RUN = 2048  # values a group, from which on it pays to search each group by itself
 
 
 def search(
@@ -100,7 +100,7 @@ def check_tables(points: NDArray[Any], rates: NDArray[Any]) -> tuple[NDArray[np.
     points = np.asarray(points)
     bits = max_bits_of(points)
     points = np.ascontiguousarray(points, np.float64)
-    # Written so that NaN fails.
+    # These comparisons are false for NaN, which is therefore refused.
     good = np.abs(points) <= LARGEST
     good[:, 1:] &= points[:, 1:] >= points[:, :-1]
     if not good.all():
@@ -119,7 +119,7 @@ def check_tables(points: NDArray[Any], rates: NDArray[Any]) -> tuple[NDArray[np.
 def first_offence(mean: NDArray[Any], std: NDArray[Any], *, largest: float = LARGEST) -> InputError:
     """The error for the first value, in C order, that cannot be coded. There must be one."""
     for start in range(0, mean.size, 1 << 20):
-        # .flat copies so much only; the arrays may be larger than memory.
+        # A slice of .flat copies no more than these values; the arrays may be larger than memory.
         m, s = (np.asarray(a.flat[start : start + (1 << 20)]) for a in (mean, std))
         wrong = ~((np.abs(m) <= largest) & (s >= 0))
         if wrong.any():
@@ -203,7 +203,7 @@ def _search_part(
 
 def _price(mean: NDArray[np.float64], std: NDArray[np.float64], rate_weight: float) -> NDArray[np.float64]:
     """c of each value."""
-    if not (np.abs(mean).max(initial=0) <= LARGEST and std.min(initial=0) >= 0):  # NaN fails both
+    if not (np.abs(mean).max(initial=0) <= LARGEST and std.min(initial=0) >= 0):  # both are false for NaN
         raise _OffendingValueError
     with np.errstate(over="ignore"):
         price = std * std
@@ -217,7 +217,7 @@ def _price(mean: NDArray[np.float64], std: NDArray[np.float64], rate_weight: flo
 def _search_block(
     mean: NDArray[np.float64], price: NDArray[np.float64], tables: _Tables, rows: NDArray[np.int64] | None
 ) -> NDArray[np.int64]:
-    """Walk down the tree with all values of a block side by side; those that are settled leave."""
+    """Walk down the tree with all values of a block at once; a value leaves as soon as its point is decided."""
     top = tables.max_bits + 1
     node = np.zeros(mean.size, np.int64) if rows is None else rows.copy()
     leaf = np.empty(mean.size, np.int64)  # where each walk ends, as if it had gone on to depth N + 1
@@ -249,7 +249,7 @@ def _search_block(
         np.maximum(chosen, byte, out=chosen)  # depths ascend, so the last to be better is the largest
         if n == top - 1:
             break
-        # A deeper point costs at least its rate: where that is no gain any more, the walk is over.
+        # Every deeper point costs at least the least rate: where that alone is no gain any more, the walk ends.
         np.multiply(c, tables.least[n + 1, 0] if r is None else tables.least[n + 1][r], out=t)
         np.less(t, best, out=flag)
         walking = np.count_nonzero(flag)

@@ -89,7 +89,7 @@ class Source:
                 f"{groups} groups of 2^{max_bits + 1} - 1 code points are too many; at most {MAX_GROUPS} groups, and "
                 f"{DEFAULT_ARRAY_LIMITS.max_points} code points altogether; take fewer bits or another axis"
             )
-        # Memory maps stay what they are; only what lies otherwise in memory is copied.
+        # What is C-contiguous already, such as most memory maps, is not copied.
         self._mean, self._std = np.ascontiguousarray(mean), np.ascontiguousarray(std)
         limits = self._inspect()
         largest = max(-limits.low.min(), limits.high.max())
@@ -122,7 +122,7 @@ class Source:
             m, s = (self.layout.take(array, a, b) for array in (self._mean, self._std))
             low = np.minimum(low, m.min(axis=0))
             high = np.maximum(high, m.max(axis=0))
-            # NaN fails these too.
+            # NaN is refused here as well.
             if not (np.isfinite(low).all() and np.isfinite(high).all() and s.min() >= 0):
                 raise first_offence(self._mean, self._std, largest=np.finfo(np.float64).max)
         return _Range(low, high)
@@ -149,7 +149,7 @@ class Source:
             mean += (own - mean) * ((b - a) / (count + b - a))
             count += b - a
         low, high = self._scale(limits.low), self._scale(limits.high)
-        mean = np.clip(mean, low, high)  # equal values have a mean that is rounded, and a trace of variance
+        mean = np.clip(mean, low, high)  # rounding may move the mean of equal values, and their variance from 0
         squares[low == high] = 0.0
         return priors.Sample(self._sampled[0], low, high, mean, np.sqrt(squares / count), count)
 

@@ -13,10 +13,10 @@ __all__ = ["guess_weight", "largest_within"]
 OCTAVES = 40
 """Rate weights 2^-40 … 2^40 are tried. Weights are nats a bit, whatever the array's units, so this is ample."""
 
-_FINE = 8192  # rate weights to an octave, of which one has the wanted size
-_COARSE = 10  # ... for a first guess
+_FINE = 8192  # rate weights an octave, among which the one with the wanted size is sought
+_COARSE = 10  # the same for the first guess
 
-_ENOUGH = 0.995  # of the target
+_ENOUGH = 0.995  # share of the target: a file that has it is large enough
 _AIM = 0.998
 _TRIALS = 24
 

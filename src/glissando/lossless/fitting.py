@@ -18,15 +18,15 @@ __all__ = ["best_choices", "fit"]
 Floats = NDArray[np.float32]
 Weights = NDArray[np.int16]
 
-MOST_SAMPLES = 8192  # of a stage, that weights are found from
-FEWEST_SAMPLES = 16  # for each weight
+MOST_SAMPLES = 8192  # samples of a stage that weights are fitted to, at most
+FEWEST_SAMPLES = 16  # needed for each weight
 
 
 def fit(features: Floats, spreads: Floats, samples: Floats, plane: int) -> tuple[Weights, Weights]:
     """Weights of a plane in one kind of stage, of the prediction and of the expected error.
 
     ``features``, ``spreads``: the rows that ``Stage.look`` gives for the plane. ``samples``: what is to be predicted.
-    Zeros, which stand for the default, where there are too few samples.
+    Where there are too few samples the weights are zeros, which stand for the default.
     """
     size, spread = len(features), len(spreads)
     if samples.size < FEWEST_SAMPLES * size:
@@ -35,7 +35,8 @@ def fit(features: Floats, spreads: Floats, samples: Floats, plane: int) -> tuple
     x, s = features[:, ::every].astype(np.float64), spreads[:, ::every].astype(np.float64)
     wanted = samples[::every].astype(np.float64)
     expected = default_spread(plane) @ s / (1 << SPREAD_BITS)
-    # An error costs about its logarithm in units of what is expected: two rounds come close to the least cost.
+    # The cost of an error is about the logarithm of its size relative to the expected one. Two rounds of weighted
+    # least squares come close to the least cost.
     for _ in range(2):
         trust = 1.0 / (expected + 0.7) ** 1.5
         predictor = _solved(x, wanted, trust, PREDICTOR_BITS)
@@ -80,15 +81,15 @@ def best_choices(
     widest = 2.0 ** (NOISY_WIDTHS.stop / 4 - 10)
     noisy = (mean > widest) | (
         largest > MAX_SYMBOL
-    )  # only 16 bits have such an error, and without its lowest bit it can be coded
+    )  # only samples of 16 bits have such errors; without the lowest bit they can be coded
     for plane, context in np.argwhere(noisy):
         choices[plane, context] = _noisy_choice(float(mean[plane, context]))
     return choices
 
 
 def _noisy_choice(mean: float) -> int:
-    """For errors of a mean magnitude above what the tables have: without so many low bits that one fits."""
-    quarters = round(4 * math.log2(max(mean, 1.0)) + 40) - NOISY_WIDTHS.start  # of an octave above the first of them
+    """The choice for errors of a mean magnitude that no table has: so many low bits are left out that one fits."""
+    quarters = round(4 * math.log2(max(mean, 1.0)) + 40) - NOISY_WIDTHS.start  # quarter octaves above the first width
     bits = min(max(quarters // len(NOISY_WIDTHS), 1), MOST_LOW_BITS)
     width = min(max(quarters - len(NOISY_WIDTHS) * bits, 0), len(NOISY_WIDTHS) - 1)
     choice = PLAIN + len(NOISY_WIDTHS) * (bits - 1) + width

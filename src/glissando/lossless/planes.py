@@ -17,7 +17,7 @@ from .stream import decode_stream, encode_stream
 __all__ = ["decode_planes", "encode_planes"]
 
 PREDICTED, WEBP, PLAIN = 0, 1, 2
-"""The first byte of coded planes: by which method."""
+"""The method that codes the planes: the first byte of coded planes."""
 
 LARGEST_SIDE = 4096
 
@@ -26,15 +26,15 @@ REPETITIVE = 0.25, 0.5
 
 
 def encode_planes(planes: NDArray[np.unsignedinteger], depth: int) -> bytes:
-    """Code planes so that exactly they come back.
+    """Code planes without loss.
 
     Args:
-        planes: unsigned integers (planes, height, width), 1 to 4 planes, both sides 1 to 4096, below 2^depth. Where
-            planes resemble each other the first should be the one that resembles all: of red, green and blue, green.
+        planes: unsigned integers (planes, height, width), 1 to 4 planes, both sides 1 to 4096, below 2^depth. If
+            they resemble each other, the first should be the one that resembles the others most, such as green.
         depth: bits of a sample, 1 to 16.
 
     Raises:
-        InputError: the planes are of another kind.
+        InputError: the planes are not of this kind.
     """
     if planes.ndim != 3 or planes.dtype.kind != "u" or not 1 <= depth <= 16:
         raise InputError(

@@ -5,9 +5,9 @@ power of two that spans the planes. At each distance there are two stages: first
 samples, then the samples between, so that three quarters of all samples are predicted from all sides. Within a stage
 one plane follows the other, and a later plane sees the earlier ones at the same places.
 
-Encoder and decoder walk through the stages with this same code, so that both know the same at every moment. All is
-computed at one distance on the samples that lie so far apart, as one dense small picture with a margin in which
-samples are mirrored at the edges. Values are whole numbers in float32, where all sums below are exact.
+Encoder and decoder walk through the stages with this same code, so that both know the same at every moment. At each
+distance, the samples that lie so far apart form a dense small picture, on which all is computed. It has a margin in
+which samples are mirrored at the edges. Values are whole numbers in float32, where all sums below are exact.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ __all__ = ["CLASSES", "Pyramid", "Stage", "predictor_size", "spread_size"]
 Floats = NDArray[np.float32]
 
 CLASSES = 6
-"""Kinds of stages that have coefficients of their own: distances of 1, 2, and 4 or more, each centres and between."""
+"""Kinds of stages, each with its own coefficients: at distances of 1, 2, and 4 or more, for centres and for samples
+between."""
 
 _MARGIN = 3
 _NEAR = {
@@ -57,12 +58,12 @@ class _Lattice:
     first: int  # the number of its first sample in the stage
 
     def of(self, padded: Floats, down: int = 0, right: int = 0) -> Floats:
-        """Neighbours of its samples, so many rows below and columns beside: a view, (rows, columns)."""
+        """The neighbours ``down`` rows below and ``right`` columns beside its samples: a view, (rows, columns)."""
         row, column = self.row + down + _MARGIN, self.column + right + _MARGIN
         return padded[row : row + 2 * self.rows - 1 : 2, column : column + 2 * self.columns - 1 : 2]
 
     def part(self, flat: Floats) -> Floats:
-        """Its part of what is listed for all samples of the stage: a view, (rows, columns)."""
+        """Its part of an array with one element for each sample of the stage: a view, (rows, columns)."""
         return flat[self.first : self.first + self.rows * self.columns].reshape(self.rows, self.columns)
 
 
@@ -97,7 +98,7 @@ class Stage:
         self.features[0] = self.spreads[3] = 1.0
 
     def look(self, plane: int) -> tuple[Floats, Floats]:
-        """What is known of a plane's samples: the rows of ``features`` and ``spreads`` that its coefficients meet."""
+        """What is known of a plane's samples: the rows of ``features`` and ``spreads`` that have coefficients."""
         first = 1 + 4 * plane
         one, other, far = self.features[first : first + 3]
         along, across, errors = self.spreads[:3]
@@ -137,7 +138,7 @@ class Stage:
 
 
 class Pyramid:
-    """The planes as far as they are known.
+    """The planes, as far as their samples are known.
 
     Args:
         corners: the first sample of each plane, whole numbers.
@@ -150,7 +151,10 @@ class Pyramid:
         self._errors = [np.zeros((1, 1), np.float32) for _ in corners]
 
     def stages(self, until: int = 1) -> Iterator[tuple[int, Stage]]:
-        """The stages down to a distance, each with its distance. Of each, all planes must be put before the next."""
+        """The stages down to the distance ``until``, each with its own distance.
+
+        All planes of a stage must be put before the next stage is asked for.
+        """
         distance = (1 << (max(self._size) - 1).bit_length()) // 2
         while distance >= until:
             shape = [-(-side // distance) for side in self._size]
@@ -177,14 +181,14 @@ class Pyramid:
 
 
 def _spread_out(plane: Floats, shape: list[int]) -> Floats:
-    """Known samples at twice their distance, in a picture of a shape, with its margin."""
+    """Known samples moved to every other row and column of a picture of this shape, with its margin."""
     padded = np.zeros([side + 2 * _MARGIN for side in shape], np.float32)
     padded[_MARGIN:-_MARGIN:2, _MARGIN:-_MARGIN:2] = plane
     return padded
 
 
 def _mirrored(side: int) -> NDArray[np.intp]:
-    """For each place of the margin, before and behind, the one inside that it mirrors, both counted with the margin."""
+    """For each position of the margin at both ends, the inner one that it mirrors; both are counted with the margin."""
     outside = np.array([*range(-_MARGIN, 0), *range(side, side + _MARGIN)])
     period = max(2 * (side - 1), 1)
     inside = np.abs(outside) % period

@@ -1,8 +1,8 @@
 """A stream of planes: weights, choices of tables and symbols (docs/format.md, "Planes").
 
 Every sample is predicted by a weighted sum of what is known around it, and how large the error will be by another one.
-The weights are found for these very planes (``fitting``) and stand in the stream. The expected error says which context
-an error belongs to, and each context has a table that suits it.
+The weights are found for these very planes (``fitting``) and stand in the stream. The expected error chooses the
+context of an error, and each context has a table that suits it.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def encode_stream(planes: NDArray[np.uint16], depth: int) -> bytes:
     weights = [
         [(_zeros(predictor_size(k)), _zeros(spread_size(k))) for k in range(len(planes))] for _ in range(CLASSES)
     ]
-    # The coarsest stages share their weights, so these are found before; they are a sixteenth of all samples.
+    # The coarsest stages share their weights, which are therefore found first. They hold a sixteenth of all samples.
     for distance, stage, samples in _known_stages(planes, depth, until=_COARSE):
         _code_stage(stage, samples, weights, depth, find=distance == _COARSE)
     passes = [
@@ -169,7 +169,7 @@ def _known_stages(planes: NDArray[np.uint16], depth: int, until: int = 1) -> Ite
 def _code_stage(
     stage: Stage, samples: list[Floats], weights: list[list[tuple[Weights, Weights]]], depth: int, *, find: bool
 ) -> list[_Pass]:
-    """The errors of each plane's samples in a stage; where ``find``, by weights that are found from them first."""
+    """The errors of each plane's samples in a stage. ``find``: fit the weights to these samples first."""
     passes = []
     for plane, values in enumerate(samples):
         known = stage.look(plane)

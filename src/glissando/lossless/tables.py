@@ -24,14 +24,14 @@ DECAYS = (
     *(33924, 37278, 40503, 43539, 46341, 48887, 51169, 53191, 54967, 56514, 57854, 59008, 59999, 60846),
     *(61568, 62182, 62704, 63146, 63520, 63836, 64104, 64330, 64520, 64681, 64816),
 )
-"""By which factor, in 1/65536, a magnitude is less likely than the one before: expected magnitudes of 2^(i/4 - 10)."""
+"""How likely a magnitude is relative to the one before, in 1/65536; the expected magnitudes are 2^(i/4 - 10)."""
 
 WIDTHS = 60
 TAIL_SHIFT = 7  # a tail is 2^(7/4) times as wide
-TAIL_SHARES = (0, 1, 3)  # of the tail in the table, in 1/16
+TAIL_SHARES = (0, 1, 3)  # the tail's share in a table, in 1/16
 LARGEST_RADIUS = 255
 
-NOISY_WIDTHS = range(52, 56)  # of errors without their low bits: expected magnitudes of 8 to 13
+NOISY_WIDTHS = range(52, 56)  # widths for errors without their low bits: expected magnitudes of 8 to 13
 NOISY_TAIL = 1
 MOST_LOW_BITS = 11
 
@@ -41,7 +41,7 @@ CHOICES = PLAIN + MOST_LOW_BITS * len(NOISY_WIDTHS)
 
 
 def _geometric(decay: int) -> list[int]:
-    """Of each magnitude from 0 on, until it is nothing, the frequency of one sign: together about 2^24."""
+    """The frequency of each magnitude from 0 until it vanishes, for one of its signs; all signs sum to about 2^24."""
     shares = [1 << 32]
     while shares[-1]:
         shares.append(shares[-1] * decay >> 16)
@@ -50,7 +50,7 @@ def _geometric(decay: int) -> list[int]:
 
 
 def _frequencies(width: int, tail_share: int) -> tuple[list[int], int]:
-    """One table's frequencies, without what its symbol zero lacks of their sum, and its radius."""
+    """One table's frequencies and its radius. What is missing from their sum is not yet given to the symbol zero."""
     narrow, wide = _geometric(DECAYS[width]), _geometric(DECAYS[width + TAIL_SHIFT])
     narrow += [0] * (len(wide) - len(narrow))
     mixed = [((16 - tail_share) * n + tail_share * w) >> 4 for n, w in zip(narrow, wide, strict=True)]

@@ -1,7 +1,7 @@
 """Weighted sums in exact integer arithmetic: the prediction of a sample, and the context of its error.
 
-Sums are computed in floating point, and are exact there because they stay below what the type holds exactly, whatever
-the order of the additions: a reader in integers gets the same.
+Sums are computed in floating point. They are exact, whatever the order of the additions, because they stay below the
+largest whole numbers that the type holds exactly: a reader that computes in integers gets the same.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SPREAD_BITS = 8
 
 _EXACT = 1 << 24  # whole numbers below it are exact in float32
 _LEAST_SPREAD = 16  # one sixteenth of a level, in units of 2^-8
-_FIRST_CONTEXT = (127 + 4) << 2  # what the upper bits of this number in float32 are: exponent and two digits
+_FIRST_CONTEXT = (127 + 4) << 2  # the upper bits of the least spread in float32: its exponent and two binary digits
 
 
 def contexts(depth: int) -> int:
@@ -84,7 +84,7 @@ def context_of(spreads: Floats, weights: Weights, depth: int) -> NDArray[np.uint
 
 
 def _exact_sum(rows: Floats, weights: Weights, bounds: NDArray[np.int64]) -> NDArray[np.floating]:
-    """The weighted sum of rows whose magnitudes are at most ``bounds``: exact, in float32 where that can hold it."""
+    """The weighted sum of rows whose magnitudes are at most ``bounds``; exact, and in float32 where that suffices."""
     exact = (
         np.float32 if int(np.abs(weights.astype(np.int64)) @ bounds) + (1 << PREDICTOR_BITS) < _EXACT else np.float64
     )

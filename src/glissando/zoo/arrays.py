@@ -10,9 +10,9 @@ A file is an .npz archive with these members (docs/weights.md is the specificati
 
 **Integers** are matrices of symbols. Some rows and columns of a network's matrices hold larger numbers than others, so
 each row and each column has a number of its own, and their sum says how large the symbol is likely to be where they
-cross. All symbols of a file are sorted by that. Then those that are alike stand together, and deflate's Huffman codes,
-which change from block to block, are as short as those of an arithmetic coder with a table for each size, and are read
-in half of the time. What of a large symbol is mere noise, its lowest bits, is left as it is.
+cross. All symbols of a file are sorted by that size, so that similar symbols stand together. Deflate's Huffman codes
+change from block to block. They are then as short as those of an arithmetic coder with a table for each size, and are
+read in half of the time. The lowest bits of large symbols are noise and stored uncompressed.
 
 **Weights** are such symbols times a step, which is also the product of one factor for the row and one for the column.
 Reading them takes integer operations and one IEEE multiplication in float32: every machine reads the same.
@@ -37,11 +37,11 @@ from glissando.errors import InputError, ModelMismatchError
 __all__ = ["MAX_SYMBOL", "STEPS_PER_OCTAVE", "Stepped", "read_arrays", "values_of", "write_arrays"]
 
 STEPS_PER_OCTAVE = 4
-MAX_VALUES = 1 << 28  # of one array: what a damaged index may ask for
+MAX_VALUES = 1 << 28  # of one array, so that a damaged index cannot ask for more
 MAX_SYMBOL = 32767
-_SIZES_PER_OCTAVE, _SMALLEST = 2, 68  # of what rows and columns say: a size n means about 2^((n − 68) / 2)
-_KEPT_BITS = 3  # of a symbol's size above which its bits are noise
-_FAR = 255  # in place of what is too large for a byte
+_SIZES_PER_OCTAVE, _SMALLEST = 2, 68  # sizes of rows and columns: the sum n means symbols of about 2^((n − 68) / 2)
+_KEPT_BITS = 3  # bits that are coded of a large symbol; those below them are noise
+_FAR = 255  # the byte that stands for a high part too large for a byte
 _FACTORS = np.array([1.0, 1.1892071, 1.4142135, 1.6817929], np.float32)  # 2^(i/4)
 _LEAST_EXPONENT, _LARGEST_EXPONENT = -256, 254
 _EXPONENTS = np.arange(_LEAST_EXPONENT, _LARGEST_EXPONENT + 1)
@@ -167,7 +167,7 @@ def _order(
 ) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
     """Where each symbol of the file stands among those of all matrices, and how many symbols have each size (256,).
 
-    From small to large; those of one size as they stand in the matrices. Raises ValueError where there are not as many
+    Sizes ascend; symbols of one size keep their order in the matrices. Raises ValueError where there are not as many
     rows and columns as the shapes ask for.
     """
     if len(rows) != sum(height for height, _ in shapes) or len(columns) != sum(width for _, width in shapes):
@@ -188,12 +188,12 @@ def _shift_of(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _noise_bits(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The same for each symbol in the file's order."""
+    """How many of the lowest bits of each symbol are noise, in the file's order; ``counts`` as of ``_order``."""
     return np.repeat(_shift_of(np.arange(256)), counts)
 
 
 def _by_shift(counts: NDArray[np.int64]) -> Iterator[tuple[int, slice]]:
-    """Each number of noise bits but 0, and which symbols of the file have it."""
+    """Each number of noise bits from 1 on, and which symbols of the file have so many."""
     shifts, ends = _shift_of(np.arange(256)), np.cumsum(counts)
     for shift in range(1, 16):
         (sizes,) = np.nonzero(shifts == shift)

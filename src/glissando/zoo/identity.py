@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 __all__ = ["HASH_BYTES", "PIXELS", "identity"]
 
-HASH_BYTES = 8  # as much of the SHA-256 as a file carries
+HASH_BYTES = 8  # of the SHA-256, which a file carries
 
 PIXELS = "pixels: round(255·clamp(x, 0, 1))"
 """How a decoder's numbers become 8-bit pixels."""
@@ -37,7 +37,7 @@ def identity(
     weights: Mapping[str, NDArray[np.float32]],
     pixels: str = PIXELS,
 ) -> str:
-    """The hash in 16 hex digits of a decoder, or with an encoder's arrays and ``pixels`` = "" of an encoder."""
+    """The hash of a decoder in 16 hex digits. With an encoder's arrays and ``pixels`` = "" it is an encoder's hash."""
     digest = hashlib.sha256()
 
     def add(data: bytes) -> None:

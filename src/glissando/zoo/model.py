@@ -9,8 +9,8 @@
         encoder.npz
         analysis.onnx.gz  and others
 
-``identity`` says what a model's hash covers. Besides it, each card has a checksum of every file beside it, so that
-damage is found where it lies.
+``identity`` says what a model's hash covers. Besides, each card has a checksum of every file beside it, which
+tells which file is damaged.
 """
 
 from __future__ import annotations
@@ -45,42 +45,46 @@ class EncoderCard:
     """An encoder's card, as ``encoders/NAME/card.json`` holds it."""
 
     name: str
-    hash: str  # 16 hex digits, of what it computes
+    hash: str  # of what it computes, 16 hex digits
     created: str = ""  # date and time, ISO 8601
-    configuration: dict[str, Any] = field(default_factory=dict)  # what of the network's shape is the encoder's alone
+    configuration: dict[str, Any] = field(
+        default_factory=dict
+    )  # what of the network's shape only the encoder needs
     summary: str = ""
     kmac_per_pixel: float = 0.0
-    # Up to this quality the encoder computes in bfloat16 where that is fast (benchmarks.bf16 measures it; −1 is
-    # nowhere): it changes the mean PSNR over pictures by no more than 0.02 dB.
+    # Up to this quality the encoder computes in bfloat16 where that is fast; −1 stands for never. There
+    # it changes the mean PSNR over pictures by no more than 0.02 dB (measured by benchmarks.bf16).
     bf16_quality: float = -1.0
     scores: dict[str, Any] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)  # checksums, by name
-    bytes: int = 0  # of all its files
+    files: dict[str, str] = field(default_factory=dict)  # the checksum of each file, by the file's name
+    bytes: int = 0  # size of all its files
 
 
 @dataclass(frozen=True)
 class Card:
-    """A model's card, as ``card.json`` holds it; the last three fields are where and what was found beside it."""
+    """A model's card, as ``card.json`` holds it. The last three fields are not in the file: they describe what lies in
+    the folder.
+    """
 
     name: str
-    hash: str  # 16 hex digits, of what its decoder computes
-    created: str = ""  # date and time, ISO 8601; of several versions of a model the newest bears its name
+    hash: str  # of what its decoder computes, 16 hex digits
+    created: str = ""  # date and time, ISO 8601; a name means the newest of several versions
     family: str = "gains"
-    configuration: dict[str, Any] = field(default_factory=dict)  # what shapes the decoder
+    configuration: dict[str, Any] = field(default_factory=dict)  # the shape of the decoder's networks
     summary: str = ""
     licence: str = ""
     parameters: int = 0
     decode_kmac_per_pixel: float = 0.0
-    # As EncoderCard.bf16_quality, of the decoder: no picture's PSNR changes by more than 0.02 dB.
+    # The same for the decoder, where no picture's PSNR may change by more than 0.02 dB.
     bf16_quality: float = -1.0
     encoder: str = ""  # the one to use unless another is named
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
-    versions: list[dict[str, Any]] = field(default_factory=list)  # that this one took the place of, oldest first
-    files: dict[str, str] = field(default_factory=dict)  # checksums, by name
+    versions: list[dict[str, Any]] = field(default_factory=list)  # earlier ones that this one replaced, oldest first
+    files: dict[str, str] = field(default_factory=dict)  # the checksum of each file, by the file's name
     encoders: dict[str, EncoderCard] = field(default_factory=dict)
     source: str = ""  # "package", "user", "registered", or the folder of $GLISSANDO_MODELS
-    bytes: int = 0  # of all the model's files, its encoders' included
+    bytes: int = 0  # size of all files, those of the encoders included
 
     @property
     def width(self) -> int:
@@ -89,17 +93,17 @@ class Card:
 
     @property
     def encode_kmac_per_pixel(self) -> float:
-        """Of the encoder that is used unless another is named; 0 where there is none."""
+        """What the encoder costs that is used unless another is named; 0 where there is none."""
         return self.encoders[self.encoder].kmac_per_pixel if self.encoder in self.encoders else 0.0
 
     @property
     def bf16_encode_quality(self) -> float:
-        """Of the encoder that is used unless another is named; −1 where there is none."""
+        """``bf16_quality`` of the encoder that is used unless another is named; −1 where there is none."""
         return self.encoders[self.encoder].bf16_quality if self.encoder in self.encoders else -1.0
 
 
 class _Folder:
-    """Files that a card describes."""
+    """The files beside a card. ``who`` names the card's model or encoder in error messages."""
 
     def __init__(self, folder: Path, who: str, files: dict[str, str]) -> None:
         self.folder, self._who, self._files = folder, who, files
@@ -126,7 +130,7 @@ class _Folder:
             raise ModelMismatchError(f"{self._who}: {error}") from error
 
     def graph(self, name: str, weights: dict[str, NDArray[Any]]) -> OnnxGraph:
-        """A graph with those of the ``weights`` that it names. Raises ModelMismatchError."""
+        """A graph, with those ``weights`` put in that it uses. Raises ModelMismatchError."""
         file = graph_file(name)
         try:
             graph = gzip.decompress(self.read(file))
@@ -167,7 +171,7 @@ class Encoder:
         return self._files.vectors(self._arrays, names, ENCODER)
 
     def graph(self, name: str) -> OnnxGraph:
-        """One of its graphs: "analysis", or another that the family has. It may use weights of the decoder, too."""
+        """One of its graphs: "analysis", or another that the family has. It may use the decoder's weights, too."""
         return self._files.graph(name, {**self.model.weights, **self._arrays})
 
     def check(self) -> None:
@@ -181,7 +185,7 @@ class Model:
 
     folder: Path
     card: Card
-    # Weights take longer to read than integers, which a decoder needs first.
+    # Two locks, because weights take longer to read than integers, which a decoder needs first.
     _reading_integers: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
     _reading_weights: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
     _opening: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
@@ -203,15 +207,16 @@ class Model:
 
     @property
     def integers(self) -> dict[str, NDArray[Any]]:
-        """Every array of integers.npz. Raises ModelMismatchError where the file is not the one that the card means."""
+        """Every array of integers.npz. Raises ModelMismatchError where the file is not what the card describes."""
         with self._reading_integers:
             return self._integers
 
     @property
     def weights(self) -> dict[str, NDArray[np.float32]]:
-        """Every array of decoder.npz as float32, after comparing the hash of all that the decoder computes with.
+        """Every array of decoder.npz as float32, after the hash of the decoder was compared with the card's.
 
-        No graph is opened without them. Raises ModelMismatchError where the card's hash is another one.
+        Every graph needs them, so that none is opened without this check. Raises ModelMismatchError where the hashes
+        differ.
         """
         with self._reading_weights:
             return self._weights
@@ -273,12 +278,12 @@ def graph_file(name: str) -> str:
 
 
 def checksum(content: bytes) -> str:
-    """Of a file, as cards hold it: 16 hex digits."""
+    """The checksum of a file as cards hold it: 16 hex digits."""
     return hashlib.sha256(content).hexdigest()[:16]
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """Of all files in a folder but its card, by name."""
+    """The checksum of each file in a folder, except of its card, by the file's name."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != "card.json")
     return {path.name: checksum(path.read_bytes()) for path in files}
 
@@ -302,7 +307,7 @@ def open_folder(folder: Path, source: str = "") -> Model:
 
 
 def _card(path: Path, kind: type[Any]) -> dict[str, Any]:
-    """The fields of a card that this version knows. Raises ValueError where one is of another type than it should."""
+    """The fields of a card that this version knows. Raises ValueError where one is of the wrong type."""
     values = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(values, dict):
         raise ValueError(f"{path.name} holds no object")

@@ -113,11 +113,11 @@ def find(name: str | os.PathLike[str]) -> Model:
 def find_hash(model_hash: bytes) -> Model:
     """The installed model that a file's ``model_hash`` names.
 
-    Raises UnknownModelError, which names the model and its date where an installed model's card knows it as one that
-    it took the place of.
+    Raises UnknownModelError. It names the model and its date where an installed model's card lists it among the
+    versions that it replaced.
     """
     wanted = model_hash.hex()
-    for model in _readable():  # most files are of a model of the package, and no other place is looked at
+    for model in _readable():  # models of the package come first, so that no other place is looked at for most files
         if model.card.hash == wanted:
             return model
     known = installed()
