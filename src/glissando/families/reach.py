@@ -13,7 +13,7 @@ __all__ = ["CELL", "analysis_reach", "one_cell", "synthesis_reach", "whole_cells
 
 CELL = 64
 """Pixels: the side of a cell of the grid, of which a halo has a whole number."""
-TRUNK, LATENT = 8, 16  # pixels to a feature of the trunk, and to a latent
+TRUNK, LATENT = 8, 16  # pixels that a feature of the trunk and a latent cover, each way
 
 
 def synthesis_reach(configuration: Mapping[str, Any]) -> int:
@@ -23,13 +23,13 @@ def synthesis_reach(configuration: Mapping[str, Any]) -> int:
 
 
 def analysis_reach(configuration: Mapping[str, Any]) -> int:
-    """The same of the shared analysis."""
+    """Pixels that the shared analysis looks beyond a window."""
     blocks, latent_blocks = configuration["analysis_blocks"], configuration["analysis_latent_blocks"]
     return int(LATENT * latent_blocks + TRUNK * blocks)
 
 
 def whole_cells(pixels: int) -> int:
-    """So many pixels, rounded up to whole cells."""
+    """A number of pixels rounded up to whole cells."""
     return -(-pixels // CELL) * CELL
 
 

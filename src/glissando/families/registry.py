@@ -38,11 +38,11 @@ class Family:
             its input "pixels", to the latents.
         decoder_graph: the graph from decoded latents to pixels: float32 (1, H, W, 3), 0 is black and 1 is white,
             neither clamped nor rounded.
-        decoder_graph_8bit: the same graph followed by clamping and rounding to uint8, which moves a quarter of the
-            bytes; None where the family has none, so that ``codec.pixels`` rounds.
-        pixels_per_latent: pixels that one latent covers, each way; None where each model says it.
+        decoder_graph_8bit: the same graph followed by clamping and rounding to uint8, whose output has a
+            quarter of the bytes; None where the family has none, and ``codec.pixels`` rounds.
+        pixels_per_latent: pixels that one latent covers, each way; None where it differs from model to model.
         takes_quality_field: whether its files may have a quality that differs from place to place.
-        encoder_keys: beginnings of those keys of a recipe's ``network`` table that no decoder depends on.
+        encoder_keys: prefixes of the keys of a recipe's ``network`` table that no decoder depends on.
         decoder_halo: from the configuration of a model's networks, the pixels around a window on which its pixels can
             depend: a multiple of 64, and at least that.
         encoder_halo: the same for its latents.
@@ -61,11 +61,11 @@ class Family:
     encoder_halo: Callable[[Mapping[str, Any]], int] = one_cell
 
     def decoder_configuration(self, network: Mapping[str, Any]) -> dict[str, Any]:
-        """What of a recipe's ``network`` table shapes a decoder: it is part of the model's hash."""
+        """The keys of a recipe's ``network`` table that shape a decoder; they are part of the model's hash."""
         return {key: value for key, value in network.items() if not key.startswith(self.encoder_keys)}
 
     def encoder_configuration(self, network: Mapping[str, Any]) -> dict[str, Any]:
-        """The rest of it: what no decoder depends on."""
+        """The other keys of a recipe's ``network`` table, on which no decoder depends."""
         return {key: value for key, value in network.items() if key.startswith(self.encoder_keys)}
 
     @cached_property

@@ -47,9 +47,7 @@ class EncoderCard:
     name: str
     hash: str  # of what it computes, 16 hex digits
     created: str = ""  # date and time, ISO 8601
-    configuration: dict[str, Any] = field(
-        default_factory=dict
-    )  # what of the network's shape only the encoder needs
+    configuration: dict[str, Any] = field(default_factory=dict)  # what of the network's shape only the encoder needs
     summary: str = ""
     kmac_per_pixel: float = 0.0
     # Up to this quality the encoder computes in bfloat16 where that is fast; −1 stands for never. There

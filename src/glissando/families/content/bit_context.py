@@ -1,13 +1,13 @@
 """The context model of a code's bits, as it is trained: exactly what the integer arithmetic computes.
 
 Source: the 5×5×4 context cube of content-weighted compression (Li et al., CVPR 2018), here level by level instead of
-bit by bit: a level's bits are coded in two passes over a checkerboard, each pass at once, seen from all earlier levels
-at the same position, the four levels before it and the importance map around it, and, in the second pass, the first
-pass's bits of the same level.
+bit by bit. A level's bits are coded in two passes over a checkerboard, all bits of a pass at once. Their context is all
+earlier levels at the same position, the four levels before and the level map around it, and, in the second pass, the
+first pass's bits of the same level.
 
 As in the scale network of the gains family: inputs are plain integers, weights multiples of 2^−7, activations multiples
 of 2^−5 and clipped to [0, 1023/32], sums rounded half up after each layer; the gradient passes through the rounding.
-What comes out is the log2 of the odds of a bit in quarter octaves, within ±12, one probability table each.
+The result is the log2 of the odds of a bit in quarter octaves, within ±12. Each such value has a probability table.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ __all__ = ["MAP_UNIT", "ODDS_LIMIT", "ODDS_STEPS", "BitContext", "bit_costs", "i
 
 ODDS_STEPS = 4  # probability tables per octave of the odds
 ODDS_LIMIT = 12  # octaves, either way
-MAP_UNIT = 16  # weights of kept levels, up to 32 of them, learn in units of 1/16: else a step would move them too far
+MAP_UNIT = 16  # weights of the map's values (up to 32) learn in units of 1/16; steps would move them too far otherwise
 _EXACT = 2**24  # float32 holds every integer below
 _HALO = 2  # of the 5×5 convolution
 
 
 class _InwardClip(torch.autograd.Function):
-    """Clip to ±limit. From outside, the gradient passes where it leads back inside: a sure bit can still learn."""
+    """Clip to ±limit. Outside, the gradient passes where it leads back inside: too certain bits can still learn."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, limit: float) -> Tensor:
@@ -84,14 +84,14 @@ class BitContext(nn.Module):
         self.out_second_bias = nn.Parameter(torch.zeros(levels, group))
         level_of_unit = torch.arange(units) // hidden
         level_of_bit = torch.arange(bits) // group
-        with torch.no_grad():  # before the first level there is nothing
+        with torch.no_grad():  # there are no levels before the first
             for level in range(min(reach, levels)):
                 self.near[level * hidden : (level + 1) * hidden, : (reach - level) * group] = 0
         self.register_buffer("past_mask", (level_of_bit < level_of_unit[:, None]).float(), persistent=False)
 
     @property
     def multiply_adds(self) -> int:
-        """At each position, as if every bit were kept."""
+        """Multiply-adds at each position, as if every bit were kept."""
         outputs = self.out_first.numel() + self.out_second.numel()
         own = self.near.numel() + self.map.numel() + self.current.numel()
         return int(self.past_mask.sum()) + own + outputs // 2
@@ -131,9 +131,9 @@ class BitContext(nn.Module):
 
     @torch.no_grad()
     def keep_exact(self) -> None:
-        """Scale down weights, in place, until every sum stays below 2^24 whatever its order; after each step.
+        """Scale down weights, in place, until every sum stays below 2^24, whatever the order of its terms.
 
-        The bound: Σ |weight|·max |input| + |bias|, in units of the sums, after rounding.
+        To be called after each step. The bound is Σ |weight|·max |input| + |bias| in units of the sums, after rounding.
         """
         one = 1 << WEIGHT_BITS
         past = (self.past.abs() * self.past_mask).sum(1)
@@ -161,7 +161,7 @@ class BitContext(nn.Module):
     def forward(self, code: Tensor, kept: Tensor) -> Tensor:
         """``code`` (B, bits, h, w) of −1, 0 (not kept) and 1, ``kept`` (B, 1, h, w) levels → log2 odds of +1.
 
-        No gradient goes back to either: what a bit's context says is fixed by then.
+        No gradient goes back to either, because a bit's context is fixed when the bit is coded.
         """
         with torch.autocast(code.device.type, enabled=False):  # bfloat16 holds 8 bits, these sums need 24
             return self._forward(code.detach().float(), kept.detach().float())

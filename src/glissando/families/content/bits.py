@@ -1,9 +1,9 @@
 """The integer context model of the content-weighted family: the odds of each kept bit, from bits known before it.
 
-A position of the latent grid has L levels of g bits, of which the importance map keeps the first k. Levels are coded
+A position of the latent grid has L levels of g bits, of which the level map keeps the first k. Levels are coded
 one after the other, each in two passes over a checkerboard; the model sees all earlier levels at the position, the last
 R of them and the map around it, and in the second pass the first one's bits around it. ``docs/format.md`` specifies the
-arithmetic. As in ``glissando.families.gains.scales``, integers are carried in float32 products that are proven exact.
+arithmetic. As in ``glissando.families.gains.scales``, integers are multiplied in float32, which is proven to be exact.
 
 The source codes bit by bit with a window of 5×5×4 (Li et al., CVPR 2018, section 3.4: 212 s for a picture); here a
 pass is one call of the coder, and only positions that keep the level are computed.
@@ -27,7 +27,7 @@ __all__ = ["LAYERS", "ODDS_TABLES", "BitContext", "Turn"]
 
 LAYERS = ("past", "near", "map", "current", "out_first", "out_second")
 ODDS_STEPS = 4  # tables per octave of the odds
-ODDS_MOST = 48  # quarter octaves: odds of 2^12 at most, either way
+ODDS_MOST = 48  # quarter octaves: odds from 2^−12 to 2^12
 ODDS_TABLES = 2 * ODDS_MOST + 1
 NEAR, CURRENT = 3, 5  # sides of the neighbourhoods
 
@@ -126,7 +126,7 @@ class BitContext:
         bounds = {"hidden": int(hidden.max())}
         for name in ("out_first", "out_second"):
             sums = largest_sums(weights[name], ACTIVATION_MAX, signed=self.hidden)
-            # Halves for rounding come last: where they could lead beyond 2^24, the odds are far beyond their largest.
+            # The halves for rounding are added last. Where they could lead beyond 2^24, the odds are clipped anyway.
             bounds[name] = int((sums + np.abs(biases[f"{name}.bias"].astype(np.int64))).max())
         for name, bound in bounds.items():
             if bound >= EXACT:
@@ -146,7 +146,7 @@ class BitContext:
         """Weights of a level's hidden units, (inputs, H), in the order of ``_Tile.inputs``."""
         rows, past = self._of(level, self.hidden), level * self.group
         near = weights["near"][rows].reshape(self.hidden, self.reach, self.group, -1).transpose(1, 3, 2, 0)
-        # Level l − R + j lies in slot (l + j) mod R, where it stays while it is within reach.
+        # Level l − R + j lies in slot (l + j) mod R, and stays there while later levels still see it.
         slots = np.empty(near.shape, np.float32)
         for j in range(self.reach):
             slots[(level + j) % self.reach] = near[j]
@@ -196,7 +196,7 @@ class BitContext:
         hidden = np.floor(sums * np.float32(1 / (1 << _HIDDEN_SHIFT)))
         np.clip(hidden, 0, ACTIVATION_MAX, out=hidden)
         odds = product(hidden, weight)
-        odds += bias  # with the halves of both roundings: rounding down twice is rounding down once by both shifts
+        odds += bias  # with the halves of both roundings: two shifts that round down are as one by their sum
         odds *= np.float32(1 / (1 << (WEIGHT_BITS + _ODDS_SHIFT)))
         np.floor(odds, out=odds)
         np.clip(odds, -ODDS_MOST, ODDS_MOST, out=odds)
@@ -213,7 +213,7 @@ def _out_matrix(weight: NDArray[Any], bias: NDArray[Any], rows: slice) -> tuple[
 
 
 class _Tile:
-    """What is known of a tile, laid out for the products.
+    """What is known of a tile, laid out for matrix products.
 
     Positions are sorted by the levels they keep, most first, so that those which keep a level are always the first
     rows of the inputs, and nothing is ever copied to leave the others out.

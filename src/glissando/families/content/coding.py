@@ -33,7 +33,7 @@ from .bits import ODDS_TABLES, BitContext
 __all__ = ["CODING", "BitModel", "ContentCoding", "ContentLatents", "ContentSymbols", "TileBits"]
 
 LEVEL_MAP = MAP
-"""The stream of the level map: the format has one number for maps of a picture."""
+"""The stream of the level map. Level maps and quality fields share its number."""
 
 Floats = NDArray[np.float32]
 Bits = NDArray[np.int16]

@@ -15,7 +15,7 @@ PATHS = {
     "decode": ("bits", "code.leave", "synthesis"),
     "encode": ("analysis", "code.enter", "importance", "bits"),
 }
-"""Beside them an encoder has "code.feedback", which is no module."""
+"""The modules on each path. An encoder also has "code.feedback", a parameter and no module."""
 
 
 def kmac_per_pixel(network: nn.Module, path: str) -> dict[str, float]:

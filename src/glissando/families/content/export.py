@@ -28,11 +28,11 @@ from .recipe import ContentRecipe
 
 __all__ = ["ContentExport", "bit_tables", "context_weights", "fit_map_tables", "training_maps"]
 
-PICTURES = 160  # whole tiles of the training, whose maps the map's tables are fitted to
-SHARED = 50.0  # so many symbols, drawn as a context has them at all qualities, are added to its own at each quality
-EVEN = 0.02  # share of the fallback, two-sided geometric, in which every symbol has its place
-LOWER = 0.44  # octaves by which quality 0 keeps less than in training, where rates are not as low as files may have
-FLIPPED = 0.01  # share of the bits that may differ between the graph and torch, whose sums differ in the last digits
+PICTURES = 160  # whole training tiles, to whose level maps the tables of the map are fitted
+SHARED = 50.0  # symbols that are added to those of a context at a quality, as it has them at all qualities together
+EVEN = 0.02  # share of a two-sided geometric distribution in every table, so that no symbol is impossible
+LOWER = 0.44  # octaves by which quality 0 keeps less than in training, so that files can be smaller
+FLIPPED = 0.01  # share of the bits that may differ between graph and torch, as sums differ in the last digits
 
 Maps = NDArray[np.int64]
 
@@ -40,7 +40,7 @@ Maps = NDArray[np.int64]
 def bit_tables() -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
     """Tables 0 … 96 of docs/format.md: frequencies of −1, 0, +1 and the escape, and radii."""
     odds = np.exp2(np.arange(ODDS_TABLES) / ODDS_STEPS - ODDS_LIMIT)
-    never = np.full_like(odds, 1 / WHOLE)  # zero and the escape have what each symbol must have
+    never = np.full_like(odds, 1 / WHOLE)  # zero and the escape never occur, and have the least that a symbol can have
     plus = odds / (1 + odds) * (1 - 2 / WHOLE)
     table = from_probabilities(np.stack([1 - 2 / WHOLE - plus, never, plus, never], axis=1))
     return table.reshape(-1), np.ones(ODDS_TABLES, np.int32)
@@ -50,22 +50,22 @@ def bit_tables() -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
 def training_maps(network: ContentNetwork, tiles: Tensor) -> Iterator[list[Maps]]:
     """For each quality level, the maps (rows, columns) of some ``tiles`` (N, 3, S, S) uint8."""
     some = tiles[:: max(1, len(tiles) // PICTURES)][:PICTURES]
-    importance = [network.importance_of(network.analysis(t[None].float() / 255).float())[0, 0] for t in some]
+    level_maps = [network.importance_of(network.analysis(t[None].float() / 255).float())[0, 0] for t in some]
     levels = network.config.importance_levels
     for scale in torch.exp2(network.map_scale.table[:, 0]):
-        yield [torch.floor(levels * (p * scale).clamp(max=1)).long().numpy() for p in importance]
+        yield [torch.floor(levels * (p * scale).clamp(max=1)).long().numpy() for p in level_maps]
 
 
 def fit_map_tables(qualities: Iterator[list[Maps]], levels: int) -> tuple[NDArray[np.uint32], NDArray[np.int16]]:
     """Frequencies (T, 2·levels + 2), and which table each context has at each quality level, (Q, CONTEXTS).
 
-    A context's own symbols at a quality, with ``SHARED`` symbols drawn from what it has at all of them, which in turn
-    begin with a two-sided geometric distribution.
+    A table counts a context's symbols at one quality, and adds ``SHARED`` symbols, distributed as those of all
+    qualities together. These in turn begin with a two-sided geometric distribution.
     """
     size = 2 * levels + 1
     counts = np.stack([_histograms(maps, levels, size) for maps in qualities])
     contexts = counts.shape[1]
-    # The corner is not predicted: it takes any value. Other predictions are seldom far off.
+    # The corner is not predicted, so that its value may be any. Other predictions are seldom far off.
     far = np.abs(np.arange(size) - levels)
     fallback = np.tile(0.5**far, (contexts, 1))
     fallback[0] = far == np.arange(size) - levels
@@ -76,7 +76,7 @@ def fit_map_tables(qualities: Iterator[list[Maps]], levels: int) -> tuple[NDArra
     found = counts + SHARED * pooled
     found = (1 - EVEN) * found / found.sum(axis=2, keepdims=True) + EVEN * fallback
     rows = found.reshape(-1, size)
-    never = np.zeros((len(rows), 1))  # the escape, since no value of a map is out of reach
+    never = np.zeros((len(rows), 1))  # the escape, which never occurs, as the table has all values of a map
     frequencies = from_probabilities(np.concatenate([rows, never], axis=1))
     index = np.arange(len(rows), dtype=np.int16).reshape(len(counts), contexts)
     return frequencies, index
@@ -119,7 +119,7 @@ class ContentExport(FamilyExport):
         network = self.network = ContentNetwork(recipe.network)
         network.load_state_dict(weights)
         network.eval().requires_grad_(False)
-        network.constrain()  # an average of exact models need not be one
+        network.constrain()  # averaged weights may break the bounds, though those of each step keep them
         bits, radii = bit_tables()
         tiles = load_tiles(training_folder(data), limit_gb=recipe.data.limit_gb).training
         levels = recipe.network.importance_levels
@@ -161,7 +161,7 @@ class ContentExport(FamilyExport):
         self._check_context(code, kept)
 
         pixels = random.integers(0, 256, (1, 192, 128, 3), dtype=np.uint8)
-        pixels = pixels // 4 + np.linspace(0, 190, 128, dtype=np.uint8)[:, None]  # noise on a ramp: all kinds of bits
+        pixels = pixels // 4 + np.linspace(0, 190, 128, dtype=np.uint8)[:, None]  # on a ramp: all kinds of bits occur
         graphs = self.graphs()
         with torch.no_grad():
             expected = [x.numpy() for x in graphs["analysis"].eval()(torch.from_numpy(pixels))]

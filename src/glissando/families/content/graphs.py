@@ -17,7 +17,7 @@ __all__ = ["GRAPHS", "AnalysisGraph", "DecodeGraph"]
 
 
 class AnalysisGraph(ExportedGraph):
-    """pixels (1, 64a, 64b, 3) uint8 → code (1, h, w, n), −1.0 or 1.0, and importance p (1, h, w, 1) float32."""
+    """pixels (1, 64a, 64b, 3) uint8 → code (1, h, w, n), −1.0 or 1.0, and the level map p (1, h, w, 1); float32."""
 
     inputs = ("pixels",)
     outputs = ("code", "importance")
@@ -59,7 +59,7 @@ class DecodeGraph(PixelGraph):
 
     def __init__(self, network: ContentNetwork, *, eight_bits: bool = False) -> None:
         super().__init__(eight_bits=eight_bits)
-        self.network = network  # as a whole: a graph's own attribute "code" would hide the layer of that name
+        self.network = network  # not its parts: an attribute "code" of the graph would hide the layer of that name
 
     def forward(self, code: Tensor) -> Tensor:
         x = self.network.code.decode(channels_first(code))

@@ -1,10 +1,10 @@
 """A content-weighted codec's start: PCA, whose components are written in ternary digits, two bits each.
 
-A digit of step D says of what is left of a component, r, whether it is below −D/2, above D/2 or between: two bits with
-thresholds −D/2 and D/2, whose value is D·(t1 + t2)/2. Its next digit has the step D/3 and sees what is left by then:
-that is what the feedback is for. With logits in units of D, the clipped identity's slope is one over the line from −D
-to D, a straight-through quantiser's. The digits are coded with the largest step first, so that cutting the code after
-any level leaves a coarser quantiser.
+A digit of step D says whether what is left of a component, r, is below −D/2, above D/2 or between. It is two bits with
+the thresholds −D/2 and D/2, and its value is D·(t1 + t2)/2. The component's next digit has the step D/3 and sees what
+is left then, for which the feedback exists. With logits in units of D, the clipped identity has the slope one from −D
+to D, as a straight-through quantiser has. The digits are coded with the largest step first, so that cutting the code
+after any level leaves a coarser quantiser.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from .network import FLAT, BitCode, ContentNetwork
 
 __all__ = ["Digits", "deal_digits", "initialise"]
 
-# A component of this many steps' deviation still gets a digit: nearly always zero, it costs next to nothing, but where
-# there is texture it is missed (on Kodak's hardest pictures 2 dB of what the whole code reaches).
+# A component still gets a digit if its deviation is this share of a step. The digit is nearly always zero and costs
+# little, but without it textures lose much (2 dB on Kodak's hardest pictures, with the whole code).
 WEAKEST = 0.3
-MEASURED = 48  # pictures, for all but the components
-SURE = 8.0  # octaves: the odds of a bit begin at most so far from even
+MEASURED = 48  # pictures that everything but the components is measured on
+SURE = 8.0  # octaves that the odds of a bit may differ from even at first
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def initialise(network: ContentNetwork, pictures: Tensor, lambdas: Tensor) -> No
     some = pictures[:MEASURED]
     y = network.analysis(some)
     _set_digits(network, deal_digits(deviation.tolist(), c.bits // 2, c.importance_levels), y.mean((0, 2, 3)))
-    # Features of very different size, all of which may say what matters.
+    # Features differ much in size, and all of them may tell what matters.
     network.importance.mix.weight.div_(deviation.clamp_min(1e-3)[None, :, None, None])
 
     code = network.code.encode(y)

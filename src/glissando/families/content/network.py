@@ -6,7 +6,8 @@ journal version TPAMI 2021): encoder, binariser, importance network, decoder. He
 before it is quantised, and a context model that is trained along.
 
 At each position of the grid: n bits t in {−1, +1} in L levels of n/L; the first k = min(L, ⌊L·p·s(q)⌋) levels are
-kept, with p in (0, 1) the importance network's answer and s(q) of the quality; a bit that is not kept is 0.
+kept. The level map p in (0, 1) comes from a network that the source calls the importance network, and s(q) depends on
+the quality. A bit that is not kept is 0.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ __all__ = [
     "mask_levels",
 ]
 
-FLAT = 0.5  # p everywhere while there is no map
+FLAT = 0.5  # p everywhere as long as no level map is learnt
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class _Refine(torch.autograd.Function):
         logits, code, feedback = ctx.saved_tensors
         group = ctx.group
         slope = 2 * ((logits >= -0.5) & (logits <= 0.5)).to(logits.dtype)
-        bits = grads[0].clone()  # of each bit, its effect on later levels included
+        bits = grads[0].clone()  # the gradient of each bit, including its effect on later levels
         given = torch.empty_like(bits)
         for start in range(bits.shape[1] - group, -1, -group):
             stop = start + group
@@ -112,7 +113,7 @@ def mask_levels(fraction: Tensor, levels: int, dither: Tensor | None = None) -> 
     """Fraction (B, 1, h, w) → mask (B, levels, h, w), 1 for the first ⌊levels·fraction + dither⌋ levels.
 
     The gradient is the source's LOCAL one: ∂m_j/∂fraction = levels where levels·fraction − 1 ≤ j < levels·fraction + 1,
-    with j from 1, else 0: what the last level that is kept and the first that is not say, times ``levels``.
+    with j from 1, else 0. So it comes from the last level that is kept and the first that is not, times ``levels``.
 
     ``dither``, levels in [−1/2, 1/2), broadcastable, is for training. A level that is worth its price pulls the
     fraction up while it is dropped, but says little once it is kept, and the next one, not worth it, pushes down:
@@ -159,7 +160,7 @@ class BitCode(nn.Module):
 
 
 class Importance(nn.Module):
-    """Features (B, inputs, h, w) → logits of the importance p, (B, 1, h, w); at first p = 1/2 everywhere."""
+    """Features (B, inputs, h, w) → logits of the level map p, (B, 1, h, w); at first p = 1/2 everywhere."""
 
     def __init__(self, inputs: int, width: int = 128) -> None:
         super().__init__()
@@ -180,8 +181,8 @@ class ContentForward:
 
     reconstruction: Tensor
     bits: Tensor  # cross-entropy of the kept bits
-    map_bits: Tensor  # about what the map costs
-    kept: Tensor  # (B, 1, h, w): min(1, p·s(q)), of which the map is ⌊L·…⌋
+    map_bits: Tensor  # an estimate of what the map costs
+    kept: Tensor  # (B, 1, h, w): min(1, p·s(q)); times L and rounded down it is the map that files carry
     # (B,), always zero; only its gradient matters, see ``correct_slope``. It is added to the loss, times what a squared
     # error of one sample costs. It makes the slope that the mask sees, at a kept and at a dropped level alike, the real
     # difference between keeping and dropping. Without it the slope at a kept level is about zero, however much that
@@ -233,16 +234,16 @@ class ContentNetwork(nn.Module):
     ) -> ContentForward:
         """Code ``picture`` (B, 3, H, W), sides multiples of 64, at ``quality`` (B,) in [0, 100].
 
-        ``flat``: without the importance network, p = FLAT everywhere. ``dither`` (B, 1, 1, 1): see ``mask_levels``.
-        ``map_is_fixed``: no gradient reaches the map. ``budgeted``: the cost of the bits teaches the context model
-        alone, as in the source, where the number of kept bits is what is paid for.
+        ``flat``: without a level map, p = FLAT everywhere. ``dither`` (B, 1, 1, 1): see ``mask_levels``.
+        ``map_is_fixed``: no gradient reaches the map. ``budgeted``: only the context model learns from the
+        cost of the bits, as in the source, where the loss counts the kept bits instead.
         """
         c = self.config
         y = self.analysis(picture).float()
         code = self.code.encode(y)
         scale = torch.exp2(self.map_scale(quality * ((c.levels - 1) / 100)))
-        importance = torch.full_like(y[:, :1], FLAT) if flat else self.importance_of(y)
-        fraction = inward_clip(importance * scale, 1.0)
+        level_map = torch.full_like(y[:, :1], FLAT) if flat else self.importance_of(y)
+        fraction = inward_clip(level_map * scale, 1.0)
         if map_is_fixed:
             fraction = fraction.detach()
         mask = mask_levels(fraction, c.importance_levels, dither)

@@ -52,7 +52,7 @@ class ContentObjective:
         mse = mse_of(out.reconstruction, picture) + out.slope_correction / (3 * pixels)
         price = bpp + rate.map_weight * map_bpp
         if rate.hinge:
-            # The context model learns from the bits; the batch as a whole keeps to its budget, and is free within it.
+            # Only the context model learns from the bits. Levels cost the whole batch nothing within its budget.
             price = bpp + rate.hinge * torch.relu(out.kept.mean() - rate.budget)
         each = rate.weight_of(quality) * (price + rate.lambda_of(quality) * 255**2 * mse)
         return each, bpp + map_bpp, mse

@@ -1,4 +1,4 @@
-"""How far the networks of this family look."""
+"""How far the networks of this family look beyond a window."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEVEL_MAP = LATENT  # pixels: the 3×3 layer of the network that makes the level
 SOURCE_SYNTHESIS, SOURCE_ANALYSIS = (
     64,
     76,
-)  # pixels: the layers of the source's shape, the importance network's included
+)  # pixels: the layers of the source's shape, those that make the level map included
 
 
 def decoder_halo(configuration: Mapping[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""A recipe of the content family: bits, of which a map keeps more where the content is."""
+"""A recipe of the content family, whose map keeps more bits where a picture has more content."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class ContentRate(common.Rate):
 
     lambda_low: float = 0.0008
     lambda_high: float = 0.04
-    map_weight: float = 3.0  # of the map's estimated bits, which its coder takes about three times
-    # The source's hinge: hinge · max(0, kept − budget), with the share of all levels that a batch keeps, in place of
-    # what the bits cost. A budget is that of one quality.
+    map_weight: float = 3.0  # factor on the map's estimated bits, as its coder takes about three times as many
+    # The source's hinge: hinge · max(0, kept − budget), in place of what the bits cost; ``kept`` is the share of all
+    # levels that a batch keeps. It needs a training for one quality.
     hinge: float = 0.0
     budget: float = 0.33
 
@@ -38,7 +38,7 @@ class Stages:
     which all but the map still learns.
     """
 
-    importance: bool = True  # false: no map ever
+    importance: bool = True  # false: there is never a map
     without_map: float = 0.1
     with_map: float = 0.7
     tuning_rate: float = 0.5  # fine-tuning's factor on all learning rates
@@ -48,9 +48,9 @@ class Stages:
 class ContentOptimisation(common.Optimisation):
     """AdamW's rates for what is peculiar to the content-weighted family."""
 
-    bits_lr: float = 3e-5  # of the layers into bits and back, where thresholds lie and values are set
-    context_lr: float = 6e-3  # of the context model, which begins with nothing but each bit's odds
-    importance_lr: float = 5e-4  # of the importance network, which begins with the same answer everywhere
+    bits_lr: float = 3e-5  # for the layers into bits and back, which set thresholds and values
+    context_lr: float = 6e-3  # for the context model, which begins with nothing but each bit's odds
+    importance_lr: float = 5e-4  # for the network of the level map, which begins with the same value everywhere
 
 
 @dataclass(frozen=True)

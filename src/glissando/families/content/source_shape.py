@@ -14,7 +14,7 @@ from glissando.networks.layers import Pointwise
 
 __all__ = ["FEATURES", "PITCH", "SourceAnalysis", "SourceCode", "SourceSynthesis", "binarise"]
 
-FEATURES = 256  # that bits and importance are made of
+FEATURES = 256  # features from which bits and level map are made
 PITCH = 8  # pixels between two positions of the grid
 
 

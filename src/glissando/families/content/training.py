@@ -20,7 +20,7 @@ __all__ = ["TRAINING"]
 
 
 def _parameter_groups(network: nn.Module, settings: ContentOptimisation) -> list[Group]:
-    """Beside the level tables: the layers into bits and back, the context model, the importance network."""
+    """Beside the level tables: the layers into bits and back, the context model, and the network of the level map."""
     return [
         *level_tables(network, settings),
         (parameters_within(network, BitCode), settings.bits_lr),
@@ -30,7 +30,7 @@ def _parameter_groups(network: nn.Module, settings: ContentOptimisation) -> list
 
 
 def _written_before(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Once the rate table had keys here that only the gains family reads; the distortion was always "mse"."""
+    """Drop keys of the rate table that only the gains family reads. Older recipes had them, always with "mse"."""
     others = ("distortion", "hyper_warmup", "eye_mse", "eye_scale")
     return {**recipe, "rate": {key: value for key, value in recipe["rate"].items() if key not in others}}
 

@@ -1,4 +1,4 @@
-"""The main family: gain units before and behind the quantiser, scales and means from hyper-latents."""
+"""The main family: gain units before and after the quantiser; scales and means come from hyper-latents."""
 
 from glissando.families.registry import Family
 

@@ -1,10 +1,10 @@
-"""The entropy model is fitted to the latents before the first step of a training.
+"""Fits the entropy model to the latents before the first step of a training.
 
 A network begins as a linear codec, which codes every coefficient with the same scale everywhere. Its scale network
-begins at random, which training would first have to unlearn; meanwhile the bits of the hyper-latents would win nothing,
-and the hyper-latents would fade. Here analysis and synthesis stay as they are, so that a step costs a fraction of a
-step of training. Muon matters here more than anywhere: with AdamW 1,000 steps come to less than 300 of Muon's. What it
-is worth: docs/training.md.
+begins at random. Until training has corrected that, the bits of the hyper-latents save nothing elsewhere, and the
+hyper-latents shrink towards zero. Here analysis and synthesis stay as they are, so that a step costs a fraction of a
+step of training. Muon matters most here: 1,000 steps of AdamW reach less than 300 of Muon.
+docs/training.md tells what this start is worth.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ __all__ = ["fit_entropy"]
 
 BATCH = 8
 WARMUP = 20  # steps
-CROP = 12  # latents' rows and columns of a step's pictures, as in crops of 192×192 pixels
-RATES = Optimisation(kind="muon", lr=3e-3, table_lr=2e-2, matrix_lr=0.02)  # higher than where the latents move as well
+CROP = 12  # rows and columns of latents in a step's pictures, as in crops of 192×192 pixels
+RATES = Optimisation(kind="muon", lr=3e-3, table_lr=2e-2, matrix_lr=0.02)  # more than if latents changed
 RESTING = ("analysis.", "synthesis", "gain.", "inverse_gain.")
 
 
@@ -39,7 +39,7 @@ def fit_entropy(network: GainsNetwork, pictures: Tensor, rate: Rate, clip: float
         parameter.requires_grad_(False)
     optimisers = build_optimisers(network, RATES)
     side = min(CROP, latents.shape[2])
-    corners = torch.arange(0, latents.shape[2] - side + 1, 4)  # a hyper-latent's rows and columns of latents
+    corners = torch.arange(0, latents.shape[2] - side + 1, 4)  # latents at which a hyper-latent begins
     pixels = (16 * side) ** 2
     for step in range(steps):
         quality = 100 * ((torch.arange(BATCH) + torch.rand(())) / BATCH)

@@ -39,14 +39,16 @@ __all__ = ["GainsExport", "integer_arrays", "probability_tables", "scale_weights
 
 TAIL = 2.0**-17  # probability left to the escape
 LARGEST_RADIUS = 2047
-LARGEST_GAIN = 16  # octaves, either way
+LARGEST_GAIN = 16  # octaves, up or down
 SURE = 0.002  # a symbol that differs from zero less often than this is not coded
 FLOAT_TABLES = ("means_offset", "synthesis_factor", "synthesis_offset")
 
 
 @torch.no_grad()
 def probability_tables(likelihood: Likelihood) -> tuple[NDArray[np.uint32], NDArray[np.int32], NDArray[np.int32]]:
-    """Integrate the learnt shapes over unit bins: flat frequencies, radii, each family's first table worth coding.
+    """Integrate the learnt shapes over unit bins: flat frequencies, radii, and each family's first table in use.
+
+    Tables before that belong to symbols which differ from zero too seldom to be coded.
 
     Table t of a family has σ = 2^(t/8 − 4); its entries are −K … K and the escape, each at least 1, with sum 2^24.
     """
@@ -109,7 +111,7 @@ def scale_weights(configuration: Mapping[str, Any], integers: Mapping[str, NDArr
 
 
 def _check_format(network: GainsConfig) -> None:
-    """Raises TrainingError where files could not say what the network does: recipes for experiments."""
+    """Raises TrainingError where the file format cannot describe the network, as with some recipes for experiments."""
     known = {"context_steps": (2, "codes two passes"), "scale_layers": (2, "has two layers for the second scales")}
     for key, (value, says) in known.items():
         if (found := getattr(network, key)) != value:
@@ -133,7 +135,7 @@ class GainsExport(FamilyExport):
         self.network = GainsNetwork(recipe.network)
         self.network.load_state_dict(weights)
         self.network.eval().requires_grad_(False)
-        self.network.scales.keep_exact()  # weights of before this was done after each step
+        self.network.scales.keep_exact()  # for weights of trainings that did not do this after each step
         self.integers = integer_arrays(self.network)
 
     def graphs(self) -> dict[str, ExportedGraph]:
@@ -142,7 +144,7 @@ class GainsExport(FamilyExport):
     def examples(self) -> Examples:
         c = self.network.config
         a, b = torch.export.Dim("a", min=1, max=4096), torch.export.Dim("b", min=1, max=4096)
-        # Rectangular examples, so that no two dimensions are taken for the same by accident.
+        # Examples are not square, so that the export cannot mistake one dimension for another.
         rows, columns = 2, 3
         grid = {1: 4 * a, 2: 4 * b}
         return {

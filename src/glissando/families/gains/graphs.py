@@ -37,13 +37,13 @@ class AnalysisGraph(ExportedGraph):
 
 
 class Means(nn.Module):
-    """What encoder and decoder share: means of both passes."""
+    """What encoder and decoder share: the means of both passes."""
 
     def __init__(self, network: GainsNetwork) -> None:
         super().__init__()
         self.hyper_synthesis = network.hyper_synthesis
         self.first_means = network.first_means
-        (self.context,) = network.contexts  # a file knows two passes
+        (self.context,) = network.contexts  # exactly one, as files have two passes
         self.pass_channels = network.config.latents // 2
 
     def start(self, z: Tensor, even: Tensor, means_offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:

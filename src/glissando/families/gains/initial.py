@@ -1,4 +1,4 @@
-"""Start from the best linear codec: PCA of patches, optimal steps, Gaussian scales.
+"""The start of a training from the best linear codec: PCA of patches, optimal steps, Gaussian scales.
 
 The transforms become PCA or fixed bases (``training.linear_start``), the scales those of the components, and the gains
 the high-rate optimal steps. Before any training the network is a working transform codec.
@@ -45,7 +45,7 @@ def initialise(network: GainsNetwork, pictures: Tensor, lambdas: Tensor, kind: s
     """
 
     def deal(components: Tensor) -> Tensor:
-        """Over the parts of the channels in turn, so that what each step codes at a place carries the same energy."""
+        """Deal components to the parts of the channels in turn, so that all steps code equal energy at a position."""
         parts = network.config.context_steps
         return torch.cat([components[part::parts] for part in range(parts)])
 
@@ -53,7 +53,7 @@ def initialise(network: GainsNetwork, pictures: Tensor, lambdas: Tensor, kind: s
     deviation = fill_transforms(network.config, network.analysis, network.synthesis, pictures, deal, bases)
     hyper = network.hyper_analysis
     hyper.enter.weight.div_(deviation[None, :, None, None])
-    # Hyper-latents start with a deviation of 2 steps, lest they round to nothing before they are of use.
+    # Hyper-latents start with a deviation of 2 steps, so that they are not all rounded to zero before they are of use.
     y = network.analysis(pictures[:64])
     last = hyper.to_64[1]
     assert isinstance(last, Pointwise)
@@ -74,9 +74,10 @@ def initialise(network: GainsNetwork, pictures: Tensor, lambdas: Tensor, kind: s
 def balance(network: GainsNetwork, pictures: Tensor, trunk: float, latents: float) -> None:
     """Give a network's channels more equal deviations, in place, without changing what it computes.
 
-    PCA leaves the trunk's channels with deviations 200 times apart, so that blocks see little but the mean of
-    each patch. Every channel is divided by its deviation to the power ``trunk`` or ``latents`` (0 leaves it,
-    1 whitens), and all that reads it multiplies. ``pictures`` (N, 3, S, S) in [0, 1], S a multiple of 64.
+    PCA leaves the trunk's channels with deviations that differ by a factor of 200, so that blocks see little but the
+    mean of each patch. Every channel is divided by its deviation to the power ``trunk`` or ``latents`` (0 leaves it, 1
+    whitens), and the layers that read it are multiplied by as much. ``pictures`` (N, 3, S, S) in [0, 1], S a multiple
+    of 64.
     """
     n = network
     watched = {"analysis": n.analysis.blocks, "latents": n.analysis, "synthesis": n.synthesis.up}

@@ -51,15 +51,15 @@ class GainsConfig(NetworkConfig):
     ratio: int = 2
     means_width: int = 192
     context_width: int = 288
-    block: str = "depthconv"  # or "gated": its feed-forward pair multiplies two halves, at the same multiply-adds
-    leak: float = 0.0  # slope below zero of the transforms' and the means' activations; 0: ReLU, whose units can die
+    block: str = "depthconv"  # or "gated", where the feed-forward pair multiplies two halves; as costly
+    leak: float = 0.0  # slope below zero of the activations in transforms and means; 0 is ReLU, whose units can die
     analysis_ratio: int = 0  # feed-forward ratio of the analysis' blocks; 0: ``ratio``
-    # Of what follows a file can say two steps, two layers and no signs: the rest is for experiments.
+    # Of the following, files support two steps, two layers and magnitudes; other values are for experiments.
     context_steps: int = 2  # passes over the latents: 1, 2 (checkerboard) or 4 (quadtree), see ``step_masks``
     scale_kernel: int = 5  # of the depthwise layer over the magnitudes: 3, 5 or 7
     scale_width: int = 96  # of the corrections' hidden layers
     scale_hyper_width: int = 64  # behind the hyper-latents
-    scale_layers: int = 2  # pointwise ones of a correction; 3: one more hidden layer
+    scale_layers: int = 2  # pointwise layers of a correction; with 3 there is one more hidden layer
     scale_sees: str = "magnitudes"  # or "signed", "own-half"
 
     @property
@@ -105,7 +105,7 @@ def step_masks(steps: int, channels: int, height: int, width: int, device: torch
 
 
 def _chosen(parts: Sequence[Tensor], masks: Sequence[Tensor]) -> Tensor:
-    """Of each element the part of the step that codes it."""
+    """Each element out of the part of the step that codes it."""
     out = parts[-1]
     for part, mask in zip(parts[-2::-1], masks[-2::-1], strict=True):
         out = torch.where(mask, part, out)
@@ -225,12 +225,12 @@ class GainsNetwork(nn.Module):
     def forward(self, picture: Tensor, quality: Tensor, *, noise: bool = True, rounding: Rounding = MIXED) -> Forward:
         """Code ``picture`` (B, 3, H, W), sides multiples of 64, at ``quality`` (B,) in [0, 100].
 
-        ``rounding`` is what training has in its place; without ``noise`` symbols are rounded, as in a file.
+        ``rounding``: what training uses instead of rounding. Without ``noise`` symbols are rounded, as in a file.
         """
         if not noise:
             rounding = STRAIGHT_THROUGH
         position = self.position(quality)
-        # Under autocast the networks answer in bfloat16; symbols and what they become are computed in float32.
+        # Under autocast the networks return bfloat16; symbols and everything made of them are computed in float32.
         y = rounding.encoder(self.analysis(picture).float())
         coded = self.code(y, position, rounding)
         picture_out = self.synthesis(coded.values, self.synthesis_factor(position), self.synthesis_offset(position))
@@ -259,7 +259,7 @@ class GainsNetwork(nn.Module):
 
         first_scale = self.scales.first(z) + self.scale_offset(position)
         means, scale = first_means.float(), first_scale
-        y_noise = rounding.draw(y.new_empty(y.shape))  # whatever y's own layout in memory, which draws would follow
+        y_noise = rounding.draw(y.new_empty(y.shape))  # not y, whose layout in memory draws would follow
         residuals, scales, values = [], [], []
         known_values, known_symbols = torch.zeros_like(y), torch.zeros_like(y)
         for step, mask in enumerate(masks):
@@ -271,7 +271,7 @@ class GainsNetwork(nn.Module):
             scales.append(scale)
             values.append(means + rounding.values(residual, y_noise) * inverse)
             known_values = known_values + values[-1] * mask
-            # Scales are seen in whole symbols, which are fixed by then: no gradient goes back through them.
+            # Scales depend on rounded symbols alone: no gradient goes back through them.
             known_symbols = known_symbols + residual.detach().round() * mask
 
         late = ~masks[0] if len(masks) > 1 else None

@@ -35,7 +35,7 @@ class GainsObjective:
         network, levels = GainsNetwork(self.recipe.network), self.recipe.network.levels
         if sample is not None:
             run = self.recipe.run
-            # The first steps are those that are best for MSE; a λ of MS-SSIM says nothing of it.
+            # The quantisation steps begin as those that are best for MSE, which a λ of MS-SSIM does not tell.
             rate = GainsRate() if self.recipe.rate.distortion == "ms-ssim" else self.recipe.rate
             lambdas = torch.tensor([rate.lambda_of(100 * i / (levels - 1)) for i in range(levels)])
             initialise(network, sample, lambdas, run.initial)
@@ -62,7 +62,7 @@ class GainsObjective:
         return rate.weight_of(quality) * (bpp + rate.lambda_of(quality) * distortion), bpp, mse
 
     def _distortion(self, out: Tensor, picture: Tensor, mse: Tensor, quality: Tensor) -> Tensor:
-        """D (B,) of the recipe, of pixels whose MSE is known."""
+        """The recipe's distortion D, (B,); ``mse`` is that of the same pixels."""
         rate = self.recipe.rate
         if rate.distortion == "mse":
             return 255**2 * mse
@@ -72,7 +72,7 @@ class GainsObjective:
         return rate.eye_mse * 255**2 * mse + (1 - rate.eye_mse) * seen
 
     def _set_exact(self, network: nn.Module) -> None:
-        """Have the network round, or not, as this step of the training says."""
+        """Tell the network whether it rounds to integers in this step of the training."""
         assert isinstance(network, GainsNetwork)
         network.scales.set_exact(self.exact)
 
@@ -81,13 +81,13 @@ class GainsObjective:
         network.scales.keep_exact()
 
     def measure(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
-        """Rounded symbols; bits by cross-entropy."""
+        """The bits of rounded symbols by their cross-entropy, and the reconstruction."""
         self._set_exact(network)
         out = network(picture, quality, noise=False)
         return out.latent_bits + out.hyper_bits, out.reconstruction
 
     def scores(self, levels: Tensor, picture: Tensor) -> dict[str, Tensor]:
-        """For what the training is for, beside PSNR."""
+        """The metric that the training is for, where that is not PSNR."""
         if self.recipe.rate.distortion == "eye":
             return {"ssimulacra2": ssimulacra2_score(ssimulacra2_sum(levels, picture))}
         return {} if self.recipe.rate.distortion == "mse" else {"ms-ssim": ms_ssim(levels, picture)}

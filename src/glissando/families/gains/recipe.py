@@ -19,7 +19,7 @@ __all__ = ["GainsRate", "GainsRecipe", "Integers", "Quantisation"]
 QUANTISATIONS = ("mixed", "noise", "straight-through", "soft-then-hard")
 DISTORTIONS = ("mse", "ms-ssim", "eye")
 MS_SSIM_CROP = 192
-"""Smallest side, pixels, that a multiple of 64 can have for five scales of a window of 11."""
+"""The smallest multiple of 64 pixels that is large enough for five scales of a window of 11."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class GainsRate(common.Rate):
 
     distortion: str = "mse"
     # The hyper-latents' bits weigh little at first, and their full weight after so many steps: at full weight
-    # from the start they die out before anything has learnt to read them.
+    # from the start they shrink to zero before anything has learnt to use them.
     hyper_warmup: int = 600
     eye_mse: float = 0.2  # the share of MSE in the distortion "eye"
     # k: what one unit of S is worth in units of 255²·MSE, at qualities that are evenly spaced over [0, 100], in between

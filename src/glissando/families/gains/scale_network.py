@@ -3,11 +3,11 @@
 Every layer computes exactly what the integer arithmetic of ``glissando.families.gains.scales`` computes, on
 numbers that are integers divided by a power of two: weights are multiples of 2^−7, activations multiples
 of 2^−5, sums are rounded half up after each layer, activations are clipped. The gradient passes through
-the rounding. After ``set_exact(False)`` the same layers run without rounding, to measure what it costs.
+the rounding. After ``set_exact(False)`` the same layers run without rounding, to measure what rounding costs.
 
 Design: the residual's scale is log2 σ in octaves. The first pass's scales come from the hyper-latents'
-symbols alone; the second pass adds a correction seen in the magnitudes of the first pass's symbols. What else is
-there (more steps than two, signs, a third layer) is for experiments: the file format does not know it.
+symbols alone; the second pass adds a correction seen in the magnitudes of the first pass's symbols. More steps
+than two, signs and a third layer are for experiments: the file format does not support them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["ScaleNetwork"]
 
 
 def _halves(outputs: int, inputs: int, free: int = 0) -> Tensor:
-    """A mask (outputs, inputs + free, 1, 1): half of the outputs sees half of the inputs, and all that are free."""
+    """A mask (outputs, inputs + free, 1, 1): each half of the outputs sees half of the inputs, and all free ones."""
     mask = torch.zeros(outputs, inputs + free, 1, 1)
     mask[: outputs // 2, : inputs // 2] = 1
     mask[outputs // 2 :, inputs // 2 : inputs] = 1
@@ -43,7 +43,7 @@ class ScaleNetwork(nn.Module):
     which has layers of its own.
 
     ``width`` behind the hyper-latents; ``second_width``, ``kernel`` and ``layers`` of the corrections, which see
-    clipped magnitudes; with ``sees`` = "signed" what a filter over the clipped symbols themselves amounts to as well;
+    clipped magnitudes; with ``sees`` = "signed" also the magnitude of a filter over the clipped symbols themselves;
     with "own-half" each half of the channels sees no magnitudes but its own.
     """
 
@@ -118,7 +118,7 @@ class ScaleNetwork(nn.Module):
         return layer
 
     def keep_exact(self) -> None:
-        """Scale down weights, in place, until every sum is exact whatever its order; to be called after each step."""
+        """Scale down weights, in place, until every sum is exact in any order of its terms; called after each step."""
         for layer in self.children():
             assert isinstance(layer, IntegerConv)
             layer.keep_exact()
@@ -158,7 +158,7 @@ class ScaleNetwork(nn.Module):
     def second(self, symbols: Tensor, scales: Tensor, step: int = 1) -> Tensor:
         seen = [self._layer("near", step)(symbols.abs().clamp(max=MAGNITUDE_MAX))]
         if self.sees == "signed":
-            # How far signs agree is seen in what a filter over them amounts to, whatever its sign.
+            # The magnitude of a filter over signed symbols tells how far their signs agree.
             sums = self._layer("near_signed", step)(symbols.clamp(-MAGNITUDE_MAX, MAGNITUDE_MAX))
             seen.append(sums.abs().clamp(max=ACTIVATION_MAX / (1 << ACTIVATION_BITS)))
         x = self._layer("second_mix", step)(torch.cat([*seen, self.fixed(scales)], 1))

@@ -1,7 +1,7 @@
 """The integer scale network: log2-scales of the latents' symbols, from symbols alone.
 
-Integers are carried in float32 matrix terms, whose every partial sum is proven to stay below 2^24
-(``check_bounds``), so that the order of summation, the processor and the library cannot matter. The
+Integers are multiplied and added in float32. Every partial sum is proven to stay below 2^24 (``check_bounds``),
+so that the order of summation, the processor and the library cannot matter. The
 depthwise layer runs in int16, under a bound of its own. ``docs/format.md`` specifies the arithmetic; the
 network that is trained, ``glissando.families.gains.scale_network``, computes the same numbers.
 
@@ -24,7 +24,7 @@ __all__ = ["LAYERS", "ScaleNetwork"]
 LAYERS = ("z_mix", "z_up", "mid_mix", "mid_up", "first_out", "near", "second_mix", "second_out")
 _TO_GAIN = GAIN_BITS - ACTIVATION_BITS  # 1/32 octave → 1/256 octave
 _ROWS_AT_ONCE = 8
-_NEAR_SHIFT = WEIGHT_BITS - ACTIVATION_BITS  # the depthwise layer reads plain magnitudes, not 1/32ths
+_NEAR_SHIFT = WEIGHT_BITS - ACTIVATION_BITS  # the depthwise layer reads whole magnitudes, not units of 1/32
 
 
 def _upshuffle(x: Float) -> Float:
@@ -69,7 +69,7 @@ class ScaleNetwork:
 
     @staticmethod
     def check_bounds(layers: Mapping[str, tuple[NDArray[np.integer], NDArray[np.integer]]]) -> dict[str, int]:
-        """Largest possible |partial sum| of each layer. Raises ModelMismatchError above 2^24 (near: 2^15).
+        """Largest possible |partial sum| of each layer. Raises ModelMismatchError above 2^24, for "near" above 2^15.
 
         Most inputs are never negative; those of ``z_mix``, and the scales that ``second_mix`` reads, may be either.
         """

@@ -87,7 +87,7 @@ def row_of_each_latent(rows: NDArray[Number], row_of: NDArray[np.int16] | None) 
 
 
 def octaves(row: Scales) -> NDArray[np.float32]:
-    """2^(row/256), for the float side: gains that scale latents, never anything that chooses a table."""
+    """2^(row/256), for gains that scale latents in float; nothing that chooses a table may depend on it."""
     return np.exp2(row.astype(np.float64) / 256).astype(np.float32)
 
 
@@ -116,7 +116,7 @@ class TileCoder:
         return scales
 
     def second_scales(self, first: Symbols, scales: Scales) -> Scales:
-        """The same, after the first pass's symbols ``first``, (…, latents/2), are known."""
+        """Scales of all latents once the first pass's symbols ``first``, (…, latents/2), are known."""
         magnitudes = np.abs(self.joined(first, np.zeros_like(first)))
         correction = self.model.network.second(magnitudes, scales)
         correction += scales
@@ -127,7 +127,7 @@ class TileCoder:
         return self.model.index(self.split(scales)[0], EARLY)
 
     def second_index(self, first: Symbols, scales: Scales) -> Index:
-        """Tables of the second pass, likewise, after the first pass's symbols are known."""
+        """Tables of the second pass, of the same shape, once the first pass's symbols are known."""
         return self.model.index(self.split(self.second_scales(first, scales))[1], LATE)
 
     # The two passes ----------------------------------------------------------------------------------

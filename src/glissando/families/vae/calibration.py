@@ -43,13 +43,13 @@ __all__ = [
 LEVELS = 11
 COARSEST, FINEST = 26.0, 0.8  # κ at qualities 0 and 100
 PRICE = 0.5  # share of the λ of uniform steps that an encoder uses; chosen on held-out tiles (docs/vae.md)
-GROUPS = (1 / 6, 1 / 4)  # shares of the channels that are coded first, then second; those of most bits
-STEPS = 280  # of learning, for each level
-RADIUS = 12.0  # of a table, in expected magnitudes
-OWN = 3.0  # so many symbols of a two-sided geometric distribution are added to those that a table has coded
+GROUPS = (1 / 6, 1 / 4)  # shares of the channels in the first and the second group; channels with most bits come first
+STEPS = 280  # steps of learning for each level
+RADIUS = 12.0  # radius of a table, in expected magnitudes
+OWN = 3.0  # symbols of a two-sided geometric distribution that are added to those that a table has coded
 MAX_SYMBOL = 32767
 _UNIT = 32.0  # integers of the context model in an octave
-_PIXELS = 256  # that a latent covers
+_PIXELS = 256  # pixels that a latent covers
 
 Symbols = NDArray[np.int16]
 
@@ -99,8 +99,8 @@ def log2_rate_weights(log2_step: NDArray[np.float32], price: float) -> NDArray[n
 def calibrate(mean: NDArray[np.float32], deviation: NDArray[np.float32], levels: int | None = None) -> Calibration:
     """Fit everything to posteriors (crops, rows, columns, C) of crops of training pictures.
 
-    In two passes, as in the source: prices are those of a model fitted to values that are only rounded. ``levels``:
-    LEVELS unless given.
+    There are two passes, as in the source: the prices of the second come from a model that was fitted to values that
+    are only rounded. ``levels``: LEVELS unless given.
     """
     levels = LEVELS if levels is None else levels
     log2_step = np.linspace(math.log2(COARSEST), math.log2(FINEST), levels).astype(np.float32)
@@ -125,7 +125,7 @@ def level_units(level: int, levels: int) -> int:
 def fit_context(levels: Sequence[Symbols], share: float = 1.0) -> Fit:
     """Context model and tables for symbols (crops, rows, columns, C) of levels evenly spread over the qualities.
 
-    ``share``: of the usual learning.
+    ``share``: how much of the usual learning is done, 0 to 1.
     """
     channels = levels[0].shape[-1]
     means = np.stack([np.abs(symbols.astype(np.int32)).mean(axis=(0, 1, 2)) for symbols in levels])
@@ -141,7 +141,7 @@ def fit_context(levels: Sequence[Symbols], share: float = 1.0) -> Fit:
         "magnitude": np.rint(_UNIT * np.log2(means + 2.0**MAGNITUDE_LOW)).astype(np.int16),
     }
     network = MagnitudeNetwork(channels, sizes)
-    some = [s[i % 2 :: 2] for i, s in enumerate(levels)]  # half of the crops, the other half at the next level
+    some = [s[i % 2 :: 2] for i, s in enumerate(levels)]  # even crops for even levels, odd ones for odd levels
     examples = [Examples.of(s, fixed, i, level_units(i, len(levels))) for i, s in enumerate(some)]
     learn(network, examples, round(share * STEPS * len(levels)))
     arrays = {**fixed, **network.integers()}
@@ -184,7 +184,7 @@ def _fit_tables(
     """Frequencies and radii of the tables, and bits per pixel of each level."""
     expected = np.exp2(np.arange(MAGNITUDE_TABLES) / STEPS_PER_OCTAVE + MAGNITUDE_LOW)
     radii = np.clip(np.ceil(RADIUS * expected), 2, MAGNITUDE_MOST).astype(np.int32)
-    beyond = MAGNITUDE_MOST + 1  # stands for all that no table has
+    beyond = MAGNITUDE_MOST + 1  # the magnitude that stands for all that no table has
     size = 2 * beyond + 1
     counts = np.zeros((len(levels), MAGNITUDE_TABLES, size))
     for level, symbols in enumerate(levels):

@@ -1,9 +1,9 @@
 """The family of plain VAEs in the codec: means and deviations of latents to symbols, and symbols to latents.
 
-Latents at 1/16, their posterior means and deviations by the encoder's network. The quality sets nothing but κ: a
-channel's points are multiples of κ·σ_c, σ_c its typical deviation, and a value takes the nearest or the next by the
-objective of Bayesian arithmetic coding (``glissando.bayes``). An integer context model tells what symbols cost. The
-decoder multiplies; it needs neither the values' deviations nor λ.
+The encoder's network gives means and deviations of the posterior of latents at 1/16. The quality sets nothing but κ: a
+channel's points are multiples of κ·σ_c, where σ_c is its typical deviation. A value takes the nearest point or one
+nearer to zero, whichever is better by the objective of Bayesian arithmetic coding (``glissando.bayes``). An integer
+context model tells what symbols cost. The decoder only multiplies: it needs neither the values' deviations nor λ.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Chooser:
     rate_weight: float
 
     def symbols(self, turn: Turn, costs: Floats) -> Symbols:
-        """Of a turn, (positions, channels); ``costs`` as in ``PlaneModel``."""
+        """The symbols of a turn, (positions, channels); ``costs`` as in ``PlaneModel``."""
         at = np.ix_(turn.positions, np.arange(turn.channels.start, turn.channels.stop))
         step = self.step[turn.channels]
         return multiples(self.mean[at], self.deviation[at], step, costs, turn.index, self.rate_weight)
@@ -125,7 +125,7 @@ class VaeCoding:
 
     @cached_property
     def _log2_rate_weight(self) -> Floats:
-        """At quality levels evenly spread over 0 … 100."""
+        """log2 λ at quality levels evenly spread over 0 … 100."""
         return self._model.floats(("log2_rate_weight",), "encoder.npz")["log2_rate_weight"]
 
     def chooser(self, mean: Floats, deviation: Floats, quality: Quality) -> Chooser:

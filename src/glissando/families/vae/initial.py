@@ -1,4 +1,4 @@
-"""Start from a linear VAE: PCA of patches, and the priors and posteriors that are best for it."""
+"""The start of a training from a linear VAE: PCA of patches, and the priors and posteriors that are best for it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["initialise"]
 
 @torch.no_grad()
 def initialise(network: VaeNetwork, pictures: Tensor, trunk: float) -> None:
-    """A linear VAE: PCA, priors as wide as its components, the posterior variance that is best for them.
+    """Turn a network into a linear VAE: PCA, priors as wide as its components, and the best posterior variances.
 
-    With a prior of variance τ² and the likelihood's variance s², that variance is τ²·s² / (τ² + s²) (Tipping and Bishop
-    1999). No prior is narrower than the likelihood: otherwise a component too weak to be worth a bit would punish
-    the least noise in the weights that write it. ``trunk``: the power in ``channel_factors`` for both trunks.
+    With a prior of variance τ² and the likelihood's variance s², the best one is τ²·s² / (τ² + s²) (Tipping and Bishop
+    1999). No prior is narrower than the likelihood: otherwise the smallest noise in the weights of a component that is
+    too weak to be worth a bit would cost many bits. ``trunk``: the power in ``channel_factors`` for both trunks.
     """
     variance = network.config.variance
     deviation = fill_transforms(network.config, network.analysis, network.synthesis, pictures)

@@ -1,13 +1,12 @@
 """The integer context model of the family of VAEs: how large each symbol is, judged by those known before it.
 
 The positions of a tile are coded in the stages of ``glissando.coarse_to_fine``. A position's channels are coded in
-groups, each of which sees those before it. What a symbol's own channel has in the neighbours, and has had so far in the
-tile, is compared with what is usual at the file's quality; a small network for each group sees these differences in all
-channels, and what the groups before have at the position itself. It answers log2 of the symbol's expected magnitude,
-which is a table.
+groups, each of which sees those before it. A channel's magnitudes in the neighbours, and in the tile so far, are compared
+with what is usual at the file's quality. A small network for each group sees these differences in all channels, and
+those of earlier groups at the position itself. It gives log2 of each symbol's expected magnitude, which chooses a table.
 
-``docs/format.md`` specifies the arithmetic. As in ``glissando.families.gains.scales``, integers are carried in float32
-products that are proven exact; outside the tile there is nothing, so a tile decodes alone.
+``docs/format.md`` specifies the arithmetic. As in ``glissando.families.gains.scales``, integers are multiplied in
+float32, which is proven to be exact. Nothing outside a tile is used, so that a tile decodes alone.
 """
 
 from __future__ import annotations
@@ -48,11 +47,11 @@ __all__ = [
 MAGNITUDE_MOST = 255  # magnitudes are clipped here before the model sees them
 MAGNITUDE_LOW = -12  # log2 of the expected magnitude of table 0
 MAGNITUDE_TABLES = 8 * 19  # up to an expected magnitude of 2^7
-DIFFERENCE_MAX = 255  # 1/32 octaves that an input may be from what is usual, either way
+DIFFERENCE_MAX = 255  # 1/32 octaves that an input may be above or below what is usual
 SITUATION = 3  # inputs that all channels of a position share: quality, distance, whether it lies between
 
 _UNIT = 16  # magnitudes and means of them are compared as log2(1 + 16·magnitude)
-_FAR = 4  # distances from 8 on are alike
+_FAR = 4  # the network sees no difference between distances of 8 and more
 _TO_TABLE = ACTIVATION_BITS - STEPS_PER_OCTAVE.bit_length() + 1  # 1/32 octave → tables
 
 Ints = NDArray[np.int32]

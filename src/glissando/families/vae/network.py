@@ -3,8 +3,8 @@
 Source: Yang, Bamler, Mandt, "Variable-Bitrate Neural Compression via Bayesian Arithmetic Coding" (ICML 2020): an
 ordinary VAE (Kingma and Welling 2014) with a Gaussian prior, a posterior N(μ, σ²) that is independent from latent to
 latent, and the likelihood N(x | g(z), s²·I). Nothing is quantised in training. Here with this project's blocks, and
-with the prior N(0, τ²), τ learnt for each channel: the same model as with N(0, 1) and latents divided by τ, but the
-weights stay of a size, so that one learning rate suits them.
+with the prior N(0, τ²), τ learnt for each channel. This is the same model as with N(0, 1) and latents divided by τ,
+but all weights are of similar size, so that one learning rate suits them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from glissando.networks.transforms import Analysis, Synthesis
 
 __all__ = ["VaeConfig", "VaeNetwork"]
 
-_FAR = 8.0  # deviations of the prior: what lies beyond says no more about the posterior's variance
-_RANGE = 20.0  # of log σ²/τ², either way: only there to keep a wild step finite
+_FAR = 8.0  # deviations of the prior, beyond which means are clipped before they tell the posterior's variance
+_RANGE = 20.0  # the largest |log σ²/τ²|, which keeps the result finite after a bad step
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class VaeNetwork(nn.Module):
 
     def log_variance(self, mean: Tensor) -> Tensor:
         """μ/τ → log σ²/τ²."""
-        # Inputs of norm one, whatever their number, so that no step of the optimiser moves a variance far.
+        # Inputs have a norm of about one, whatever their number, so that no step of the optimiser moves a variance far.
         out: Tensor = self.spread(mean.clamp(-_FAR, _FAR) / math.sqrt(self.config.latents))
         return out.float().clamp(-_RANGE, _RANGE)
 

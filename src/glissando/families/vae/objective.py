@@ -16,7 +16,7 @@ __all__ = ["VaeObjective"]
 
 
 class VaeObjective:
-    """The plain VAE: the negative ELBO in bits per pixel. It knows no quality."""
+    """The loss of a plain VAE: the negative ELBO in bits per pixel. It does not depend on the quality."""
 
     qualities: tuple[float, ...] = (50.0,)
 

@@ -1,4 +1,4 @@
-"""How far the networks of this family look."""
+"""How far the networks of this family look beyond a window."""
 
 from __future__ import annotations
 
