@@ -1,4 +1,4 @@
-"""Checkpoints: what a training has counted, reading its files and those of shipped models, of every age."""
+"""Checkpoints of trainings, weights of shipped models, both of all versions; and what a training counts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .family import training_of
 __all__ = ["Progress", "compact", "load_checkpoint"]
 
 NOT_RECORDED = "not recorded"
-LARGE = 512  # values, of which a matrix is worth halving
+LARGE = 512  # values from which on a matrix is stored in float16
 
 
 @dataclass
@@ -37,11 +37,11 @@ class Progress:
     pieces: list[dict[str, Any]] = field(default_factory=list)
 
     def begin_piece(self, device: str, recipe: str) -> None:
-        """From here on, pictures and time are this device's."""
+        """Count pictures and time for this device from here on."""
         self.pieces.append({"samples": 0, "seconds": 0.0, "device": device, "recipe": recipe})
 
     def count(self, samples: int) -> None:
-        """One step of so many pictures."""
+        """Count one step of ``samples`` pictures."""
         self.step += 1
         self.samples += samples
         if self.pieces:
@@ -67,7 +67,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or "ema" not in state:
         raise TrainingError(f"{path} is not a checkpoint of this trainer")
     try:
-        # As the recipe was written then; its name for people is of that, not of what it is translated to.
+        # The hash is that of the recipe as it was written then, not of its translation.
         text = repr(state["recipe"])
         return _translated(state, hashlib.sha256(text.encode()).hexdigest()[:12])
     except (KeyError, TypeError, ValueError, ModelMismatchError) as error:
@@ -75,7 +75,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def compact(checkpoint: Path, out: Path) -> None:
-    """Write what a training can go on from, a sixth as large: averaged weights, large matrices in float16, and counts.
+    """Write a checkpoint a sixth as large, from which a training can go on: averaged weights, large matrices in
+    float16, and counts.
 
     Momenta are left out; the warm-up of the training that goes on rebuilds them. Raises TrainingError where
     ``checkpoint`` is none, or a weight does not fit into float16.
@@ -93,7 +94,7 @@ def compact(checkpoint: Path, out: Path) -> None:
 
 
 def _translated(state: dict[str, Any], recipe_hash: str) -> dict[str, Any]:
-    """What older trainers wrote, in today's words: a schedule of steps, counts without pieces."""
+    """A checkpoint of an older trainer in today's form. It had a schedule of steps, and counts without pieces."""
     recipe, progress = state["recipe"], state["progress"]
     schedule = recipe.get("schedule", {})
     if "steps" in schedule:
@@ -129,7 +130,7 @@ def _load_shipped(folder: Path) -> dict[str, Any]:
             progress["pieces"] = counts["pieces"]
         state = {
             "recipe": recipe,
-            "ema": {name: value for name, value in weights.items() if "." in name},  # others belong to the codec
+            "ema": {name: value for name, value in weights.items() if "." in name},  # the codec has the others
             "stored": {name: array for name, array in stored.items() if isinstance(array, Stepped)},
             "progress": progress,
             "data": counts["data"],

@@ -1,5 +1,4 @@
-"""Random crops of tiles, mirrored and turned. They are cut in the memory that holds the tiles: the machine's or a
-GPU's.
+"""Random crops of tiles, mirrored and turned, cut in the memory that holds the tiles: the machine's or a GPU's.
 
 On a CPU each crop is a slice, since whole rows are copied four times as fast as a gather collects single bytes. On a
 GPU, where each slice would start a kernel of its own, one gather cuts all crops of a scale. Both ways cut the same
@@ -24,17 +23,17 @@ _DRAWN = 2**31  # random integers are drawn below this
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """``tensor`` on ``device``; a GPU's copy is queued, and nothing waits for it."""
+    """``tensor`` on ``device``; a copy to a GPU is queued, and nothing waits for it."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 class Crops:
     """Batches of random crops.
 
-    ``tiles`` (N, 3, S, S) uint8. ``halved``: share of crops cut twice as large and halved. ``choices``: each crop is
-    the most detailed of so many. ``procedural``: share of pictures that are drawn, not cut. ``share``: which pictures
-    of each batch to cut, where several processes share one; all draw the random numbers of the whole batch. Raises
-    TrainingError where the tiles are too small for ``crop``.
+    ``tiles`` (N, 3, S, S) uint8. ``halved``: share of crops cut twice as large and halved. ``choices``: how many crops
+    are drawn for each that is kept, the most detailed one. ``procedural``: share of pictures that are drawn, not cut.
+    ``share``: which pictures of each batch to cut, where several processes share one; all draw the random numbers of
+    the whole batch. Raises TrainingError where the tiles are too small for ``crop``.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Training tiles: tar shards of pictures → uint8 tensors in memory.
 
 All tiles are decoded once, at the start, and kept as bytes in the memory of the machine or of the GPU;
-crops are cut there (``crops``). A pipeline that reads nothing while it trains cannot be what the training waits for.
+crops are cut there (``crops``). As nothing is read during training, the training never waits for a disk.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .crops import Crops
 
 __all__ = ["Crops", "Tiles", "load_tiles", "training_folder"]
 
-VALIDATION_SHARE = 32  # one picture in so many is held out
+VALIDATION_SHARE = 32  # pictures for each one that is held out
 
 
 class Tiles:
@@ -42,7 +42,7 @@ class Tiles:
 
 
 def _held_out(blob: str) -> bool:
-    """Whether a picture belongs to the validation split: decided by its identity, never by its shard."""
+    """Whether a picture belongs to the validation split: its identity decides, whatever shard it is in."""
     return int.from_bytes(hashlib.sha256(blob.encode()).digest()[:4], "big") % VALIDATION_SHARE == 0
 
 

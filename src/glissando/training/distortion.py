@@ -1,4 +1,4 @@
-"""Distortions that pictures are trained for, each per picture, of pixels in [0, 1]."""
+"""Distortions that trainings minimise, one number for each picture, of pixels in [0, 1]."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["ms_ssim", "mse"]
 
 SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Weights of the five scales, finest first (Wang, Simoncelli and Bovik 2003)."""
-WINDOW, SIGMA = 11, 1.5  # taps and deviation of the Gaussian
+WINDOW, SIGMA = 11, 1.5  # side and deviation of the Gaussian window, pixels
 LUMINANCE, CONTRAST = 0.01**2, 0.03**2  # C1 and C2
-SMALLEST = 1e-2  # of a scale's similarity: below lies a power whose gradient has no bound
+SMALLEST = 1e-2  # the least similarity of a scale that counts: the power of a smaller one has an unbounded gradient
 
 
 def mse(out: Tensor, picture: Tensor) -> Tensor:
@@ -28,8 +28,8 @@ def ms_ssim(out: Tensor, picture: Tensor) -> Tensor:
     """Multi-scale structural similarity (B,), at most 1, of (B, 3, H, W) with sides above 160.
 
     Mean of the three channels; values and gradients are those of the package pytorch_msssim, in about a sixth less time
-    and without the package, which machines that train seldom have. But similarities below ``SMALLEST`` count as that,
-    so that a picture keeps the gradient of its other scales where one of them is zero or less.
+    and without the package, which machines that train seldom have. Unlike there, similarities below ``SMALLEST`` count
+    as ``SMALLEST``, so that a picture keeps the gradient of its other scales where one of them is zero or less.
     """
     with full_precision(out.device):
         # Depthwise filters are several times faster on channels-last memory.
@@ -46,7 +46,7 @@ def ms_ssim(out: Tensor, picture: Tensor) -> Tensor:
 
 
 class _Similarity(torch.autograd.Function):
-    """Mean of the map of contrast and structure, times luminance if asked, of one scale: (B, 3, H, W) → (B, 3)."""
+    """One scale's mean of contrast and structure, times luminance where asked for: (B, 3, H, W) → (B, 3)."""
 
     @staticmethod
     def forward(ctx: Any, out: Tensor, picture: Tensor, luminance: bool) -> Tensor:
@@ -76,7 +76,7 @@ class _Similarity(torch.autograd.Function):
 
 
 def _taps(like: Tensor) -> list[Tensor]:
-    """The Gaussian's two passes as depthwise filters of ``like``'s channels."""
+    """The Gaussian along rows and along columns, as depthwise filters of ``like``'s channels."""
     place = torch.arange(WINDOW, device=like.device, dtype=like.dtype) - WINDOW // 2
     taps = torch.exp(-place.square() / (2 * SIGMA**2))
     taps = (taps / taps.sum()).expand(like.shape[1], 1, 1, -1).contiguous()
@@ -84,7 +84,7 @@ def _taps(like: Tensor) -> list[Tensor]:
 
 
 def _blur(x: Tensor) -> Tensor:
-    """Gaussian means (B, C, H − 10, W − 10): no window reaches beyond the edge."""
+    """Gaussian means (B, C, H − 10, W − 10), as no window reaches beyond the edge."""
     for taps in _taps(x):
         x = F.conv2d(x, taps, groups=x.shape[1])
     return x

@@ -1,8 +1,8 @@
 """One training in several processes, as torchrun starts them: each works on its pictures of every batch.
 
 All draw the same random numbers and hold the same weights. Gradients are averaged, so that the optimisers' steps,
-which are the same arithmetic everywhere, keep the weights the same. Decisions that depend on a clock are the first
-process's.
+which are the same arithmetic everywhere, keep the weights the same. The first process makes all decisions that
+depend on a clock.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from glissando.errors import RecipeError, TrainingError
 __all__ = ["ALONE", "Processes", "join", "started"]
 
 TIMEOUT = timedelta(minutes=10)
-"""How long a process waits for the others; the longest that the first may validate."""
+"""How long a process waits for the others, and so how long the first one may take to validate."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """Which of how many processes this one is. ``local``: on this machine, which is also its GPU's number."""
+    """Which of how many processes this one is. ``local``: its number on this machine, which is its GPU's as well."""
 
     rank: int = 0
     size: int = 1
@@ -41,7 +41,7 @@ class Processes:
         return self.rank == 0
 
     def share(self, batch: int) -> slice:
-        """This process's pictures of a batch: every size-th, so that each sees all qualities.
+        """This process's pictures of a batch: every ``size``-th one, so that each process sees all qualities.
 
         Raises RecipeError where the batch cannot be split evenly.
         """
@@ -64,7 +64,7 @@ class Processes:
 
     @torch.no_grad()
     def share_weights(self, *networks: nn.Module) -> None:
-        """Everywhere the first process's weights, to the last bit."""
+        """Give all processes the first one's weights, to the last bit."""
         if self.size > 1:
             tensors = [p.detach() for network in networks for p in network.parameters()]
             flat = torch.cat([t.reshape(-1) for t in tensors])
@@ -72,7 +72,7 @@ class Processes:
             _unpack(flat, tensors)
 
     def agree(self, value: float) -> float:
-        """The first process's ``value``. Exchanged between processors: nothing waits for a GPU."""
+        """The first process's ``value``. It is exchanged on the CPU, so that nothing waits for a GPU."""
         if self.size == 1:
             return value
         number = torch.tensor(value, dtype=torch.float64)
@@ -80,7 +80,7 @@ class Processes:
         return float(number)
 
     def seed_noise(self, seed: int, step: int) -> None:
-        """Noise of its own for each process but the first, whose noise is that of a training in one process."""
+        """Seed each process's own noise. The first process has the noise of a training in one process."""
         if not self.first:
             torch.manual_seed(int(np.random.SeedSequence([seed, self.rank, step]).generate_state(1)[0]))
 
@@ -100,7 +100,7 @@ def started() -> int:
 
 @contextlib.contextmanager
 def join() -> Iterator[Processes]:
-    """Find the other processes of torchrun; alone where there is none. Raises TrainingError where that fails.
+    """Connect to the other processes of torchrun; without torchrun this process is alone. Raises TrainingError.
 
     A process that fails tells the others nothing: their next exchange fails, or ends after ``TIMEOUT``.
     """
@@ -117,13 +117,13 @@ def join() -> Iterator[Processes]:
             raise TrainingError(f"process {processes.local} has no GPU: there are {torch.cuda.device_count()}")
         torch.cuda.set_device(processes.local)
         backend = "cpu:gloo,cuda:nccl"
-    # Some of its functions take the present group as a default: imported later, by the first optimiser, it would keep
-    # the group's threads alive beyond its end, and one that is late then aborts the interpreter as it closes.
+    # This module has functions whose default argument is the present group. Imported later, by the first optimiser, it
+    # would keep the group's threads alive beyond its end, and a late thread aborts the interpreter as it closes.
     importlib.import_module("torch._dynamo")
     try:
         dist.init_process_group(backend, timeout=TIMEOUT)
     except (RuntimeError, ValueError) as error:
         raise TrainingError(f"the {processes.size} processes do not find each other: {error}") from error
     yield processes
-    dist.all_reduce(torch.zeros(1))  # the first may still be measuring and saving
+    dist.all_reduce(torch.zeros(1))  # waits, as the first process may still be measuring and saving
     dist.destroy_process_group()

@@ -30,8 +30,8 @@ from .steps import plain_steps, round_to_steps, sensitivities
 __all__ = ["export"]
 
 
-SMALL = 512  # values: parameters with fewer are kept in float16, as are vectors
-FLOATS = ("likelihood.",)  # kept in float32: a handful that tables are computed from
+SMALL = 512  # values: smaller parameters are kept in float16, as vectors are
+FLOATS = ("likelihood.",)  # few parameters from which tables are computed; kept in float32
 
 Stored = NDArray[Any] | Stepped
 
@@ -43,10 +43,10 @@ def store_weights(
     stored: Mapping[str, Stepped],
     data: Path | None,
 ) -> dict[str, Stored]:
-    """How each parameter is stored, but those that integers.npz holds. Raises TrainingError where one does not fit.
+    """How each parameter is stored, those in integers.npz left out. Raises TrainingError where one does not fit.
 
-    ``stored``: what is rounded already, by name. For the rest, training pictures say what matters (``steps``); where
-    there are none, all steps are short.
+    ``stored``: parameters that are rounded already, by name. How finely the others are rounded follows from training
+    pictures (``steps``); where there are none, all steps are short.
     """
     found: dict[str, Stored] = {}
     matrices = [name for name, value in weights.items() if value.ndim > 1 and value.numel() >= SMALL]
@@ -69,7 +69,7 @@ def store_weights(
 
 
 def _sensitivities(recipe: PictureRecipe, weights: Mapping[str, Tensor], data: Path | None) -> dict[str, Tensor] | None:
-    """What each parameter matters on training pictures; None where no training pictures are at hand."""
+    """How much each parameter matters on training pictures; None where no training pictures are at hand."""
     try:
         folder = training_folder(data)
     except TrainingError:
@@ -94,7 +94,7 @@ def earlier_versions(folder: Path, name: str) -> list[dict[str, Any]]:
         own = {"name": name, "hash": card["hash"], "created": card["created"]}
         return [*before, {**own, **counted, "devices": devices, "scores": card["scores"]}]
     except (OSError, ValueError, KeyError, TypeError):
-        return []  # no folder yet, or none of ours
+        return []  # there is no folder yet, or it holds no model
 
 
 def export(
@@ -106,14 +106,14 @@ def export(
 ) -> Path:
     """Turn a checkpoint into a model folder that ``glissando.open_model`` opens; returns ``out_dir``.
 
-    ``checkpoint``: what training saved, or a model's folder; what such a folder has rounded is kept as it is, so that
-    the decoder keeps its hash. ``data``: the training's shards, which say how finely each weight is stored, and which
-    some families fit their tables to (default: ``$GLISSANDO_DATA/train``). ``created``: the card's date and time; now
-    unless given.
+    ``checkpoint``: what training saved, or a model's folder; weights that are rounded there stay as they are, so that
+    the decoder keeps its hash. ``data``: the training's shards, which decide how finely each weight is stored, and to
+    which some families fit their tables (default: ``$GLISSANDO_DATA/train``). ``created``: the card's date and time;
+    now unless given.
 
-    The folder appears whole: it is built beside its place and moved there. Of a scored version of the model that was
-    there before, the new card keeps a line. Raises TrainingError where the checkpoint is none, or the exported files do
-    not compute what torch computes.
+    The folder appears whole: it is built beside its place and moved there. If it replaces a version of the model that
+    has scores, the new card lists that version. Raises TrainingError where the checkpoint is none, or the exported
+    files do not compute what torch computes.
     """
     state = load_checkpoint(checkpoint)
     recipe = from_dict(state["recipe"])

@@ -1,9 +1,9 @@
-"""A distortion for the eye: SSIMULACRA 2 as something to train for.
+"""A distortion for the eye: SSIMULACRA 2 in a form that can be trained for.
 
 SSIMULACRA 2 (Cloudinary; https://github.com/cloudinary/ssimulacra2) looks at two pictures in XYB, a colour space of
 the eye's own, at several scales, and sums three kinds of error by weights that were fitted to people's judgements:
 structure that differs, edges that are new (ringing, blocks), and edges that are lost (blur). Its score is a polynomial
-of that sum and a power, both flat or steep where a training needs neither; what is computed here is the sum.
+and a power of that sum, whose slopes do not suit a training; what is computed here is the sum.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ WEIGHTS: tuple[dict[int, tuple[float, ...]], ...] = (
 )
 TOTAL = 0.9562382616834844  # the metric's factor on the sum of all
 SMALLEST_SIDE = 8 << (len(WEIGHTS) - 1)
-"""Of a picture, pixels: the metric leaves out scales on which a side is below 8."""
+"""Pixels of the smallest side that a picture may have: the metric leaves out scales where a side is below 8."""
 
 # Linear RGB → responses of the eye's cones, their bias, and the curve's value at zero light.
 CONES = ((0.30, 0.622, 0.078), (0.23, 0.692, 0.078), (0.24342268924547819, 0.20476744424496821, 0.5518098665095536))
@@ -61,7 +61,7 @@ CURVE_AT_ZERO = BIAS ** (1 / 3)
 
 RADIUS, SIGMA = 5, 1.5  # of the Gaussian windows, pixels
 CONTRAST = 0.0009  # C2
-TINY = 1e-30  # keeps 0 / 0 from being asked for; what it is added to is zero only where the gradient is
+TINY = 1e-30  # added to what gradients divide by, which is zero only where the gradient is zero too
 
 
 def ssimulacra2_sum(out: Tensor, picture: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ def ssimulacra2_sum(out: Tensor, picture: Tensor) -> Tensor:
 
 
 def _sum(out: Tensor, picture: Tensor) -> Tensor:
-    """``ssimulacra2_sum`` in the precision of what it is given."""
+    """``ssimulacra2_sum`` in the precision of its arguments."""
     ours, theirs = (_to_linear(x.clamp(0, 1).contiguous()) for x in (out, picture))
     total = out.new_zeros(len(out))
     for scale, weights in enumerate(WEIGHTS):
@@ -97,7 +97,7 @@ def ssimulacra2_score(total: Tensor) -> Tensor:
 
 def _to_linear(srgb: Tensor) -> Tensor:
     """Light of each primary, from sRGB in [0, 1]."""
-    # The power's own operand is kept above zero, where its slope would be another.
+    # The power is taken of no less than the threshold, so that its gradient stays finite where the line is taken.
     curve = ((srgb.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4
     return torch.where(srgb <= 0.04045, srgb / 12.92, curve)
 
@@ -140,7 +140,7 @@ class _Errors(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, ours: Tensor, theirs: Tensor, weights: Tensor) -> Tensor:
-        # Planes as channels of one picture, last in memory: so filters are several times faster.
+        # All planes are the channels of one picture, channels-last in memory, which makes filters several times faster.
         shape, count = ours.shape, ours.shape[2] * ours.shape[3]
         ours, theirs = (
             x.reshape(1, -1, *shape[2:]).contiguous(memory_format=torch.channels_last) for x in (ours, theirs)
@@ -199,8 +199,8 @@ def _taps(like: Tensor) -> list[Tensor]:
 def _blur(x: Tensor) -> Tensor:
     """Windows' means (1, C, H, W).
 
-    Beyond the left and the right edge there is nothing; above and below the picture is reflected. So does the package
-    ``ssimulacra2`` that the benchmarks measure with; the original in C++ differs at the edges alone.
+    Beyond the left and the right edge there is nothing; above and below the picture is reflected. The package
+    ``ssimulacra2``, with which the benchmarks measure, does the same; the original in C++ differs at the edges alone.
     """
     rows, columns = _taps(x)
     x = torch.cat([x[:, :, :RADIUS].flip(2), x, x[:, :, -RADIUS:].flip(2)], 2)

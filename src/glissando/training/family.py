@@ -34,16 +34,16 @@ RecipeType = TypeVar("RecipeType", bound=PictureRecipe)
 class Objective(Protocol):
     """A family's part in a training; the trainer does all that is common."""
 
-    qualities: tuple[float, ...]  # that validation measures
+    qualities: tuple[float, ...]  # at which validation measures
 
     def build(self, sample: Tensor | None) -> nn.Module:
         """The network, initialised from ``sample`` (N, 3, 256, 256) in [0, 1] if the recipe wants that."""
 
     def begin(self, step: int, share: float) -> float:
-        """Called before each step, with the share of the schedule that is done; a factor on the learning rates."""
+        """Called before each step, with the share of the schedule that is done; returns a factor on learning rates."""
 
     def loss(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What each picture adds to the loss, its bpp, its MSE of pixels in [0, 1]; all (B,)."""
+        """Each picture's part of the loss, its bpp, and its MSE of pixels in [0, 1]; all (B,)."""
 
     def constrain(self, network: nn.Module) -> None:
         """Called after each step: bring weights back to where they are allowed to be, in place."""
@@ -52,16 +52,16 @@ class Objective(Protocol):
         """Bits (B,) and the reconstruction (B, 3, H, W), as near to what a file would give as this stage can tell."""
 
     def scores(self, levels: Tensor, picture: Tensor) -> dict[str, Tensor]:
-        """What validation tells of decoded 8-bit pixels (B, 3, H, W) in [0, 1] beside their PSNR, (B,) by name."""
+        """Metrics by name, (B,), that validation reports beside PSNR; of 8-bit pixels (B, 3, H, W) in [0, 1]."""
 
 
 class FamilyExport(ABC):
     """A family's part in an export: a trained network on its way into a model's folder."""
 
     encoder_parts: ClassVar[tuple[str, ...]] = ()
-    """Beginnings of the names of parameters that only an encoder needs."""
+    """Prefixes of the names of parameters that only an encoder needs."""
     integer_parts: ClassVar[tuple[str, ...]] = ()
-    """... and of those that integers.npz holds, and no other file."""
+    """Prefixes of the names of parameters that only integers.npz holds."""
 
     network: nn.Module
     integers: dict[str, NDArray[Any]]
@@ -79,7 +79,7 @@ class FamilyExport(ABC):
 
     @abstractmethod
     def examples(self) -> Examples:
-        """Inputs of its graphs."""
+        """Example inputs of its graphs."""
 
     @abstractmethod
     def verify(self, folder: Path) -> dict[str, float]:
@@ -110,8 +110,8 @@ class TrainingFamily(Generic[RecipeType]):
     """Those parameters of a shipped model that its folder holds as integers alone, from its recipe's ``network`` table
     and integers.npz. Raises KeyError or RuntimeError where they do not fit."""
     unweighted: tuple[str, ...] = ()
-    """Keys of the recipe's ``network`` table that change what a network computes, but none of its weights: weights of
-    another value would fit."""
+    """Keys of the recipe's ``network`` table that change what a network computes, but not the shapes of its weights:
+    weights that were trained with another value would still fit."""
     written_before: Callable[[dict[str, Any]], dict[str, Any]] = field(default=_as_written)
     """A recipe as an earlier version of the family wrote it → what it means in today's keys."""
 

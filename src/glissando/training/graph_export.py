@@ -23,21 +23,21 @@ from glissando.zoo.model import DECODER, ENCODER, graph_file
 __all__ = ["ENCODER_FOLDER", "Examples", "compare_graph", "graph_folder", "run_graph", "write_graph"]
 
 ENCODER_FOLDER = Path("encoders", "default")
-"""Where an export puts what only its encoder needs."""
+"""The folder in a model for what only its encoder needs."""
 
 Examples = Mapping[str, tuple[Tensor, dict[int, Any] | None]]
 """Inputs by name: an example, and which of its sides may have any length."""
 
 
 def graph_folder(name: str, folder: Path) -> Path:
-    """Where in a model's ``folder`` the graph ``name`` lies: graphs that decode beside the card."""
+    """Where in a model's ``folder`` the graph ``name`` lies: a decoder's graphs lie beside the card."""
     return folder if name.startswith("decode") else folder / ENCODER_FOLDER
 
 
 def write_graph(
     name: str, module: ExportedGraph, examples: Examples, folder: Path, weights: Collection[str]
 ) -> list[str]:
-    """Write a graph into the model's ``folder``, without those initializers that are called as ``weights`` are.
+    """Write a graph into the model's ``folder``, without the initializers that have names in ``weights``.
 
     Returns the names of the weights that it uses.
     """
@@ -58,13 +58,13 @@ def write_graph(
     assert program is not None
     model = program.model_proto
     for value in model.graph.input:
-        if value.name in module.broadcast:  # torch would tie these sides to 1: they follow no other input's
+        if value.name in module.broadcast:  # torch would fix these sides at 1, as no other input has them
             for side, dimension in enumerate(value.type.tensor_type.shape.dim[1:3]):
                 dimension.dim_param = f"{value.name}_{side}"
     names = {}
     for tensor in list(model.graph.initializer):
         key = tensor.name.removeprefix("means.").removeprefix("network.")
-        if key in weights:  # others are shapes and constants: a few bytes, kept in the graph
+        if key in weights:  # the others are shapes and constants of a few bytes, which stay in the graph
             names[tensor.name] = key
             model.graph.initializer.remove(tensor)
     for node in model.graph.node:
@@ -85,7 +85,7 @@ def write_graph(
 
 
 def run_graph(name: str, folder: Path, values: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-    """What the written graph ``name`` answers to its inputs."""
+    """The outputs of the written graph ``name`` for these inputs."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -103,8 +103,9 @@ def run_graph(name: str, folder: Path, values: Mapping[str, NDArray[Any]]) -> li
 def compare_graph(name: str, module: ExportedGraph, values: Mapping[str, NDArray[Any]], folder: Path) -> float:
     """The largest difference between the written graph and torch.
 
-    Whole numbers (symbols, 8-bit pixels) may differ by one, in 1 % of the places, as a tie may round either way. Real
-    numbers may differ by the graph's ``tolerance`` of the largest, or of 1. Raises TrainingError where more does.
+    Whole numbers (symbols, 8-bit pixels) may differ by one in 1 % of the positions, as ties may round either way. Real
+    numbers may differ by the graph's ``tolerance`` times the largest of them, or times 1 where all are smaller. Raises
+    TrainingError where they differ more.
     """
     found = run_graph(name, folder, {key: values[key] for key in module.inputs})
     expected = module.eval()(*(torch.from_numpy(values[key]) for key in module.inputs))

@@ -12,7 +12,7 @@ from .family import Objective
 
 __all__ = ["choose_device", "describe_device", "operations_per_picture"]
 
-# Of what a processor calls its extensions, those that decide how fast it trains; the best one is named.
+# The extensions that decide how fast a processor trains, by the names that it gives them; the best one is reported.
 _VECTORS = ("AMX bf16", "AVX-512 bf16", "AVX-512", "AVX2", "NEON")
 
 
@@ -39,8 +39,8 @@ def describe_device(device: torch.device, processes: int = 1) -> str:
 def operations_per_picture(objective: Objective, network: nn.Module, crop: int) -> float:
     """Floating-point operations (two for a multiply-add) of convolutions and matrix products in one crop's loss.
 
-    Counted in a forward pass, which draws nothing from the training's random numbers, and three times that: the way
-    back needs each product twice, for inputs and weights. The optimisers' are not among them.
+    They are counted in a forward pass, which draws nothing from the training's random numbers, and multiplied by three,
+    since the backward pass needs each product twice, for inputs and for weights. Optimisers are left out.
     """
     device = next(network.parameters()).device
     picture, quality = torch.full((1, 3, crop, crop), 0.5, device=device), torch.full((1,), 50.0, device=device)

@@ -1,4 +1,4 @@
-"""Start from the best linear codec: what families share that are built of the transforms of ``networks``.
+"""The start from the best linear codec, for all families that are built of the transforms of ``networks``.
 
 The analysis becomes two orthonormal PCA steps (8×8×3 patches, then 2×2 groups of them), or the fixed bases of older
 codecs in their place (``dct_bases``), the synthesis their transpose, all residual branches near zero. Then channels are
@@ -56,7 +56,7 @@ def dct_bases() -> tuple[Tensor, Tensor]:
 
 
 def _largest(vectors: Tensor, basis: Tensor, keep: int) -> tuple[Tensor, Tensor]:
-    """As ``_components``, of the directions in ``basis`` (K, D) those along which ``vectors`` vary most."""
+    """As ``_components``, but out of the directions in ``basis`` (K, D): those along which ``vectors`` vary most."""
     deviation = (vectors @ basis.T).std(0, correction=0)
     order = torch.argsort(deviation, descending=True)[:keep]
     return basis[order], deviation[order].clamp_min(math.sqrt(1e-9))
@@ -111,7 +111,7 @@ def fill_transforms(
 def watch_features(
     watched: Mapping[str, nn.Module], run: Callable[[Tensor], object], pictures: Tensor
 ) -> dict[str, Tensor]:
-    """What some modules answer while ``run`` works on the pictures."""
+    """The outputs of some modules while ``run`` works on the pictures."""
     features: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
@@ -136,7 +136,7 @@ def channel_factors(features: Tensor, power: float) -> Tensor:
 
 
 def divide_outputs(layer: nn.Module, factor: Tensor) -> None:
-    """Divide what a layer writes, channel by channel."""
+    """Divide a layer's output channels by ``factor``, in place."""
     assert isinstance(layer, nn.Conv2d)
     assert layer.bias is not None
     layer.weight.div_(factor[:, None, None, None])
@@ -144,13 +144,13 @@ def divide_outputs(layer: nn.Module, factor: Tensor) -> None:
 
 
 def multiply_inputs(layer: nn.Module, factor: Tensor) -> None:
-    """Multiply what a layer reads, channel by channel."""
+    """Multiply a layer's input channels by ``factor``, in place."""
     assert isinstance(layer, nn.Conv2d)
     layer.weight[:, : len(factor)].mul_(factor[None, :, None, None])
 
 
 def rescale_blocks(stack: nn.Sequential, factor: Tensor) -> None:
-    """A stack of residual blocks whose input and output channels are divided by ``factor``."""
+    """Adapt a stack of residual blocks, in place, to channels that are divided by ``factor``."""
     for block in stack:
         assert isinstance(block, DepthConvBlock)
         multiply_inputs(block.enter, factor)
@@ -162,8 +162,8 @@ def rescale_blocks(stack: nn.Sequential, factor: Tensor) -> None:
 def balance_trunks(analysis: Analysis, synthesis: Synthesis, features: dict[str, Tensor], power: float) -> Tensor:
     """Balance the channels at 1/8 of both transforms; returns the synthesis' factors.
 
-    ``features`` hold what ``analysis.blocks`` and ``synthesis.up`` answer, as "analysis" and "synthesis"; ``power`` as
-    in ``channel_factors``.
+    ``features``: outputs of ``analysis.blocks`` as "analysis", and of ``synthesis.up`` as "synthesis"; ``power`` as in
+    ``channel_factors``.
     """
     a, s = channel_factors(features["analysis"], power), channel_factors(features["synthesis"], power)
     divide_outputs(analysis.enter, a)

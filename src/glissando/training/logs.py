@@ -1,4 +1,4 @@
-"""What a training tells: people in the terminal, programs in ``log.jsonl``, and TensorBoard."""
+"""The log of a training: lines in the terminal for people, ``log.jsonl`` for programs, and TensorBoard."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 __all__ = ["Log", "Logging", "clock", "no_log"]
 
 Logging = Callable[[int, dict[str, float], str], None]
-"""Step, named figures, and the line for people."""
+"""Logs a step: its number, named figures, and a line for people."""
 
 
 class Log:
@@ -37,7 +37,7 @@ class Log:
 
 
 def no_log(step: int, record: dict[str, float], text: str) -> None:
-    """A log that says nothing, for all processes but the first, which logs for all."""
+    """A log that writes nothing, for all processes but the first, which logs for all of them."""
 
 
 def clock(seconds: float) -> str:

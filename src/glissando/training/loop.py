@@ -22,14 +22,14 @@ from .trainer import FIGURES, Trainer
 
 __all__ = ["Trainer", "learning_factor", "load_checkpoint", "run"]
 
-# What a line shows, and with how many digits.
+# The figures that a line of the log shows, and their decimals.
 SHOWN = {"loss": 4, "bpp": 4, "psnr": 2, "norm": 2, "data": 3, "pictures_per_second": 1, "tflops": 3}
 
 
 @contextlib.contextmanager
 def flushed_denormals() -> Iterator[None]:
-    """Denormal numbers count as zero: momenta of layers with little to do decay into them, which made a step four times
-    slower.
+    """Treat denormal numbers as zero. Momenta of layers with small gradients decay into them, which made a step four
+    times slower.
     """
     torch.set_flush_denormal(True)
     try:
@@ -72,7 +72,7 @@ def run(
 def _prepare(
     recipe: PictureRecipe, data: Path, out: Path, resume: Path | None, processes: Processes, log: Logging
 ) -> Trainer:
-    """Data, network and state; the first line of the log."""
+    """Prepare data, network and state, and log the first line."""
     device = choose_device(processes.local)
     started = time.monotonic()
     threads = max(1, (os.cpu_count() or 1) // processes.size)
@@ -97,7 +97,7 @@ def _prepare(
 
 
 def _train(trainer: Trainer, plan: Schedule, minutes: float, log: Logging) -> None:
-    """Steps until pictures or ``minutes`` (0: no limit) are used up; now and then a line, a checkpoint, a curve."""
+    """Train until pictures or ``minutes`` (0: no limit) are used up; log, save and draw curves at times."""
     run_, progress = trainer.recipe.run, trainer.progress
     meter = Meter(trainer)
     began = latest = time.monotonic()
@@ -105,7 +105,7 @@ def _train(trainer: Trainer, plan: Schedule, minutes: float, log: Logging) -> No
         share = progress.samples / plan.samples
         if minutes:
             spent = (time.monotonic() - began) / (60 * minutes)
-            share = max(share, trainer.processes.agree(spent))  # all stop at the same step
+            share = max(share, trainer.processes.agree(spent))  # so that all processes stop at the same step
         if share >= 1:
             return
         trainer.share = share
@@ -132,7 +132,7 @@ def _train(trainer: Trainer, plan: Schedule, minutes: float, log: Logging) -> No
 
 
 class Meter:
-    """Means of the steps' figures, and speed, since it was last read; until then all stays on the device."""
+    """Means of the steps' figures, and speed, since the last reading. Until then figures stay on the device."""
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
@@ -148,7 +148,7 @@ class Meter:
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
-        """Stop the clock while the ``with`` block runs: what it does is no part of a step."""
+        """Stop the clock while the ``with`` block runs, as its work is no part of a step."""
         began = time.monotonic()
         yield
         self.began += time.monotonic() - began
@@ -158,7 +158,7 @@ class Meter:
         pictures and 10¹² operations of the networks.
         """
         stacked = torch.stack(self.figures)
-        means = torch.where(stacked.isfinite(), stacked, torch.nan).nanmean(0).tolist()  # waits for the GPU
+        means = torch.where(stacked.isfinite(), stacked, torch.nan).nanmean(0).tolist()  # this waits for the GPU
         self.trainer.count_skipped()
         elapsed = time.monotonic() - self.began
         speed = len(self.figures) * self.trainer.recipe.data.batch / elapsed

@@ -1,8 +1,8 @@
 """Muon for the matrices, AdamW for the rest.
 
 Source: Muon (Jordan et al. 2024): momentum, then the nearest orthogonal matrix by a Newton–Schulz
-iteration, so that every direction of a weight matrix learns at the same speed. Measured here: in equal
-steps, what AdamW reaches in more than twice as many (docs/training.md).
+iteration, so that every direction of a weight matrix learns at the same speed. AdamW needs more than
+twice as many steps for the same (docs/training.md).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
     "set_rates",
 ]
 
-REMEMBERED = 0.9  # weight of the former moments when new ones are added
+REMEMBERED = 0.9  # weight of the earlier moments when new ones are averaged in
 
 
 def learning_factor(step: int, progress: float, warmup: int, decay: float) -> float:
@@ -64,7 +64,7 @@ def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
 
 
 def share_out(work: Sequence[float], workers: int) -> list[int]:
-    """Which of so many workers does each piece: the largest are given first, each to whoever has least work."""
+    """Which worker does each piece of work: the largest pieces are given first, each to the worker with the least."""
     loads, owners = [0.0] * workers, [0] * len(work)
     for piece in sorted(range(len(work)), key=lambda i: -work[i]):
         owners[piece] = loads.index(min(loads))
@@ -75,10 +75,10 @@ def share_out(work: Sequence[float], workers: int) -> list[int]:
 class Muon(Optimizer):
     """Orthogonalised Nesterov momentum for weights of shape (out, in, 1, 1).
 
-    ``precision`` is what the iteration computes in: bfloat16 does where the machine is fast at it, since
-    the result only has to be roughly orthogonal. Weights and momenta keep theirs. Where ``found_inf``, a scalar on
-    their device, is 1, a step changes neither: as with PyTorch's fused optimisers, so that nothing has to wait for it.
-    Of several ``processes``, which hold the same gradients, each does the iteration for its share of the weights.
+    ``precision`` is what the iteration computes in: bfloat16 does where the machine is fast at it, since the result
+    only has to be roughly orthogonal. Weights and momenta keep theirs. Where ``found_inf``, a scalar on their device,
+    is 1, a step changes neither, as in PyTorch's fused optimisers; so nothing has to wait for that scalar. Several
+    ``processes``, which hold the same gradients, share the work: each does the iteration for some weights.
     """
 
     def __init__(self, params: ParamsT, lr: float, momentum: float = 0.95, processes: Processes = ALONE) -> None:
@@ -136,7 +136,7 @@ class Muon(Optimizer):
 
 
 class WhitenedMuon(Muon):
-    """Muon in coordinates where what the layers read is nearer to white, by ``power`` in [0, 1]: see whitening.py.
+    """Muon in coordinates in which the layers' inputs are whitened by ``power``, in [0, 1]: see whitening.py.
 
     ``look`` has to be called before each step.
     """
@@ -144,16 +144,16 @@ class WhitenedMuon(Muon):
     def __init__(self, layers: Sequence[nn.Conv2d], lr: float, power: float, processes: Processes = ALONE) -> None:
         super().__init__([layer.weight for layer in layers], lr, processes=processes)
         self.layers, self.power = list(layers), power
-        self._whiteners: dict[Tensor, Tensor] = {}  # of this process's share, since the last look
+        self._whiteners: dict[Tensor, Tensor] = {}  # for this process's share of the weights; computed after each look
 
     def look(self, run: Callable[[], object], step: int) -> None:
-        """If it is time to, at this step, look at what the layers read while ``run`` works on the step's pictures."""
+        """Where it is due at this step, measure what the layers read while ``run`` works on the step's pictures."""
         if not look_due(step) and "moments" in self.state[self.layers[0].weight]:
             return
         seen = moments_of(self.layers, run)
         self.processes.average(seen)
         for layer, moments in zip(self.layers, seen, strict=True):
-            if moments.isfinite().all():  # or the step is to be skipped
+            if moments.isfinite().all():  # otherwise the step will be skipped
                 state = self.state[layer.weight]
                 state["moments"] = moments.lerp(state.get("moments", moments), REMEMBERED)
         self._whiteners.clear()
@@ -174,7 +174,7 @@ class WhitenedMuon(Muon):
 
 
 Group = tuple[list[nn.Parameter], float]
-"""Parameters, and the rate that AdamW has for them at its peak."""
+"""Parameters, and AdamW's peak learning rate for them."""
 ParameterGroups = Callable[[nn.Module, Any], list[Group]]
 """From a network and the recipe's ``optimiser`` table: the parameters that learn at rates of their own."""
 
@@ -185,7 +185,7 @@ def parameters_within(network: nn.Module, *kinds: type[nn.Module]) -> list[nn.Pa
 
 
 def level_tables(network: nn.Module, settings: Optimisation) -> list[Group]:
-    """Level tables and the likelihood's shape: they are few, in octaves, and may have far to go."""
+    """Level tables and the likelihood's shape: few parameters, in octaves, which may have to change by much."""
     return [(parameters_within(network, LevelTable, Likelihood), settings.table_lr)]
 
 
@@ -196,9 +196,9 @@ def build_optimisers(
     *,
     parameter_groups: ParameterGroups = level_tables,
 ) -> list[Optimizer]:
-    """AdamW alone, or with Muon for the pointwise layers beside it; each group's own rate is its "peak".
+    """AdamW alone, or beside Muon for the pointwise layers; each group has its peak learning rate as "peak".
 
-    ``parameter_groups`` of the network's family name what learns at a rate of its own, and never with Muon.
+    ``parameter_groups`` of the network's family: parameters with learning rates of their own, which Muon never takes.
     """
     own = parameter_groups(network, settings)
     apart = {id(p) for params, _ in own for p in params}

@@ -1,4 +1,4 @@
-"""Float32 for what cannot be computed in less."""
+"""Float32 for computations that need its precision."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def draw(seed: int, side: int) -> Pixels:
 
 
 def _colour(random: Random) -> NDArray[np.float64]:
-    """A colour (3,), 0 … 255: a corner of the cube, a grey, saturated, or any."""
+    """A colour (3,), 0 … 255: a corner of the RGB cube, a grey, a saturated colour, or any."""
     kind = random.integers(4)
     if kind == 0:
         return 255 * random.integers(0, 2, 3).astype(np.float64)
@@ -147,7 +147,7 @@ def flat(random: Random, side: int) -> Pixels:
 
 def drawing(random: Random, side: int) -> Pixels:
     """Lines, polygons and arcs, one to four pixels wide, with soft or hard edges."""
-    scale = int(random.choice([1, 2]))  # drawn twice as large and halved, edges are soft
+    scale = int(random.choice([1, 2]))  # what is drawn twice as large and halved has soft edges
     large = side * scale
     image = Image.new("RGB", (large, large), _rgb(random) if random.random() < 0.5 else (255, 255, 255))
     pen = ImageDraw.Draw(image)
@@ -250,4 +250,4 @@ KINDS: dict[str, Callable[[Random, int], Pixels]] = {
     "pixel art": pixel_art,
     "text": text,
 }
-"""What may be drawn, by name: of a random state and a side in pixels, (side, side, 3) uint8."""
+"""Kinds of content by name; each draws (side, side, 3) uint8 from a random state and a side in pixels."""

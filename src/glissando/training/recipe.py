@@ -45,8 +45,8 @@ class Data:
 
     crop: int = 256  # pixels, a multiple of 64
     batch: int = 8
-    halved: float = 0.5  # share of crops cut twice as large and halved: sharper, and free of the tiles' JPEG
-    choices: int = 2  # each crop is the most detailed of so many
+    halved: float = 0.5  # share of crops cut twice as large and halved, which sharpens and removes traces of JPEG
+    choices: int = 2  # crops that are drawn for each that is kept, the most detailed one
     procedural: float = 0.0  # share of crops that are drawn, not cut: patterns, text, drawings (procedural.py)
     limit_gb: float = 8.0  # largest size of the decoded tiles
 
@@ -57,11 +57,11 @@ class Rate:
 
     lambda_low: float = 0.0003
     lambda_high: float = 0.2
-    # Each picture's loss is divided by λ^balance. The loss itself grows about as λ^0.5, so that 0.5 gives
-    # every quality the same say, as BD-rate does, and 0 leaves the training to the highest rates.
+    # Each picture's loss is divided by λ^balance. The loss itself grows about as λ^0.5, so that with 0.5 all qualities
+    # count the same, as in BD-rate, and with 0 the highest rates count most.
     balance: float = 0.4
     single: bool = False  # train for one quality alone
-    quality: float = 50.0  # the one, where ``single`` is true
+    quality: float = 50.0  # the quality to train for where ``single`` is true
 
     def lambda_of(self, quality: Quality) -> Quality:
         """λ at a quality in [0, 100]."""
@@ -69,7 +69,7 @@ class Rate:
         return value
 
     def weight_of(self, quality: Quality) -> Quality:
-        """What a picture's loss at this quality is multiplied by."""
+        """The factor on the loss of a picture at this quality."""
         weight: Quality = (self.lambda_of(quality) / math.sqrt(self.lambda_low * self.lambda_high)) ** -self.balance
         return weight
 
@@ -78,7 +78,7 @@ class Rate:
         return torch.full_like(drawn, self.quality) if self.single else drawn
 
     def checks(self) -> dict[str, bool]:
-        """Whether each rule holds, by the message for where it does not."""
+        """Whether each rule holds, by the error message for where it does not."""
         return {
             "rate.lambda_low must be positive and below rate.lambda_high": 0 < self.lambda_low < self.lambda_high,
             "rate.quality must be in [0, 100]": 0 <= self.quality <= 100,
@@ -93,20 +93,20 @@ class Optimisation:
     lr: float = 1e-3  # AdamW's
     table_lr: float = 1e-2  # AdamW's for the level tables, in octaves
     matrix_lr: float = 0.01  # Muon's, for the pointwise matrices
-    whiten: float = 0.0  # how far what the matrices read is whitened for Muon, 0 (not at all) to 1; see whitening.py
+    whiten: float = 0.0  # how much the matrices' inputs are whitened for Muon, 0 (not at all) to 1; see whitening.py
     clip: float = 1.0  # largest gradient norm
-    # A picture whose loss is more than so many times the median of its batch counts as one that has just that, so that
-    # a pattern that the network cannot carry does not drown the photographs beside it. 0: each counts as it is.
+    # The largest loss of a picture, in medians of its batch. A picture with more is weighted down to it, so that a
+    # pattern that the network cannot reproduce does not outweigh the photographs beside it. 0: no limit.
     outlier: float = 0.0
     ema: float = 0.999
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long, and the learning rate: linear warm-up, constant, linear decay to zero over the last ``decay`` share."""
+    """Length and learning rate of a training: linear warm-up, constant, linear decay over the last share ``decay``."""
 
-    samples: int = 160_000  # pictures since the model's start, whatever the batches and however many trainings
-    # Of one training, which ends by this clock or by its pictures, whichever comes first. 0: no clock.
+    samples: int = 160_000  # pictures since the model's start, over all its trainings
+    # The longest time of one training, which ends earlier where its pictures are used up. 0: no limit.
     minutes: float = 0.0
     warmup: int = 200  # steps, also when a resumed training has no state of the optimisers
     decay: float = 0.3
@@ -117,7 +117,7 @@ class Run:
     """How a training begins, and how often it reports and saves."""
 
     seed: int = 1
-    initial: str = "pca"  # what the weights begin as: one of the family's starts
+    initial: str = "pca"  # how the weights begin: one of the family's starts
     fit_entropy: int = 0  # steps in which the entropy model alone learns, before all others; of the gains family
     balance_trunk: float = 0.5  # after PCA, channels are divided by their deviation to this power
     balance_latents: float = 0.25  # the same power for the latents
@@ -128,8 +128,8 @@ class Run:
 
 @dataclass(frozen=True)
 class PictureRecipe:
-    """The tables that every recipe of a picture model has. A family's recipe names its family, replaces tables by its
-    own kinds of them, and adds some.
+    """The tables that every recipe of a picture model has. A family's recipe names its family, replaces tables by
+    subclasses of them, and adds some.
     """
 
     family: str = ""

@@ -1,15 +1,15 @@
-"""How finely each weight of an exported model is stored: as finely as the picture and the file need it.
+"""How finely each weight of an exported model is stored: as finely as pictures and file sizes require.
 
-The error of a rounded weight matters by what it does to the output. To first order the squared error of all pixels
+The error of a rounded weight matters as much as it changes the output. To first order the squared error of all pixels
 grows by h·δ² for each weight's error δ, with h = Σ (∂pixel/∂weight)² over all pixels, and the bits by half their Fisher
 information. Both are measured on training pictures: the first with random signs in place of the pixels' errors (their
 product with the Jacobian has the squared norm h in expectation), the second from the bits' gradients. With a budget of
 error shared by all weights, the step of a weight is proportional to h^(−1/2).
 
-A step for each weight would have to be sent along. A layer's h is about a product of what its outputs do to the
-picture and of how large its inputs are, so that a factor for each row and one for each column do. Of all such factors
-with the same product, those have the least error with which every row and every column adds the same to it
-(Sinkhorn's scaling of the matrix h): else one of them could be longer and another one shorter.
+A step for each weight would have to be stored as well. A layer's h is about a product of what its outputs do to the
+picture and of how large its inputs are, so that a factor for each row and one for each column suffice. Of all such
+factors with the same product, those have the least error with which all rows add equally to it, and all columns as well
+(Sinkhorn's scaling of the matrix h). Otherwise a longer step for one and a shorter step for another would be better.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ __all__ = ["plain_steps", "round_to_steps", "sensitivities"]
 
 PICTURES, CROP = 10, 256
 QUALITIES = (20.0, 50.0, 80.0, 100.0)
-SQUARED_ERROR, BITS = 0.00115, 0.0005  # shares that count as 1: 0.005 dB, and 0.05 % of the bits
-STEP = 0.002  # of a weight whose sensitivity is 1: docs/weights.md has the table that it was chosen from
-LEAST = 0.03  # of the mean: what no row's and no column's sensitivity counts less than
-ROUNDS = 30  # of finding rows' and columns' factors in turn
-COARSEST = 1 / 8  # of a matrix's root mean square: how long the steps may be, for units that no picture wakes
-PLAIN = 2.0**-10  # of each row's root mean square: the steps where no pictures are at hand
+SQUARED_ERROR, BITS = 0.00115, 0.0005  # relative increases that count as 1: 0.005 dB, and 0.05 % of the bits
+STEP = 0.002  # the step of a weight whose sensitivity is 1, chosen from the table in docs/weights.md
+LEAST = 0.03  # of the mean: the least that the sensitivity of a row or a column counts
+ROUNDS = 30  # of finding the factors of rows and of columns in turn
+COARSEST = 1 / 8  # the longest step relative to a matrix's root mean square, for units that no picture activates
+PLAIN = 2.0**-10  # the step relative to each row's root mean square where no pictures are at hand
 
 
 def sensitivities(objective: Objective, network: nn.Module, pictures: Tensor) -> dict[str, Tensor]:
@@ -56,7 +56,7 @@ def sensitivities(objective: Objective, network: nn.Module, pictures: Tensor) ->
                 found[name] += gradient.square() * (factor / (len(chosen) * len(QUALITIES)))
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # for families that draw
+        torch.manual_seed(0)  # for families that draw random numbers
         for quality in QUALITIES:
             for picture in chosen:
                 top, left = (
@@ -93,7 +93,7 @@ def round_to_steps(weight: Tensor, sensitivity: Tensor) -> Stepped:
 
 
 def plain_steps(weight: Tensor) -> Stepped:
-    """The same where no pictures say what matters: steps of 2^−10 of each row's root mean square."""
+    """The weight rounded to steps of 2^−10 of each row's root mean square, for where no pictures are at hand."""
     values = weight.detach().double().reshape(len(weight), -1).numpy()
     rms = np.sqrt(np.square(values).mean(axis=1))
     return _rounded(values, PLAIN * np.maximum(rms, 1e-3 * rms.max()), np.ones(values.shape[1]), tuple(weight.shape))
@@ -102,7 +102,7 @@ def plain_steps(weight: Tensor) -> Stepped:
 def _rounded(
     values: NDArray[np.float64], rows: NDArray[np.float64], columns: NDArray[np.float64], shape: tuple[int, ...]
 ) -> Stepped:
-    # Both factors near each other, so that their exponents fit into a byte; no symbol beyond what the coder takes.
+    # Both factors are brought to a similar size, so that their exponents fit into a byte.
     middle = math.sqrt(float(np.median(columns) / max(float(np.median(rows)), 1e-30)))
     in_rows, in_columns = (_exponents(each) for each in (rows * middle, columns / middle))
     ones = np.ones(shape, np.int16)
@@ -112,7 +112,7 @@ def _rounded(
         beyond = np.abs(symbols) > MAX_SYMBOL
         if not beyond.any():
             break
-        # Twice the step for the row or the column that has the most of them.
+        # Double the step of the row or column that has most symbols beyond what a file can hold.
         by_row, by_column = beyond.sum(axis=1), beyond.sum(axis=0)
         if by_row.max() > by_column.max():
             in_rows[by_row.argmax()] += STEPS_PER_OCTAVE

@@ -1,4 +1,4 @@
-"""Recipes as TOML tables: a file, the file that it changes, settings on top; and what they fill, frozen dataclasses."""
+"""Recipes as TOML tables: a file, its base file, and settings on top; and the frozen dataclasses that they fill."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _setting(text: str) -> dict[str, Any]:
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Nested tables, of which the second's keys win."""
+    """Nested tables merged; where both have a key, ``changes`` wins."""
     result = dict(base)
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(base.get(key), dict)

@@ -55,7 +55,7 @@ class Trainer:
         self.objective = self.family.objective(recipe)
         torch.manual_seed(recipe.run.seed)
         self.generator = torch.Generator().manual_seed(recipe.run.seed)
-        self.pictures = processes.share(recipe.data.batch)  # of each batch, that are this process's
+        self.pictures = processes.share(recipe.data.batch)  # the part of each batch that this process works on
         fitted = fresh and recipe.run.initial != "random"
         sample = Crops(tiles.training, 256, 256, torch.Generator().manual_seed(0)).next() if fitted else None
         self.network = self.objective.build(sample)
@@ -78,12 +78,12 @@ class Trainer:
         self.progress = Progress()
         self.data = tiles.describe()
         self.autocast = False
-        self.share = 0.0  # of the schedule, by pictures or by minutes, that is done
+        self.share = 0.0  # the share of the schedule that is done, by pictures or by minutes
         self.warm_from = 0  # the step that the warm-up of the learning rates counts from
         self.waits = device.type == "cpu"  # whether a step may wait for what it computes; a GPU would be idle meanwhile
         self.watch: Callable[[str], None] = lambda part: None  # called after each part of a step, by its name
         self.cutting = 0.0  # seconds that the steps spent asking for crops
-        self._skipped = torch.zeros((), device=device)  # not yet in progress.skipped
+        self._skipped = torch.zeros((), device=device)  # skipped steps that progress.skipped does not count yet
         processes.seed_noise(recipe.run.seed, 0)
 
     def _build_optimisers(self) -> list[Optimizer]:
@@ -104,14 +104,16 @@ class Trainer:
         return each.mean(), bpp.detach(), mse.detach()
 
     def draw(self) -> tuple[Tensor, Tensor]:
-        """This process's crops and a quality for each; a batch's are spread evenly over [0, 100], randomly offset."""
+        """This process's crops and a quality for each. A batch's qualities are evenly spread over [0, 100], from a
+        random offset on.
+        """
         batch = self.recipe.data.batch
         offset = torch.rand((), generator=self.generator)
         quality = 100 * ((torch.arange(batch) + offset) / batch)
         return self.crops.next(), send(quality[self.pictures], self.device)
 
     def step(self, factor: float) -> dict[str, float]:
-        """``advance``, its figures, and "data", the share of the time that was spent cutting crops."""
+        """Do ``advance``; return its figures and "data", the share of the time that was spent on crops."""
         started, cutting = time.perf_counter(), self.cutting
         figures = dict(zip(FIGURES, self.advance(factor).tolist(), strict=True))
         self.count_skipped()
@@ -148,7 +150,7 @@ class Trainer:
         return torch.cat([figures, norm[None]])
 
     def _update(self, factor: float, finite: Tensor) -> None:
-        """Optimisers, constraints and averages; ``finite``: whether the step counts, a scalar on the device."""
+        """Optimisers, constraints and averages. ``finite``: a scalar on the device, whether the step counts."""
         skip = None
         if not self.waits:
             skip = (~finite).float()
@@ -168,7 +170,7 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Move the averaged weights towards the current ones; early on the average is short."""
+        """Move the averaged weights towards the current ones, in the first steps faster."""
         decay = min(self.recipe.optimiser.ema, (1 + self.progress.step) / (10 + self.progress.step))
         average: list[Tensor] = list(self.ema.parameters())
         current: list[Tensor] = list(self.network.parameters())
@@ -182,7 +184,7 @@ class Trainer:
     def compile(self, backend: str = "inductor") -> None:
         """Have PyTorch fuse the network's passes: a minute or more at the first step, and again for another shape.
 
-        What changes from step to step, such as weights of the loss, stays outside, or it would be compiled again.
+        Values that change from step to step, such as weights of the loss, stay outside, as each would be compiled anew.
         """
         self.network.compile(backend=backend)
 
@@ -193,7 +195,7 @@ class Trainer:
         """Measure the averaged weights on held-out pictures: 8-bit pixels, and bits by the model's own estimate."""
         rows: list[dict[str, float]] = []
         if not len(self.validation):
-            return rows  # a small data set may hold out no picture
+            return rows  # a small data set may have no held-out pictures
         for q in self.objective.qualities:
             bpp, psnr = 0.0, 0.0
             others: dict[str, float] = {}
@@ -213,7 +215,7 @@ class Trainer:
         return rows
 
     def choose_precision(self) -> float:
-        """Time two steps' work in float32 and in bfloat16 autocast, keep the faster; returns its seconds.
+        """Time the work of two steps in float32 and in bfloat16 autocast, use the faster, and return its seconds.
 
         Many processors only emulate bfloat16, thirty times slower than float32. Draws nothing from the
         training's random numbers. The first process chooses for all.
@@ -231,7 +233,7 @@ class Trainer:
                 if turn:
                     times[autocast] = time.perf_counter() - started
             if autocast is False and times[False] > 20:
-                break  # a machine this slow is not asked twice
+                break  # one measurement is enough on a machine this slow
         self.network.zero_grad(set_to_none=True)
         self.generator.set_state(before[0])
         self._set_noise_state(before[1])
@@ -278,7 +280,7 @@ class Trainer:
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint, or from a shipped model's weights (a short warm-up rebuilds the rest).
 
-        Blocks that the checkpoint's network has not begin as the identity: a network may grow in depth.
+        Blocks that the checkpoint's network lacks begin as the identity, so that a network may grow in depth.
         """
         state = load_checkpoint(path)
         saved, ours, usual = state["recipe"]["network"], self.recipe.network, type(self.recipe.network)()
@@ -300,7 +302,7 @@ class Trainer:
             if self.device.type in state.get("noise", {}):
                 self._set_noise_state(state["noise"][self.device.type])
         except (KeyError, ValueError):
-            # Shipped weights carry no optimiser state, another recipe's does not fit: the warm-up rebuilds it.
+            # Shipped weights carry no optimiser state, and another recipe's does not fit: the warm-up rebuilds it.
             self.optimisers = self._build_optimisers()
             self.warm_from = self.progress.step
         self.processes.share_weights(self.network, self.ema)
@@ -308,7 +310,7 @@ class Trainer:
 
 
 def _new_blocks(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The network's own weights of those blocks, still the identity, of which ``weights`` holds nothing."""
+    """The network's own weights, still the identity, of blocks that ``weights`` lacks."""
     own = network.state_dict()
     found: dict[str, Tensor] = {}
     for name, module in network.named_modules():
@@ -318,7 +320,7 @@ def _new_blocks(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, 
 
 
 def _take_state(optimiser: Optimizer, saved: dict[str, Any]) -> None:
-    """Momenta from a checkpoint; rates and all other settings stay this recipe's. Raises ValueError, KeyError."""
+    """Take momenta from a checkpoint; rates and other settings stay this recipe's. Raises ValueError, KeyError."""
     own = optimiser.state_dict()["param_groups"]
     groups = [{**ours, "params": theirs["params"]} for ours, theirs in zip(own, saved["param_groups"], strict=True)]
     optimiser.load_state_dict({"state": saved["state"], "param_groups": groups})

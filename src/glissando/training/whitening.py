@@ -3,9 +3,9 @@
 Muon moves a matrix by the same amount in all directions, so that what a step does to a layer's outputs grows with the
 deviation of its inputs along each. These lie hundreds of times apart: most of a step's effect, and of its noise, is in
 means and in brightness, where a codec has to be exact to a thousandth, while small details learn slowly.
-With C = E[xxᵀ] of a layer's inputs and P = C^(−p/2), an update that is orthogonal in coordinates where the inputs are
-nearer to white is orth(G·P)·P. p = 1 whitens them: the inputs' factor of K-FAC (Martens and Grosse 2015, arXiv
-1503.05671, section 3) about Muon; p = 0 is Muon. What it is worth: docs/training.md.
+With C = E[xxᵀ] of a layer's inputs and P = C^(−p/2), an update that is orthogonal in coordinates in which the inputs
+are nearer to white is orth(G·P)·P. p = 1 whitens them: the inputs' factor of K-FAC (Martens and Grosse 2015, arXiv
+1503.05671, section 3) around Muon; p = 0 is Muon. docs/training.md tells what it is worth.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 __all__ = ["look_due", "moments_of", "whitener"]
 
-DAMPING = 0.01  # of the mean variance, is added to that of every direction
-MOST_FEATURES = 4096  # at most so many of a batch's feature vectors count for the moments
-RAREST = 32  # steps between two looks, at most
+DAMPING = 0.01  # share of the mean variance that is added to the variance of every direction
+MOST_FEATURES = 4096  # the most feature vectors of a batch that moments are computed from
+RAREST = 32  # the most steps between two looks
 
 
 def look_due(step: int) -> bool:
@@ -51,8 +51,8 @@ def moments_of(layers: Sequence[nn.Conv2d], run: Callable[[], object]) -> list[T
 def whitener(moments: Tensor, power: float) -> Tensor:
     """P = C^(−power/2), damped, (n, n), for second moments C (n, n).
 
-    Scaled so that trace(P·C·P) = trace(C): an orthogonal update that is taken through P changes a layer's outputs by
-    as much as without, where its directions weigh the same.
+    Scaled so that trace(P·C·P) = trace(C): an orthogonal update that is multiplied by P changes a layer's
+    outputs by as much as one without P, if all its directions count the same.
     """
     variances, directions = torch.linalg.eigh(moments)
     variances = variances.clamp_min(0)

@@ -127,7 +127,7 @@ def count_pairs(text: Text, corpus: Corpus, generator: np.random.Generator) -> P
     apart = lower != upper
     rows = np.concatenate([lower, upper[apart]])
     columns = np.concatenate([upper, lower[apart]])
-    values = np.concatenate([np.where(apart, sums, 2 * sums), sums[apart]])  # a word beside itself pairs both ways
+    values = np.concatenate([np.where(apart, sums, 2 * sums), sums[apart]])  # a word next to itself counts twice
     order = np.argsort(rows * size + columns)
     starts = np.searchsorted(rows[order], np.arange(size + 1))
     return PairCounts(starts, columns[order].astype(np.int32), values[order].astype(np.float32))

@@ -17,7 +17,7 @@ __all__ = ["random_start", "svd_start"]
 
 OVERSAMPLED = 16
 POWER_ITERATIONS = 3
-UNSEEN = 3.0  # minus the log-odds that pairs of words never seen together start with
+UNSEEN = 3.0  # pairs of words never seen together start with log-odds of minus this
 
 
 def random_start(
@@ -61,7 +61,7 @@ def _sparse(starts: NDArray[np.int64], columns: NDArray[np.int64], values: NDArr
     """A square matrix in compressed rows."""
     size = starts.size - 1
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse", category=UserWarning)  # that the layout is young
+        warnings.filterwarnings("ignore", message="Sparse", category=UserWarning)  # the layout is in beta state
         return torch.sparse_csr_tensor(
             torch.from_numpy(starts), torch.from_numpy(columns), torch.from_numpy(values), (size, size)
         )

@@ -92,7 +92,7 @@ class Pairs:
 
 def both_sides(counts: PairCounts, block: int, negatives: float, exponent: float) -> tuple[Pairs, Pairs]:
     """The counts as input vectors and as context vectors see them: n⁻_ij = n_i times k·p_j, and the transpose."""
-    marginals = np.maximum(counts.marginals, 1e-3)  # a word may have no neighbour left after thinning
+    marginals = np.maximum(counts.marginals, 1e-3)  # a word may have lost all its neighbours to subsampling
     powers = marginals**exponent
     words = torch.from_numpy(marginals.astype(np.float32))
     contexts = torch.from_numpy((negatives * powers / powers.sum()).astype(np.float32))

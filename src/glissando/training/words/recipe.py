@@ -25,7 +25,7 @@ class Corpus:
     vocabulary: int = 25_000  # the most frequent words
     window: int = 5  # words to either side; a context at distance d counts (window + 1 - d) / window
     subsample: float = 1e-4  # occurrences of a word with share f are kept with probability sqrt(subsample / f); 0: all
-    draws: int = 1  # the corpus is subsampled so often, and the counts are averaged
+    draws: int = 1  # how many times the corpus is subsampled; the counts are averaged
 
 
 @dataclass(frozen=True)

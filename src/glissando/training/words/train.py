@@ -65,7 +65,7 @@ class WordsTrainer:
         """Update every input vector, then every context vector. ``progress``: share of the training done."""
         plan, number = self.recipe.schedule, self.progress.sweep
         fall = min(1.0, (1 - progress) / plan.decay) if plan.decay else 1.0
-        first = number == 0  # which only measures the precisions
+        first = number == 0  # the first sweep only measures the precisions
         update = Update(
             step=0.0 if first else plan.last + (plan.step - plan.last) * fall,
             momentum=0.0 if first else plan.momentum,
@@ -85,15 +85,15 @@ class WordsTrainer:
         self.progress.sweep += 1
 
     def evidence(self) -> float:
-        """The evidence lower bound, nats per positive pair; the noise does not touch the training's."""
+        """The evidence lower bound in nats per positive pair. It draws nothing from the training's random numbers."""
         noise = torch.Generator().manual_seed(0)
         return evidence(self.inputs, self.contexts, self.pairs, self.recipe.model.prior, noise)
 
     def posterior(self) -> dict[str, Any]:
         """The input vectors, most frequent word first.
 
-        words: str [V]; counts: int64 [V]; mean, std: float32 [V, d]; training: a JSON text that says how they
-        came to be.
+        words: str [V]; counts: int64 [V]; mean, std: float32 [V, d]; training: a JSON text that describes
+        the training.
         """
         order = np.argsort(self.ranks)
         return {
