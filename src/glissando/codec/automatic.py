@@ -1,4 +1,4 @@
-"""A quality field made from the picture itself: a lower quality where the picture is busy and eyes see errors least.
+"""A quality field made from the picture itself: a lower quality where the picture is busy and errors are seen least.
 
 The rule is that of x264's adaptive quantisation: an offset that falls with the logarithm of the local variance. Its
 numbers were chosen on eight training pictures, by SSIMULACRA2 and MS-SSIM.
@@ -18,11 +18,11 @@ from .quality import QualityField
 __all__ = ["AUTO_STRENGTH", "automatic_field"]
 
 AUTO_STRENGTH = 12.0
-"""Quality steps that a place gains or loses at most."""
+"""The most quality steps that a latent gains or loses, unless another strength is given."""
 
 LUMA = np.array([0.299, 0.587, 0.114])
-FLOOR = 100.0  # added to the variance of 8-bit samples, so that whatever varies less counts as equally smooth
-SOFTENING = 2  # how often the map is smoothed, since a ragged map costs more bits than it wins
+FLOOR = 100.0  # added to the variance of 8-bit samples, so that all areas that vary less count as about equally smooth
+SOFTENING = 2  # how many times the map is smoothed, since a ragged map costs more bits than it saves
 STEPS = 3  # offsets on either side of neutral
 OCTAVES = 4.0  # how far from the picture's mean a variance must lie for the full strength
 
@@ -55,7 +55,7 @@ def _variance(pixels: NDArray[np.uint8], grid: Grid) -> NDArray[np.float64]:
 
 
 def _soften(values: NDArray[np.float64], times: int) -> NDArray[np.float64]:
-    """Smooth values (rows, columns) so many times with the weights 1 2 1 along both axes; edges are repeated."""
+    """Smooth values (rows, columns) ``times`` times with the weights 1 2 1 along both axes; edges are repeated."""
     for _ in range(times):
         for axis in (0, 1):
             ends = np.arange(-1, values.shape[axis] + 1).clip(0, values.shape[axis] - 1)

@@ -32,10 +32,10 @@ PictureLike = NDArray[np.uint8] | Image.Image | Picture
 class Codec:
     """One model, ready to encode and decode many pictures; safe to use from several threads, and after a fork.
 
-    It is put together of an engine, which runs the networks, a family's coding, and an encoder and a decoder, which
-    say the order of the steps. ``close`` releases threads and networks; a codec is its own context manager.
+    It consists of an engine, which runs the networks, a family's coding, and an encoder and a decoder, which say the
+    order of the steps. ``close`` releases threads and networks; a codec is its own context manager.
 
-    ``coding``: for studies that change how a family codes; the family's own unless given.
+    ``coding``: the family's own unless given; studies give another to change how a family codes.
     """
 
     def __init__(self, engine: Engine, coding: Coding[Any, Any] | None = None) -> None:
@@ -92,14 +92,14 @@ class Codec:
         any real number; stored in steps of 1/256.
 
         ``importance``: where to spend the bits: a greyscale picture or array of any size (uint8, uint16, bool, floats
-        in [0, 1]), laid over the picture. White has ``strength`` quality steps more, black as many less, mid-grey is
-        neutral; or "auto": found in the picture itself. ``strength``: 0 to 100; 24 unless given, 12 for "auto".
+        in [0, 1]), laid over the picture. White adds ``strength`` quality steps, black takes as many away, mid-grey is
+        neutral. With "auto" it is found in the picture itself. ``strength``: 0 to 100; 24 unless given, 12 for "auto".
         ``keep_size``: choose the quality so that the file is as large as it would be without, within 1 %.
 
-        ``lossless``: every pixel comes back as it was, whatever the model: no network takes part, and the quality means
-        nothing. It goes with no importance.
+        ``lossless``: every pixel comes back as it was, whatever the model: no network takes part, and the quality is
+        ignored. It cannot be combined with an importance.
 
-        Raises InputError for anything else, and for an importance that this model cannot take.
+        Raises InputError for arguments that are not as described, and for an importance that this model cannot take.
         """
         options = EncodeOptions(importance, strength, keep_size, lossless)
         if lossless:
@@ -116,7 +116,7 @@ class Codec:
         strength: float | None = None,
         keep_size: bool = False,
     ) -> tuple[bytes, NDArray[np.float64]]:
-        """The same file, and what each latent in the picture costs in it: bits, (rows, columns).
+        """The file that ``encode`` makes, and the bits that each latent in the picture costs in it, (rows, columns).
 
         Each latent covers ``pixels_per_latent`` pixels each way. The sum is the ideal size of the file's streams.
         """
@@ -131,7 +131,7 @@ class Codec:
     ) -> tuple[Analysed, QualityField | None]:
         source = as_picture(picture)
         field = self._encoder.field(source, options)
-        # Where the size decides, the search for it may end at any quality.
+        # The search for a size may end at any quality.
         highest = Quality.highest() if options.keep_size else LocalQuality(quality, field).highest
         return self._encoder.analyse(source, highest), field
 
@@ -150,7 +150,7 @@ class Codec:
     def quality_field(
         self, picture: PictureLike, importance: ImportanceLike | Literal["auto"], strength: float | None = None
     ) -> QualityField:
-        """What an importance of this picture becomes; both as in ``encode``. Raises InputError as it does."""
+        """The quality field that an importance of this picture becomes; arguments and errors as in ``encode``."""
         field = self._encoder.field(as_picture(picture), EncodeOptions(importance, strength))
         assert field is not None  # as importance is given
         return field
@@ -165,7 +165,7 @@ class Codec:
     ) -> bytes:
         """The file of an analysed picture at one quality, 0 to 100.
 
-        ``quality_field``: as the method of this name makes it; ``keep_size`` as in ``encode``.
+        ``quality_field``: what the method ``quality_field`` returns; ``keep_size`` as in ``encode``.
         """
         return self._encoder.encode(analysed, Quality.of(quality), quality_field, keep_size=keep_size)
 

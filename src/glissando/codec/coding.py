@@ -28,7 +28,7 @@ L = TypeVar("L")
 S = TypeVar("S")
 
 DecoderInputs = Callable[[Window], Mapping[str, NDArray[Any]]]
-"""From a window, counted from where the symbols' arrays begin, to the inputs of the decoder's graph by name."""
+"""From a window to the inputs of the decoder's graph by name; windows count from where the symbols' arrays begin."""
 
 
 class Coding(Protocol[L, S]):
@@ -54,7 +54,7 @@ class Coding(Protocol[L, S]):
 
     @property
     def streams(self) -> tuple[int, ...]:
-        """The streams that each tile of a file has, ascending, a quality field's left out."""
+        """The numbers of the streams that each tile of a file has, ascending, without that of a quality field."""
         ...
 
     def latents(self, outputs: Sequence[NDArray[np.float32]]) -> L:
@@ -68,7 +68,7 @@ class Coding(Protocol[L, S]):
     def latent_bits(self, area: Area, costs: Mapping[int, Sequence[NDArray[np.float64]]]) -> NDArray[np.float64]:
         """What each coded latent of a tile costs in bits, (rows, columns).
 
-        ``costs``: of each stream its passes, each the bits of the symbols that ``passes`` gives.
+        ``costs``: for each stream the bits of all symbols, pass by pass as ``passes`` gives them.
         """
         ...
 

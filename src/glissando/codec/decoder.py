@@ -35,9 +35,9 @@ class PictureSymbols:
     Attributes:
         latents: the family's own dataclass, whose arrays lie over ``area``.
         quality: the file's quality, and its quality field over the coded latents of ``area``, if it has one.
-        area: the cells of the grid that they are of.
-        exact: by the number of each tile that has them, what codes its pixels exactly.
-        corrections: the same for what is added to its pixels.
+        area: the cells of the grid whose symbols these are.
+        exact: the bytes that code the pixels of exact tiles, by the tile's number.
+        corrections: the bytes that code what is added to a tile's pixels, likewise.
     """
 
     latents: Any
@@ -55,7 +55,7 @@ class _Plan:
     region: Region
     windows: Sequence[Window]
     tiles: Sequence[int]
-    area: Area  # of these tiles
+    area: Area  # the area of these tiles
 
 
 class Decoder:
@@ -82,7 +82,7 @@ class Decoder:
         palette = self._palette(reader)
         highest = LocalQuality(Quality(header.quality), _field(palette, np.empty((0, 0), np.int16))).highest
         precision = self._engine.decoder_precision(highest)
-        self._engine.prepare(self._graph_name, precision)  # while the symbols are decoded
+        self._engine.prepare(self._graph_name, precision)  # compiles while the symbols are decoded
         symbols = self._symbols(reader, plan.grid, plan.tiles, plan.area, palette)
         pixels = self._synthesise(symbols, plan, precision, header.format.depth)
         if header.format.grey:
@@ -94,8 +94,8 @@ class Decoder:
     def symbols(self, reader: Reader, order: Iterable[int] | None = None) -> PictureSymbols:
         """All symbols of a file.
 
-        ``order``: numbers of tiles in the order to be decoded, each once; any order gives the same result. Of tiles
-        that are left out, symbols are not defined.
+        ``order``: numbers of tiles in the order to be decoded, each once; any order gives the same result. The symbols
+        of tiles that are left out are undefined.
         """
         grid = self._grid(reader)
         tiles = range(len(grid.tiles)) if order is None else order
@@ -194,7 +194,7 @@ class Decoder:
         planes: Mapping[int, bytes],
         depth: int,
     ) -> None:
-        """``paste`` exact tiles into the region's pixels, or ``correct`` them, as far as tiles have such planes."""
+        """Apply ``paste`` or ``correct`` to the region's pixels, tile by tile, for tiles that have such planes."""
 
         def decode(number: int) -> None:
             with _naming_tile(number, plan.grid):
@@ -217,7 +217,7 @@ class Decoder:
         out = np.empty((plan.region.height, plan.region.width, 3), np.uint8)
         for window in plan.windows:
             if all(number in symbols.exact for number in plan.grid.tiles_over(window.area(plan.grid))[0]):
-                continue  # nothing of it will be seen
+                continue  # exact tiles will cover all of it
             (pixels,) = run(**inputs(window.within(plan.area)))
             source, target = window.pixels(plan.region)
             part = pixels[0][source]
@@ -227,7 +227,7 @@ class Decoder:
 
 @contextmanager
 def _naming_tile(number: int, grid: Grid) -> Iterator[None]:
-    """What is wrong in a tile is said with its number."""
+    """Add the tile's number to errors about damaged tiles."""
     try:
         yield
     except CorruptError as error:

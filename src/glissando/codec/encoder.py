@@ -55,7 +55,7 @@ class Analysed:
         grid: where the latents lie.
         source: the picture.
         boxes: metadata by the type of their box.
-        exact: what codes a tile's pixels exactly, by the number of each tile where that may take fewer bytes.
+        exact: the bytes that code a tile's pixels exactly, by the number of each tile where these may be fewer.
     """
 
     latents: Any
@@ -76,7 +76,7 @@ class Encoder:
     def __init__(
         self, engine: Engine, coding: Coding[Any, Any], show: Callable[[bytes, Region], NDArray[np.uint8]]
     ) -> None:
-        """``show``: what a reader sees of a region of a file, (height, width[, 3])."""
+        """``show``: decodes a region of a file to the pixels that a reader sees, (height, width[, 3])."""
         self._engine, self._coding, self._show = engine, coding, show
         self._tables = coding.tables
         if engine.family.takes_quality_field:
@@ -106,7 +106,7 @@ class Encoder:
     def _exact_tiles(
         self, source: Picture, grid: Grid, wanted: Callable[[NDArray[np.uint8]], bool]
     ) -> dict[int, bytes]:
-        """What codes the pixels of tiles exactly, by the number of each tile whose pixels are ``wanted`` so."""
+        """The bytes that code the pixels of tiles exactly, by number, for tiles whose pixels are ``wanted`` so."""
         parts = [source.pixels[tile_region(area, grid).slices] for area in grid.tiles]
         chosen = [number for number, part in enumerate(parts) if wanted(part)]
         coded = self._engine.each(lambda number: exact_planes(parts[number], source.format.depth), chosen)
@@ -153,7 +153,7 @@ class Encoder:
     ) -> bytes:
         """The file of an analysed picture.
 
-        ``field``: over the coded latents; ``keep_size``: at whichever quality makes the file as large as it would be
+        ``field``: over the coded latents. ``keep_size``: choose the quality so that the file is as large as it would be
         without the field, within 1 %. Raises InputError for a field that does not fit.
         """
         if field is None:
@@ -176,7 +176,7 @@ class Encoder:
 
     def _file(self, analysed: Analysed, quality: LocalQuality) -> bytes:
         tiles = self._tiles(analysed, quality)
-        # An importance says where more may be lost than elsewhere: then nothing is promised of every sample.
+        # With an importance, more may be lost in some areas, so that no largest error is guaranteed for all samples.
         error = largest_error(quality.base) if quality.field is None else None
         return self._written(
             analysed, quality, tiles if error is None else self._corrected(analysed, quality, tiles, error)
@@ -203,7 +203,7 @@ class Encoder:
         seen = seen_cells(grid, exact, reach)
         areas = [grid.tiles[number] for number in exact]
         empty = {number for number, area in zip(exact, areas, strict=True) if not seen[area.cells()].any()}
-        if len(empty) < len(exact):  # some have neighbours that look at them: what these do not see may be anything
+        if len(empty) < len(exact):  # neighbours see parts of some; all else is filled cheaply
             hidden = np.repeat(np.repeat(seen, CELL, axis=0), CELL, axis=1)[: grid.height, : grid.width]
             precision = self._engine.encoder_precision(quality.highest)
             latents = self._latents(filled(analysed.source.pixels, hidden), grid, precision)
@@ -237,7 +237,7 @@ class Encoder:
     ) -> dict[int, float]:
         """What the errors of tiles are worth in bytes, where that may decide whether they are to be exact.
 
-        Only such tiles are decoded, as seeing what a reader will see takes as long as that.
+        Only such tiles are decoded, as decoding takes time.
         """
         prices, price = {}, price_of_error(quality.base) / 8
         regions = [tile_region(area, analysed.grid) for area in analysed.grid.tiles]
@@ -246,7 +246,7 @@ class Encoder:
             number
             for number, size in exact_sizes.items()
             if 0 < size - lossy_sizes[number] <= price * WORST_ERROR * pixels[number]
-            and lossy_sizes[number] >= sum(lossy_sizes) / 64  # narrow tiles at an edge are not worth the look
+            and lossy_sizes[number] >= sum(lossy_sizes) / 64  # narrow tiles at an edge are not worth the time
         ]
         if undecided:
             data = self._written(analysed, quality, lossy)
@@ -259,7 +259,7 @@ class Encoder:
     def _coded(
         self, passes: Sequence[Passes], exact: Mapping[int, bytes] | None = None, empty: Collection[int] = ()
     ) -> list[Tile]:
-        """Tiles of these passes; by number what codes the pixels of some exactly, and those of them without latents."""
+        """Tiles of these passes. ``exact``: the bytes of exact tiles by number; ``empty``: those without latents."""
 
         def code(number: int) -> Tile:
             if exact is None:

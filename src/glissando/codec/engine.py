@@ -48,7 +48,7 @@ class Engine:
             self.family: Family = family(model.card.family)
         except ModelMismatchError as error:
             raise ModelMismatchError(f"model {model.card.name}: {error}") from error
-        # What is wrong with the options shows now, not at the first picture.
+        # Unusable options raise an error now, not at the first picture.
         self._backend = choose_engine(options.backend, options.precision, options.threads)
         self._closed = False
         self._start()
@@ -79,11 +79,11 @@ class Engine:
     # Precision ----------------------------------------------------------------------------------------
 
     def encoder_precision(self, quality: Quality) -> str:
-        """What an encoder's networks compute in: bfloat16 only where it is fast and its rounding is not seen."""
+        """The precision of an encoder's networks: bfloat16 only where it is fast and its rounding is not seen."""
         return self._precision(quality.number <= self.model.card.bf16_encode_quality)
 
     def decoder_precision(self, quality: Quality) -> str:
-        """The same for a decoder's networks."""
+        """The precision of a decoder's networks, chosen in the same way."""
         return self._precision(quality.number <= self.model.card.bf16_quality)
 
     def _precision(self, unseen: bool) -> str:
@@ -106,7 +106,7 @@ class Engine:
             return self._graphs[name, precision]
 
     def graph(self, name: str, precision: str) -> Graph:
-        """The compiled graph, after waiting for it where need be."""
+        """The compiled graph; waits until it is compiled."""
         return self.prepare(name, precision).result()
 
     def _open(self, name: str, precision: str) -> Graph:
@@ -135,17 +135,17 @@ class Engine:
             raise ModelMismatchError(f"model {self.model.card.name}: its configuration has no {error}") from error
 
     def windows(self, grid: Grid, area: Area | None = None) -> Iterator[Window]:
-        """What a decoder's networks run over, one after the other, so that the results cover an area, or the grid."""
+        """The windows that a decoder's networks run over, so that the results cover an area, or the grid."""
         return windows(grid.cells, WINDOW, self.halo, area)
 
     def encoder_windows(self, grid: Grid) -> Iterator[Window]:
-        """What an encoder's analysis runs over, one after the other, so that the latents cover the grid."""
+        """The windows that an encoder's analysis runs over, so that the latents cover the grid."""
         return windows(grid.cells, WINDOW, self.encoder_halo)
 
     # Threads ------------------------------------------------------------------------------------------
 
     def each(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """``work`` over all items, side by side where there are several; the results in the items' order."""
+        """Apply ``work`` to all items, in parallel where there are several; the results are in the items' order."""
         listed = list(items)
         self._check_open()
         return [work(listed[0])] if len(listed) == 1 else list(self._pool.map(work, listed))
@@ -159,7 +159,7 @@ _RUNNING: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
 def _restart_all() -> None:
-    """In a forked child: threads are gone, a lock may have been held by one of them, and graphs wait for theirs."""
+    """Start all engines anew in a forked child, where their threads are gone, and locks may be held by one of them."""
     for engine in list(_RUNNING):
         abandon(engine._graphs)
         engine._start()

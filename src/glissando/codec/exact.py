@@ -1,9 +1,9 @@
 """What a file says of a tile's pixels beside its latents: all of them exactly, or corrections of them.
 
 **Exact tiles** (docs/format.md) are decoded without any network. An encoder makes a tile exact where that takes no more
-bytes than the tile's latents, or so few more that they are worth the error of the latents: drawings, text, screens,
-flat colours. Next to other tiles its latents are still coded, as far as the networks of the neighbours look; cells
-farther away have none. A picture that is coded without loss has exact tiles alone, and no model.
+bytes than the tile's latents, or so few more that avoiding the error of the latents is worth them: drawings, text,
+screens, flat colours. Its latents are still coded as far as the networks look from neighbouring tiles that are not
+exact; cells farther away have none. A picture that is coded without loss has nothing but exact tiles, and no model.
 
 **Corrections** are multiples of a step that are added to what the networks paint. They bound how far off a sample may
 be, whatever the picture shows: an encoder writes them at the highest qualities.
@@ -44,14 +44,14 @@ _GREEN_FIRST = [1, 0, 2]  # green resembles both others, which are predicted wit
 REPEATED = 0.5
 """Tiles with a smaller share of pixels equal to their left neighbours take more bytes exactly than as latents."""
 FEW_COLOURS = 512
-"""So do tiles with more colours: skies, and whatever else is smooth in photographs."""
+"""Tiles with more colours also take more bytes exactly: skies, and other smooth areas of photographs."""
 TOP = 96.0
 """From this quality on there is a largest error that no sample may have."""
 LARGEST_STEP = 255
 
 PRICES = 0.0003, 0.31
 WORST_ERROR = 2000.0
-"""Mean squared error of the worst tiles, in levels of 255: 15 dB."""
+"""Mean squared error of the worst tiles, in levels of 255; it is a PSNR of 15 dB."""
 SAMPLED_ROWS = 4  # one row of so many is looked at
 
 
@@ -61,7 +61,7 @@ def is_candidate(pixels: Pixels) -> bool:
     if rows.shape[1] < 3:
         return True
     shares = []
-    for distance in (1, 2):  # 2: dither and checkerboards
+    for distance in (1, 2):  # a distance of 2 finds dither and checkerboards
         equal = rows[:, distance:] == rows[:, :-distance]
         shares.append(float((equal.all(axis=2) if equal.ndim == 3 else equal).mean()))
     return max(shares) >= REPEATED and _colours(rows) <= FEW_COLOURS
@@ -76,7 +76,7 @@ def _colours(rows: Pixels) -> int:
 
 
 def exact_planes(pixels: Pixels, depth: int) -> bytes:
-    """What codes a tile's pixels, (h, w) or (h, w, 3), exactly."""
+    """The bytes that code a tile's pixels, (h, w) or (h, w, 3), exactly."""
     planes = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)[_GREEN_FIRST]
     return encode_planes(planes, depth)
 
@@ -108,7 +108,7 @@ def paste(pixels: Pixels, region: Region, place: Region, data: bytes, depth: int
 
 
 def _common(region: Region, place: Region) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """What a region and a tile have in common: its place in the region, and in the tile."""
+    """The pixels that a region and a tile have in common: their place in the region, and in the tile."""
     x, y = max(place.x, region.x), max(place.y, region.y)
     width = min(place.x + place.width, region.x + region.width) - x
     height = min(place.y + place.height, region.y + region.height) - y
@@ -130,7 +130,7 @@ def largest_error(quality: Quality) -> int | None:
 
 
 def corrections(pixels: Pixels, shown: Pixels, error: int, depth: int) -> bytes:
-    """What brings each shown sample of a tile to within ``error`` of the picture's; nothing where all of them are.
+    """The bytes that bring each shown sample of a tile to within ``error`` of the picture's; b"" where all are so near.
 
     Both are (h, w) or (h, w, 3); ``error`` counts in levels of the depth.
     """
@@ -157,7 +157,7 @@ def correct(pixels: Pixels, region: Region, place: Region, data: bytes, depth: i
 
 
 def seen_cells(grid: Grid, exact: Iterable[int], reach: int) -> NDArray[np.bool_]:
-    """Cells that the networks see where their pixels count, (rows, columns).
+    """Which cells the networks look at for pixels that are shown, (rows, columns).
 
     These are all cells of tiles that are not ``exact``, and those within ``reach`` cells of them.
     """
@@ -175,8 +175,8 @@ def seen_cells(grid: Grid, exact: Iterable[int], reach: int) -> NDArray[np.bool_
 def price_of_error(quality: Quality) -> float:
     """Bits that an encoder spends to lower the mean squared error of one pixel by 1, in levels of 255.
 
-    It is the λ that models are trained with (docs/training.md): 0.0003 at quality 0, 0.31 at 100, and between them
-    evenly on the logarithm.
+    It is the λ that models are trained with (docs/training.md): 0.0003 at quality 0 and 0.31 at 100; in between its
+    logarithm is linear.
     """
     low, high = PRICES
     return low * float((high / low) ** (quality.number / 100))
@@ -187,9 +187,9 @@ def choose(
 ) -> list[int]:
     """Numbers of the tiles to make exact, ascending.
 
-    ``exact``: bytes of each candidate's planes; ``lossy``: bytes of the latents of each tile; ``errors``: what a tile's
-    error costs beside its latents, in bytes, 0 where nobody knows. Beside a tile that is not exact, an exact one has
-    latents as well, of which those that are seen cost about their share.
+    ``exact``: bytes of each candidate's planes; ``lossy``: bytes of the latents of each tile; ``errors``: what the
+    error of a tile's latents is worth in bytes, 0 where it is not known. An exact tile beside one that is not exact
+    also has latents; those that are seen cost about their share of the tile's.
     """
     chosen = {number for number, size in exact.items() if size <= lossy[number] + errors.get(number, 0.0)}
     while chosen:

@@ -1,4 +1,4 @@
-"""Pixels that nobody will see, replaced by what takes few bits."""
+"""Replaces pixels that nobody will see by such as take few bits."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["filled"]
 def filled(pixels: NDArray[np.unsignedinteger[Any]], seen: NDArray[np.bool_]) -> NDArray[np.unsignedinteger[Any]]:
     """A copy in which the pixels that are not seen continue those that are, smoothly.
 
-    Each unseen pixel gets a mean of what is seen around it: of the nearest 2x2, 4x4, 8x8 … that has something, drawn
-    smoothly ("push-pull", Gortler et al., "The Lumigraph", 1996).
+    Each unseen pixel gets a mean of what is seen around it: of the smallest square around it, 2x2, 4x4, 8x8 …, in
+    which something is seen, interpolated smoothly ("push-pull", Gortler et al., "The Lumigraph", 1996).
 
     Args:
         pixels: (height, width) or (height, width, channels).
-        seen: (height, width). Where nothing is seen, all becomes 0.
+        seen: (height, width). If no pixel is seen, all become 0.
     """
     values = pixels.astype(np.float32).reshape(*pixels.shape[:2], -1)
     smooth = _pushed_and_pulled(values * seen[..., None], seen.astype(np.float32)[..., None])
@@ -41,7 +41,7 @@ def _pushed_and_pulled(values: NDArray[np.float32], weights: NDArray[np.float32]
 
 
 def _doubled(coarse: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Twice as high and wide, on straight lines between the centres of pixels."""
+    """Twice the height and width, interpolated linearly between the centres of pixels."""
     for axis in (0, 1):
         before = np.concatenate([coarse.take([0], axis), coarse.take(range(coarse.shape[axis] - 1), axis)], axis)
         after = np.concatenate([coarse.take(range(1, coarse.shape[axis]), axis), coarse.take([-1], axis)], axis)

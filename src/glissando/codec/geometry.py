@@ -1,11 +1,11 @@
 """Where pixels, cells, latents, tiles, windows and regions lie in a picture.
 
 A cell is 64 by 64 pixels, the smallest tile of the format. Everything else is a whole number of cells or of parts of a
-cell: each cell has ``latents_per_cell`` latents each way, as the model says. The grid of cells is one for the whole
-picture, padded to whole cells; latents that begin beyond the picture's edge are never coded.
+cell: each cell has ``latents_per_cell`` latents each way, as the model says. There is one grid of cells for the
+whole picture, padded to whole cells; latents that begin beyond the picture's edge are never coded.
 
-Tiles cut the entropy coding, windows cut the transforms: the two are independent of each other. What is decoded of a
-picture is an ``Area`` of cells made of whole tiles, which is the whole picture unless a region is asked for.
+Tiles divide the entropy coding, windows divide the transforms; the two are independent of each other. What is decoded
+of a picture is an ``Area`` of cells made of whole tiles, which is the whole picture unless a region is asked for.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Region:
 
     @property
     def slices(self) -> Slices:
-        """Its place in an array of pixels."""
+        """The rectangle's slices of an array of pixels."""
         return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
 
     def moved(self, x: int, y: int) -> Region:
-        """The same rectangle so many columns to the right and rows below."""
+        """The same rectangle ``x`` columns farther to the right and ``y`` rows farther down."""
         return replace(self, x=self.x + x, y=self.y + y)
 
     @classmethod
@@ -74,7 +74,7 @@ class Area:
     """A rectangle of cells, and how many of its latents begin in the picture.
 
     Attributes:
-        top, left: its first row and column of cells, counted from where the arrays begin that it indexes.
+        top, left: its first row and column of cells, counted from the beginning of the arrays that it indexes.
         height, width: rows and columns of cells.
         rows, columns: rows and columns of latents that are coded, at most ``latents_per_cell`` for each cell.
         latents_per_cell: latents of a cell, each way.
@@ -89,16 +89,16 @@ class Area:
     latents_per_cell: int
 
     def cells(self) -> Slices:
-        """Its place in an array with one element for each cell."""
+        """The area's slices of an array with one element for each cell."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
     def latents(self) -> Slices:
-        """Its place in an array of latents, padding included."""
+        """The area's slices of an array of latents, padding included."""
         rows, columns = self.cells()
         return _scaled(rows, self.latents_per_cell), _scaled(columns, self.latents_per_cell)
 
     def coded(self) -> Slices:
-        """Its place in an array of latents, without the padding."""
+        """The area's slices of an array of latents, without padding."""
         rows, columns = self.latents()
         return slice(rows.start, rows.start + self.rows), slice(columns.start, columns.start + self.columns)
 
@@ -191,7 +191,7 @@ class Grid:
         return self.area(top, left, bottom - top, right - left)
 
     def around(self, area: Area, cells: int) -> Area:
-        """``area`` and so many cells on each side of it, as far as the grid goes."""
+        """``area`` widened by ``cells`` on each side, within the grid."""
         rows, columns = self.cells
         top, left = max(area.top - cells, 0), max(area.left - cells, 0)
         bottom, right = min(area.top + area.height + cells, rows), min(area.left + area.width + cells, columns)
@@ -286,7 +286,7 @@ def _moved(part: slice, origin: int) -> slice:
 def windows(cells: tuple[int, int], core: int, halo: int, area: Area | None = None) -> Iterator[Window]:
     """Cut a part of a grid into windows of at most ``core`` cells a side, each widened by ``halo`` cells.
 
-    What fits into core + 2·halo cells is one window, as a halo inside it would cost more than it saves.
+    A part that fits into core + 2·halo cells is one window, as dividing it would add more halo than it saves.
 
     Args:
         cells: rows and columns of the whole grid, beyond which no window reaches.

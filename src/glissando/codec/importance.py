@@ -30,8 +30,8 @@ LEVELS = 9
 """Offsets that a map may have, evenly from -strength to strength."""
 
 STEPS = LEVELS // 2  # levels on either side of neutral
-SLOPE = 2  # a map that rises by more levels than this over three latents has an edge there
-EDGE = 0.25  # a latent at an edge counts as important if at least this share of it is
+SLOPE = 2  # a map that changes by more levels than this over three latents has an edge there
+EDGE = 0.25  # a latent at an edge counts as important if at least this share of it is important
 
 
 def field_of_importance(importance: ImportanceLike, grid: Grid, strength: float | None = None) -> QualityField:
@@ -40,7 +40,7 @@ def field_of_importance(importance: ImportanceLike, grid: Grid, strength: float 
     ``importance``: a greyscale picture of any size, laid over the picture and averaged over each latent's area.
     Mid-grey is neutral, white adds ``strength`` quality steps, black takes them away, in ``LEVELS`` levels.
 
-    Raises InputError for anything else; the message says what is wrong.
+    Raises InputError for an importance or a strength that is not like this; the message says what is wrong.
     """
     strength = check_strength(DEFAULT_STRENGTH if strength is None else strength)
     # Black is 0 and white 255: 127 and 128 are both the middle.
@@ -57,7 +57,7 @@ def field_of_shades(shades: NDArray[np.floating[Any]], strength: float, steps: i
 
 
 def _hard_edges(shades: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The shades (rows, columns), from -1 to 1, with hard edges, which halve what a painted shape costs.
+    """The shades (rows, columns), from -1 to 1, with edges made hard, which halves the bits of a painted shape.
 
     A latent that an edge runs through has a shade between those on either side. It takes the brightest shade around it
     if its own is at least a share of ``EDGE`` of the way there from the darkest, else the darkest.
@@ -128,7 +128,7 @@ def _of_pillow(image: Image.Image) -> NDArray[Any]:
             raise InputError(
                 "importance is transparent in places; paint mid-grey where the picture is to stay as it is"
             )
-    if image.mode.startswith("I"):  # 16 bits, whatever Pillow keeps them in
+    if image.mode.startswith("I"):  # 16 bits, in whichever type Pillow keeps them
         wide = np.asarray(image)
         if wide.min() < 0 or wide.max() > 65535:
             raise InputError(f"importance has values {wide.min()}..{wide.max()}; 16 bits hold 0..65535")

@@ -34,7 +34,7 @@ from .quality import QualityField
 
 __all__ = ["Info", "probe", "read_importance", "read_quality_field"]
 
-MAIN_FAMILY = "gains"  # what a file with a quality field is taken for where its model is not installed
+MAIN_FAMILY = "gains"  # the family that a file with a quality field is taken to be of where its model is not installed
 STREAMS = {HYPER_LATENTS: "hyper-latents", LATENTS: "latents", MAP: "map", PIXELS: "pixels", CORRECTIONS: "corrections"}
 
 
@@ -46,7 +46,7 @@ class Info:
     height: int
     format: PixelFormat
     quality: float
-    model: str | None  # the installed model's name; None if none has the file's hash, or no model made it
+    model: str | None  # the installed model's name; None where no model made the file, or its model is not installed
     model_hash: str
     tile: int  # pixels
     tiles: int

@@ -90,7 +90,7 @@ def boxes_of(metadata: Metadata) -> dict[str, bytes]:
 
 
 def metadata_in(boxes: Mapping[str, bytes | None]) -> tuple[Metadata, tuple[str, ...]]:
-    """The same from a file's boxes, and a note for each box that cannot be read."""
+    """The metadata in a file's boxes, and a note for each box that cannot be read."""
     found: dict[str, Any] = {}
     notes = []
     for name, box in _BOXES.items():
@@ -105,10 +105,10 @@ def metadata_in(boxes: Mapping[str, bytes | None]) -> tuple[Metadata, tuple[str,
 
 
 def arguments_in(boxes: Mapping[str, bytes | None], part: tuple[int, int] | None = None) -> dict[str, Any]:
-    """The same as the arguments that a ``Picture`` takes beside its pixels.
+    """The metadata in a file's boxes as arguments that a ``Picture`` takes beside its pixels.
 
-    ``part``: width and height where only a part of the picture is shown. EXIF and XMP then tell these, and the
-    thumbnail, which shows all of it, is left out.
+    ``part``: width and height where only a part of the picture is shown. EXIF and XMP then tell this size, and the
+    thumbnail, which shows the whole picture, is left out.
     """
     metadata, notes = metadata_in(boxes)
     if part is not None:
@@ -127,7 +127,7 @@ def edit_metadata(
 
     Args:
         source: as for ``glissando.decode``.
-        set: what replaces the file's; what is None or empty in it stays as the file has it.
+        set: metadata that replace the file's; where one is None or empty, the file's stays.
         remove: names of attributes of ``Metadata`` to leave out.
         limits: how large a file is accepted.
 

@@ -1,4 +1,4 @@
-"""Pixels as the networks take them, and whole levels of what the networks give."""
+"""Pixels as the networks take them, and the networks' output rounded to whole levels."""
 
 from __future__ import annotations
 

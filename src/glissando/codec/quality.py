@@ -25,7 +25,7 @@ class Quality:
 
     @classmethod
     def of(cls, number: float) -> Quality:
-        """The nearest to a real number. Raises InputError unless it is a number from 0 to 100."""
+        """The stored quality nearest to a number. Raises InputError unless that is from 0 to 100."""
         try:
             value = float(number)
         except (TypeError, ValueError, OverflowError):
@@ -40,7 +40,7 @@ class Quality:
         return self.units / 256
 
     def moved(self, offset: int) -> Quality:
-        """Higher by ``offset`` units of 1/256, kept between the lowest and the highest."""
+        """The quality ``offset`` units of 1/256 higher, limited to 0 … 100."""
         return Quality(min(max(self.units + offset, 0), TOP_UNITS))
 
     @classmethod

@@ -13,10 +13,10 @@ from .quality import TOP_UNITS, Quality
 __all__ = ["TOLERANCE", "same_size"]
 
 TOLERANCE = 0.01
-"""How far a file may be from the size that it is to keep; a file of few bytes may be off by a word of 4."""
+"""How far a file's size may be off, relative to the wanted one; small files may be off by one word of 4 bytes."""
 
-NEAR = TOLERANCE / 4  # a size that is as near as this ends the search
-DOUBLING = 20 * 256  # so much more quality, in 1/256, makes a file about twice as large
+NEAR = TOLERANCE / 4  # the search ends at a size as near as this
+DOUBLING = 20 * 256  # a file grows to about twice its size over so many units of quality, each 1/256
 MOST_FILES = 24
 
 
@@ -34,7 +34,7 @@ def same_size(encode: Callable[[Quality], bytes], size: int, start: Quality) -> 
             found[units] = encode(Quality(units))
         return math.log(len(found[units]) / size)
 
-    # A little beyond where the size should be, so that it soon lies between two tried qualities.
+    # Steps go a little too far, so that the wanted size soon lies between two tried qualities.
     step = max(1, round(1.2 * abs(excess(start.units)) / math.log(2) * DOUBLING))
     for _, error in approach_zero(excess, 0, TOP_UNITS, start=start.units, step=step):
         if abs(error) <= NEAR or len(found) >= MOST_FILES:

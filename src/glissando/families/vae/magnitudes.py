@@ -1,9 +1,10 @@
 """The integer context model of the family of VAEs: how large each symbol is, judged by those known before it.
 
 The positions of a tile are coded in the stages of ``glissando.coarse_to_fine``. A position's channels are coded in
-groups, each of which sees those before it. A channel's magnitudes in the neighbours, and in the tile so far, are compared
-with what is usual at the file's quality. A small network for each group sees these differences in all channels, and
-those of earlier groups at the position itself. It gives log2 of each symbol's expected magnitude, which chooses a table.
+groups, each of which sees those before it. A channel's magnitudes in the neighbours, and in the tile so far, are
+compared with what is usual at the file's quality. A small network for each group sees these differences in all
+channels, and those of earlier groups at the position itself. It gives log2 of each symbol's expected magnitude, which
+chooses a table.
 
 ``docs/format.md`` specifies the arithmetic. As in ``glissando.families.gains.scales``, integers are multiplied in
 float32, which is proven to be exact. Nothing outside a tile is used, so that a tile decodes alone.
