@@ -11,6 +11,7 @@ import numpy as np
 
 from glissando.errors import LimitError, SignatureError, UnknownModelError
 from glissando.picture import Picture, PixelFormat, as_picture
+from glissando.zoo import EncoderCard
 
 SIGNATURE = b"FAKE"
 
@@ -77,8 +78,8 @@ class Reader:
 class Codec:
     pixels_per_latent = 16
 
-    def __init__(self, name: str = "medium") -> None:
-        self.name = name
+    def __init__(self, name: str = "medium", encoder: str | None = None) -> None:
+        self.name, self.encoder = name, encoder
 
     def encode(self, picture: Any, quality: float = 60.0, *, lossless: bool = False) -> bytes:
         picture = as_picture(picture)
@@ -90,6 +91,7 @@ class Codec:
             "quality": quality,
             "lossless": lossless,
             "model": self.name,
+            "encoder": self.encoder,
             "boxes": {k: base64.b64encode(v).decode() for k, v in boxes.items() if v},
         }
         return SIGNATURE + json.dumps(head).encode() + b"\n" + picture.pixels.tobytes()
@@ -122,10 +124,12 @@ def probe(source: Reader | bytes) -> Info:
     return Info(width, height, format, head["quality"], "medium", name, 512, 1, len(data), parts, boxes, 1)
 
 
-def open_model(name: str = "medium", **options: Any) -> Codec:
+def open_model(name: str = "medium", *, encoder: str | None = None, **options: Any) -> Codec:
     if name not in ("medium", "medium-psnr"):
         raise UnknownModelError(f"no model {name!r} is installed; there is: medium")
-    return Codec(name)
+    if encoder not in (None, "default", "slow"):
+        raise UnknownModelError(f"model {name} has no encoder {encoder!r}; installed: default, slow")
+    return Codec(name, encoder)
 
 
 def open_for(file: Reader, **options: Any) -> Codec:
@@ -134,7 +138,11 @@ def open_for(file: Reader, **options: Any) -> Codec:
 
 
 def list_models() -> list[Card]:
-    return [Card("medium", "c0ffee00", 5_000_000, 11.5, "A test.", {"BD-rate against JPEG": "-45 %"}, 10**7)]
+    encoders = {
+        name: EncoderCard(name, "c0ffee00", kmac_per_pixel=cost) for name, cost in (("default", 20), ("slow", 99.5))
+    }
+    scores = {"BD-rate against JPEG": "-45 %"}
+    return [Card("medium", "c0ffee00", 5_000_000, 11.5, "A test.", scores, 10**7, encoders=encoders)]
 
 
 NAMES = {"Reader": Reader, "probe": probe, "open_model": open_model, "open_for": open_for, "list_models": list_models}

@@ -69,6 +69,13 @@ def test_tune(invoke, photo, tmp_path):
         assert "--tune" in result.stderr
 
 
+def test_encoder(invoke, photo, tmp_path):
+    photo("a.png")
+    for options, encoder in (([], "null"), (["--encoder", "slow"], '"slow"')):
+        assert invoke("encode", "a.png", "a.gliss", *options).exit_code == 0
+        assert f'"encoder": {encoder}'.encode() in (tmp_path / "a.gliss").read_bytes()
+
+
 def test_quiet(invoke, photo):
     photo("a.png")
     assert invoke("encode", "a.png", "a.gliss", "--quiet").output == ""
@@ -153,6 +160,7 @@ def test_debug_by_environment(invoke, monkeypatch):
         (("a.png", "a.gliss", "-q", "high"), "--quality"),
         (("a.png", "a.gliss", "--threads", "0"), "--threads"),
         (("a.png", "a.gliss", "--model", "huge"), "no model 'huge'"),
+        (("a.png", "a.gliss", "--encoder", "fast"), "no encoder 'fast'; installed: default, slow"),
         (("a.png", "a.gliss", "--nonsense"), "No such option"),
     ],
 )

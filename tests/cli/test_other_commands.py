@@ -49,7 +49,11 @@ def test_models(invoke):
     assert result.exit_code == 0
     assert "medium  (c0ffee00, 2026-01-02)" in result.stdout
     assert "5.00 M parameters, 10.0 MB, 11.5 kMAC per pixel" in result.stdout
-    assert json.loads(invoke("models", "--json").stdout)[0]["name"] == "medium"
+    assert "encoder default: 20.0 kMAC per pixel (used unless another is named)" in result.stdout
+    assert "encoder slow: 99.5 kMAC per pixel\n" in result.stdout
+    (card,) = json.loads(invoke("models", "--json").stdout)
+    assert card["name"] == "medium"
+    assert card["encoders"]["slow"]["kmac_per_pixel"] == 99.5
 
 
 def _training(monkeypatch, present=True):

@@ -203,7 +203,7 @@ class Encoder:
         seen = seen_cells(grid, exact, reach)
         areas = [grid.tiles[number] for number in exact]
         empty = {number for number, area in zip(exact, areas, strict=True) if not seen[area.cells()].any()}
-        if len(empty) < len(exact):  # neighbours see parts of some; all else is filled cheaply
+        if len(empty) < len(exact):  # neighbours see some of them; the pixels that they do not see may be any
             hidden = np.repeat(np.repeat(seen, CELL, axis=0), CELL, axis=1)[: grid.height, : grid.width]
             precision = self._engine.encoder_precision(quality.highest)
             latents = self._latents(filled(analysed.source.pixels, hidden), grid, precision)
