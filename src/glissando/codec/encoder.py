@@ -204,9 +204,9 @@ class Encoder:
         areas = [grid.tiles[number] for number in exact]
         empty = {number for number, area in zip(exact, areas, strict=True) if not seen[area.cells()].any()}
         if len(empty) < len(exact):  # neighbours see some of them; the pixels that they do not see may be any
-            hidden = np.repeat(np.repeat(seen, CELL, axis=0), CELL, axis=1)[: grid.height, : grid.width]
+            seen_pixels = np.repeat(np.repeat(seen, CELL, axis=0), CELL, axis=1)[: grid.height, : grid.width]
             precision = self._engine.encoder_precision(quality.highest)
-            latents = self._latents(filled(analysed.source.pixels, hidden), grid, precision)
+            latents = self._latents(filled(analysed.source.pixels, seen_pixels), grid, precision)
             analysed = replace(analysed, latents=latents)
         return self._coded(self.passes(analysed, quality), {number: analysed.exact[number] for number in exact}, empty)
 

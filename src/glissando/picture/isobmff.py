@@ -9,7 +9,7 @@ from typing import IO
 
 from .colour_tags import Cicp
 
-__all__ = ["HeifBoxes", "boxes_in", "brands", "content_of", "read_boxes", "with_cicp", "without_exif"]
+__all__ = ["HeifBoxes", "boxes_in", "boxes_of", "brands", "content_of", "read_boxes", "with_cicp", "without_exif"]
 
 _MAX_META = 2**24  # bytes of the box "meta", which has no pixels in the files of cameras
 _MAX_BOXES = 100_000
@@ -71,19 +71,29 @@ def without_exif(data: bytes) -> bytes:
 
 def content_of(stream: IO[bytes], wanted: bytes) -> bytes:
     """The content of the file's first box of a type, read from where the stream stands; empty where there is none."""
+    for kind, size in boxes_of(stream):
+        if kind == wanted:
+            return stream.read(_MAX_META if size is None else min(size, _MAX_META))
+    return b""
+
+
+def boxes_of(stream: IO[bytes]) -> Iterator[tuple[bytes, int | None]]:
+    """Type and bytes of content of the boxes from where the stream stands, which then stands at the content of each.
+
+    The size is None where the file does not say it, or says a size that cannot be: such a box is the last one.
+    """
     for _ in range(_MAX_BOXES):
         head = stream.read(8)
         if len(head) < 8:
-            break
+            return
         size, kind, used = int.from_bytes(head[:4], "big"), head[4:], 8
         if size == 1:
             size, used = int.from_bytes(stream.read(8), "big"), 16
-        if kind == wanted:
-            return stream.read(min(size - used, _MAX_META) if size else _MAX_META)
+        start = stream.tell()
+        yield kind, size - used if size >= used else None
         if size < used:
-            break
-        stream.seek(size - used, 1)
-    return b""
+            return
+        stream.seek(start + size - used)
 
 
 def boxes_in(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -7,11 +7,12 @@ from typing import IO
 
 from glissando.errors import PictureError
 
+from .isobmff import boxes_of
+
 __all__ = ["JxlBoxes", "read_boxes"]
 
 _CODESTREAM = b"\xff\x0a"
 _MAX_XMP = 2**24
-_MAX_BOXES = 100_000
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 
@@ -43,25 +44,15 @@ def read_boxes(stream: IO[bytes]) -> JxlBoxes:
         found.width, found.height = _size(head)
         return found
     codestream = b""
-    for _ in range(_MAX_BOXES):
-        head = stream.read(8)
-        if len(head) < 8:
-            break
-        size, kind, used = int.from_bytes(head[:4], "big"), head[4:], 8
-        if size == 1:
-            size, used = int.from_bytes(stream.read(8), "big"), 16
-        start = stream.tell()
+    for kind, size in boxes_of(stream):
         if kind == b"jxlc" and not codestream:
             codestream = stream.read(12)
         elif kind == b"jxlp" and not codestream:
             codestream = stream.read(16)[4:]
-        elif kind == b"xml " and used < size <= _MAX_XMP:
-            found.xmp = stream.read(size - used)
+        elif kind == b"xml " and size is not None and 0 < size <= _MAX_XMP:
+            found.xmp = stream.read(size)
         elif kind == b"brob":
             found.packed = True
-        if size < used:  # the last box, which reaches to the end
-            break
-        stream.seek(start + size - used)
     found.width, found.height = _size(codestream)
     return found
 
