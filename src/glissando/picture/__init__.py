@@ -34,7 +34,8 @@ from .colour_tags import Cicp
 from .formats import picture_suffixes, writable_formats
 from .metadata import KINDS, Density, Metadata
 from .parts import of_part
-from .picture import MAX_PIXELS, MAX_SIDE, Picture, check_carried
+from .picture import MAX_PIXELS, MAX_SIDE, Picture, Pixels, check_carried
+from .samples import eight_bits, scaled
 
 if TYPE_CHECKING:
     from .reading import read_picture
@@ -51,11 +52,14 @@ __all__ = [
     "Metadata",
     "Picture",
     "PixelFormat",
+    "Pixels",
     "as_picture",
     "check_carried",
+    "eight_bits",
     "of_part",
     "picture_suffixes",
     "read_picture",
+    "scaled",
     "writable_formats",
     "write_picture",
 ]
