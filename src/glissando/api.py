@@ -128,7 +128,8 @@ def decode(
 ) -> Pixels:
     """Pixels of a .gliss file: (H, W, 3), or (H, W) if it is grey.
 
-    With opacity, which is the last channel, they are (H, W, 4) and (H, W, 2). They are uint8, or uint16 if it has more than 8 bits, whose number ``probe(source).format.depth`` says.
+    With opacity, which is the last channel, they are (H, W, 4) and (H, W, 2). They are uint8, or uint16 if it has more
+    than 8 bits, whose number ``probe(source).format.depth`` says.
 
     ``source``: the file's bytes, its path, a file object opened for reading bytes, an object that reads ranges (see
     ``glissando.Reader``), or a Reader.
