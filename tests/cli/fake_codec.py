@@ -78,7 +78,15 @@ class Codec:
     name = "medium"
     pixels_per_latent = 16
 
-    def encode(self, picture: Any, quality: float = 60.0, *, lossless: bool = False) -> bytes:
+    def encode(
+        self,
+        picture: Any,
+        quality: float = 60.0,
+        *,
+        lossless: bool = False,
+        alpha_quality: float = 100.0,
+        exact: bool = False,
+    ) -> bytes:
         picture = as_picture(picture)
         if picture.width == 13:
             raise RuntimeError("thirteen columns")
@@ -87,6 +95,7 @@ class Codec:
             "shape": picture.pixels.shape,
             "quality": quality,
             "lossless": lossless,
+            "alpha": [alpha_quality, exact],
             "boxes": {k: base64.b64encode(v).decode() for k, v in boxes.items() if v},
         }
         return SIGNATURE + json.dumps(head).encode() + b"\n" + picture.pixels.tobytes()
