@@ -188,7 +188,10 @@ def test_a_quality_for_opacity(codec: Codec, natural: Callable[..., Pixels]) -> 
     analysed = codec.analyse(pixels, alpha_quality=50)
     assert codec.encode_analysed(analysed, 60) == codec.encode(pixels, 60, alpha_quality=50)
     assert codec.encode_with_bits(pixels, 60, alpha_quality=50)[0] == codec.encode(pixels, 60, alpha_quality=50)
-    assert glissando.encode(pixels, 60, alpha_quality=50) == codec.encode(pixels, 60, alpha_quality=50)
+    again = glissando.encode(pixels, 60, alpha_quality=50)
+    np.testing.assert_array_equal(
+        glissando.decode(again)[..., 3], codec.decode(codec.encode_analysed(analysed, 60))[..., 3]
+    )
 
 
 @pytest.mark.parametrize("quality", [-1, 101, float("nan"), "x", None])
@@ -251,7 +254,7 @@ def test_damaged_opacity_is_told(codec: Codec, natural: Callable[..., Pixels]) -
         glissando.decode(lossless_file(b"", PixelFormat(1, 8)))
     file = Reader(codec.encode(natural(70, 80), 60)).read_all()
     header = replace(file.header, format=PixelFormat(3, 8, "straight"))
-    with pytest.raises(CorruptError, match="tile 0 of 1: .* 8-bit RGB with alpha pixels has no stream of opacity"):
+    with pytest.raises(CorruptError, match=r"tile 0 of 1: .* 8-bit RGB with alpha pixels has no stream of opacity"):
         codec.decode(container.write(replace(file, header=header)))
     data = bytearray(codec.encode(np.dstack([natural(70, 80), ellipse(70, 80, 3)]), 60))
     place = Reader(bytes(data)).layout.tile(0).streams[ALPHA]
