@@ -173,6 +173,17 @@ def test_steps_of_opacity(quality: float, depth: int) -> None:
     np.testing.assert_array_equal(found, shown)
 
 
+def test_opacity_of_eight_bits_spread_over_sixteen_takes_no_more_than_before(codec: Codec) -> None:
+    alpha = ellipse(200, 200, 4)
+    spread = alpha * np.uint16(257)
+    data = coded_alpha(spread, 1, 16)
+    assert len(data) == len(coded_alpha(alpha, 1, 8)) + 1  # the step is a byte longer
+    place = Region(0, 0, 200, 200)
+    found = np.zeros_like(spread)
+    paste_alpha(found, place, place, data, 16)
+    np.testing.assert_array_equal(found, spread)
+
+
 def test_a_quality_for_opacity(codec: Codec, natural: Callable[..., Pixels]) -> None:
     pixels = np.dstack([natural(200, 300), ellipse(200, 300, 12)])
     sizes = []

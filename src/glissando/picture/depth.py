@@ -27,7 +27,7 @@ Samples = NDArray[np.uint16]
 def file_of(image: Image.Image) -> IO[bytes] | None:
     """The file of an image that is not loaded yet, which may tell more than Pillow does."""
     stream: IO[bytes] | None = getattr(image, "fp", None)
-    return stream if getattr(image, "tile", None) and stream is not None and stream.seekable() else None
+    return stream if getattr(image, "tile", None) and hasattr(stream, "seek") else None
 
 
 def bits_per_sample(image: Image.Image, stream: IO[bytes] | None) -> int:
