@@ -99,7 +99,7 @@ def read_rgb(path: Path) -> Pixels:
 def _read(path: Path, name: str) -> tuple[Pixels, bool]:
     picture = read_picture(path, name=name)
     if picture.format not in (GREY_8, RGB_8):
-        raise PictureError(f"{name}: {picture.format} pixels; only 8-bit grey and RGB are measured")
+        raise PictureError(f"{name}: {picture.format}: only opaque 8-bit RGB and grey are measured")
     pixels = picture.pixels.astype(np.uint8, copy=False)
     grey = pixels.ndim == 2
     if grey:

@@ -18,7 +18,7 @@ from glissando.bitstream.tiles import Passes, encode_tile, with_planes
 from glissando.errors import InputError
 from glissando.picture import Picture, Pixels, scaled
 
-from .alpha import Opacity, carried_along, coded_alpha, shown_alpha, step_of
+from .alpha import Opacity, carried_along
 from .automatic import automatic_field
 from .coding import Coding
 from .engine import Engine
@@ -37,6 +37,7 @@ from .filling import filled
 from .geometry import CELL, Area, Grid
 from .importance import field_of_importance
 from .metadata import boxes_of
+from .opacity import opacity_of, without_opacity
 from .options import EncodeOptions
 from .pixels import padded
 from .quality import TOP_UNITS, LocalQuality, Quality, QualityField
@@ -101,24 +102,10 @@ class Encoder:
         for number, name in enumerate(self._engine.family.encoder_graphs):
             self._engine.prepare(name, precision, real_pixels=number == 0 and depth > 8)
         boxes, grid = boxes_of(source), self._grid(source)
-        opacity = self._opacity(source, grid, options)
-        source = _without_opacity(source, opacity)
+        opacity = opacity_of(source, grid, options, self._engine.each)
+        source = without_opacity(source, opacity)
         latents = self._latents(source.pixels, depth, grid, precision)
         return Analysed(latents, grid, source, boxes, self._exact_tiles(source, grid, opacity, is_candidate), opacity)
-
-    def _opacity(self, source: Picture, grid: Grid, options: EncodeOptions) -> Opacity | None:
-        """What a file says of a picture's opacity; None where all of it is opaque, or comes back so."""
-        if source.alpha is None:
-            return None
-        alpha, depth = source.alpha, source.format.depth
-        step = step_of(options.alpha_quality, depth)
-        parts = [alpha[tile_region(area, grid).slices] for area in grid.tiles]
-        planes = self._engine.each(lambda part: coded_alpha(part, step, depth), parts)
-        if not any(planes):
-            return None
-        if options.keeps_hidden:
-            return Opacity("exact", planes, np.zeros(alpha.shape, np.bool_))
-        return Opacity("straight", planes, shown_alpha(alpha, step, depth) == 0)
 
     def _grid(self, source: Picture) -> Grid:
         return Grid(source.width, source.height, TILE_LOG2, self._coding.latents_per_cell)
@@ -196,8 +183,8 @@ class Encoder:
     def lossless(self, source: Picture) -> bytes:
         """The file of a picture of which every tile is exact. No model takes part."""
         boxes, grid = boxes_of(source), self._grid(source)
-        opacity = self._opacity(source, grid, EncodeOptions(lossless=True))
-        source = _without_opacity(source, opacity)
+        opacity = opacity_of(source, grid, EncodeOptions(lossless=True), self._engine.each)
+        source = without_opacity(source, opacity)
         exact = self._exact_tiles(source, grid, None, lambda pixels: True)
         tiles = [encode_tile({}, self._tables, {PIXELS: exact[number]}) for number in range(len(grid.tiles))]
         return _file_of(grid, TOP_UNITS, source.format, NO_MODEL, boxes, tiles, opacity)
@@ -351,16 +338,6 @@ class Encoder:
             of_field = sum(float(part.sum()) for part in costs.pop(MAP)) if quality.field is not None else 0.0
             bits[area.coded()] = self._coding.latent_bits(area, costs) + of_field / (area.rows * area.columns)
         return bits
-
-
-def _without_opacity(source: Picture, opacity: Opacity | None) -> Picture:
-    """A picture's colours, those that opacity hides filled smoothly."""
-    if source.alpha is None:
-        return source
-    colour = source.colour
-    if opacity is not None and opacity.hidden.any():
-        colour = filled(colour, ~opacity.hidden)
-    return replace(source, pixels=colour)
 
 
 def _where(places: NDArray[np.bool_], there: Any, elsewhere: NDArray[Any]) -> NDArray[Any]:
