@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 import glissando
-from glissando.picture import read_picture, write_picture
+from glissando.picture import Picture, eight_bits, read_picture, write_picture
 
 Pixels = NDArray[np.uint8]
 
@@ -106,7 +106,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
 
-    picture = read_picture(arguments.picture, convert=True)
+    picture = Picture(eight_bits(read_picture(arguments.picture, convert=True)))
     image = Image.fromarray(picture.pixels)
     codec = glissando.open_model()
     name = arguments.picture.stem

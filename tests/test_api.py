@@ -105,7 +105,7 @@ def test_probing_reads_the_header_alone(natural: Callable[..., Pixels]) -> None:
 
 
 @pytest.mark.parametrize(
-    "format", [glissando.PixelFormat(1, 16), glissando.PixelFormat(3, 10), glissando.PixelFormat(3, 8, "straight")]
+    "format", [glissando.PixelFormat(1, 7), glissando.PixelFormat(3, 1), glissando.PixelFormat(3, 4, "straight")]
 )
 def test_pixels_that_cannot_be_decoded_yet(natural: Callable[..., Pixels], format: glissando.PixelFormat) -> None:
     """They are described, and refused by name."""

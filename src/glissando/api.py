@@ -9,8 +9,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from . import zoo
@@ -18,7 +16,7 @@ from .bitstream import ANY_SIZE, DEFAULT_LIMITS, NO_MODEL, Reader, Source, opene
 from .codec import BackendOptions, Codec, open_codec
 from .codec.options import ImportanceLike
 from .errors import InputError
-from .picture import Picture
+from .picture import Picture, Pixels
 from .zoo import Card, Model
 
 __all__ = ["decode", "encode", "install_model", "list_models", "open_for", "open_model", "register"]
@@ -88,7 +86,7 @@ def _kept_for(model: Model, threads: int | None) -> Codec:
 
 
 def encode(
-    picture: NDArray[np.uint8] | Image.Image | Picture,
+    picture: Pixels | Image.Image | Picture,
     quality: float = 60.0,
     *,
     model: str | None = None,
@@ -98,12 +96,16 @@ def encode(
     strength: float | None = None,
     keep_size: bool = False,
     lossless: bool = False,
+    depth: int | None = None,
+    alpha_quality: float = 100.0,
+    exact: bool = False,
     threads: int | None = None,
 ) -> bytes:
     """A picture as the bytes of a .gliss file.
 
-    ``picture``: uint8 array (H, W, 3) in sRGB order, (H, W) or (H, W, 1) grey; a PIL image; or a Picture.
-    ``quality``: a real number from 0 to 100. The model is opened at the first call and kept.
+    ``picture``: array of uint8 or uint16, (H, W, 3) in the order red, green, blue, (H, W) or (H, W, 1) grey, or with
+    opacity as the last channel (H, W, 4) or (H, W, 2); a PIL image; or a Picture. ``quality``: a real number from 0 to
+    100. The model is opened at the first call and kept.
 
     ``tune``: "eye", what looks best, or "psnr", the least squared error; they choose among the models. ``model``: one
     by name instead. Without either it is the one for the eye. ``encoder``: which of the model's encoders, as for
@@ -115,11 +117,24 @@ def encode(
 
     ``lossless``: every pixel comes back as it was. No network takes part, and the quality means nothing.
 
+    ``depth``: bits of an array's samples, 9 to 16 for uint16; as many as its type has unless given.
+
+    ``alpha_quality``: 100, opacity comes back as it was; or less, down to 0, in ever larger steps. ``exact``: colours
+    below fully transparent pixels count as all others do, as they do with ``lossless``; else they come back black.
+
     Raises InputError for an unusable picture, quality or map, ModelError for an unusable model.
     """
     codec = _kept_for(_model(tuned_model(tune, model), encoder), threads)
     return codec.encode(
-        picture, quality, importance=importance, strength=strength, keep_size=keep_size, lossless=lossless
+        picture,
+        quality,
+        importance=importance,
+        strength=strength,
+        keep_size=keep_size,
+        lossless=lossless,
+        depth=depth,
+        alpha_quality=alpha_quality,
+        exact=exact,
     )
 
 
@@ -140,8 +155,11 @@ def decode(
     region: Sequence[int] | None = None,
     threads: int | None = None,
     max_pixels: int = DEFAULT_LIMITS.max_pixels,
-) -> NDArray[np.uint8]:
-    """Pixels of a .gliss file: uint8 (H, W, 3), or (H, W) if it is grey.
+) -> Pixels:
+    """Pixels of a .gliss file: (H, W, 3), or (H, W) if it is grey.
+
+    With opacity, which is the last channel, they are (H, W, 4) and (H, W, 2). They are uint8, or uint16 if it has more
+    than 8 bits, whose number ``probe(source).format.depth`` says.
 
     ``source``: the file's bytes, its path, a file object opened for reading bytes, an object that reads ranges (see
     ``glissando.Reader``), or a Reader.

@@ -7,14 +7,15 @@ dozen lines of protobuf's wire format, and no ONNX package (https://protobuf.dev
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PREFIX", "OnnxGraph", "needs", "with_weights"]
+__all__ = ["PREFIX", "OnnxGraph", "needs", "with_real_input", "with_weights"]
 
 PREFIX = "weight:"
 """What a weight's name in a graph begins with, so that no value between nodes is taken for one."""
@@ -22,6 +23,8 @@ PREFIX = "weight:"
 # Field numbers of onnx.proto.
 _MODEL_GRAPH, _GRAPH_INITIALIZER, _NODE_INPUT = 7, 5, 1
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW, _FLOAT = 1, 2, 8, 9, 1
+_GRAPH_INPUT, _VALUE_NAME, _VALUE_TYPE, _TYPE_TENSOR, _ELEMENT_TYPE, _UINT8 = 11, 1, 2, 1, 1, 2
+_WIRE_VARINT, _WIRE_BYTES = 0, 2
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,56 @@ def with_weights(graph: bytes, weights: Mapping[str, NDArray[Any]]) -> bytes:
     """The serialised ``graph`` with these weights, in float32."""
     tensors = b"".join(_field(_GRAPH_INITIALIZER, _tensor(f"{PREFIX}{name}", array)) for name, array in weights.items())
     return graph + _field(_MODEL_GRAPH, tensors)
+
+
+def with_real_input(graph: bytes, name: str) -> bytes:
+    """The serialised ``graph`` whose input ``name`` is of float32 instead of uint8.
+
+    The graph must turn the input into real numbers itself: what it does before that, such as moving pixels about, is
+    alike for both types, and what turns them then changes nothing. Raises ValueError where it has no such input.
+    """
+    changed = bytearray(graph)
+    wanted = name.encode()
+    for whole in _parts(graph, 0, len(graph), _MODEL_GRAPH):
+        for value in _parts(graph, *whole, _GRAPH_INPUT):
+            if wanted not in (graph[start:stop] for start, stop in _parts(graph, *value, _VALUE_NAME)):
+                continue
+            for of_type in _parts(graph, *value, _VALUE_TYPE):
+                for tensor in _parts(graph, *of_type, _TYPE_TENSOR):
+                    for at, _ in _parts(graph, *tensor, _ELEMENT_TYPE):
+                        if graph[at] == _UINT8:
+                            changed[at] = _FLOAT
+                            return bytes(changed)
+    raise ValueError(f"the graph has no input {name!r} of uint8")
+
+
+def _parts(data: bytes, start: int, stop: int, field: int) -> Iterator[tuple[int, int]]:
+    """Where the values of a field of a message lie, which itself lies from ``start`` to ``stop``."""
+    while start < stop:
+        key, start = _read_varint(data, start)
+        number, wire = key >> 3, key & 7
+        if wire == _WIRE_BYTES:
+            length, start = _read_varint(data, start)
+            end = start + length
+        elif wire == _WIRE_VARINT:
+            _, end = _read_varint(data, start)
+        else:
+            end = start + (8 if wire == 1 else 4)
+        if number == field:
+            yield start, end
+        start = end
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    """A number, and where it ends."""
+    value = 0
+    for shift in itertools.count(0, 7):
+        byte = data[at]
+        value |= (byte & 127) << shift
+        at += 1
+        if byte < 128:
+            break
+    return value, at
 
 
 def _tensor(name: str, array: NDArray[Any]) -> bytes:

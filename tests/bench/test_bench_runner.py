@@ -235,8 +235,8 @@ def test_pictures_that_cannot_be_measured(compare, save, tmp_path):
     assert [p.name for p in outcome.results.pictures] == ["a.png"]
     failures = {Path(f.picture).name: f.message for f in outcome.results.failures}
     assert set(failures) == {"clear.png", "deep.png", "broken.jpg", "empty", "none.png"}
-    assert failures["clear.png"] == "transparency: only opaque 8-bit RGB and grey are measured"
-    assert failures["deep.png"] == "16 bits per sample: only opaque 8-bit RGB and grey are measured"
+    assert failures["clear.png"] == "8-bit RGB with alpha: only opaque 8-bit RGB and grey are measured"
+    assert failures["deep.png"] == "16-bit grey: only opaque 8-bit RGB and grey are measured"
     assert failures["empty"] == "no pictures in this folder"
     assert failures["none.png"] == "No such file or directory"
     assert sum("the same pixels as a.png" in note for note in outcome.notes) == 2

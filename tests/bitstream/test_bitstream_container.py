@@ -182,12 +182,22 @@ FIELDS = (
     *(*V1.box, V1.stream_count, V1.stream_id, V1.stream_length, V1.tile_checksum, V1.header_crc),
 )
 
+STREAMS = (fields.CORRECTION_STEP, fields.ALPHA_STEP)
+
 
 def test_the_page_lists_every_field() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \| (.+?) \|$", PAGE, re.MULTILINE)
     assert rows == [
         (f.name, f.encoding, f.range, f.meaning)
-        for f in (*FIELDS, *fields.PALETTE, *fields.CICP, *fields.DENSITY, *fields.TEXT)
+        for f in (
+            *FIELDS,
+            fields.CORRECTION_STEP,
+            fields.ALPHA_STEP,
+            *fields.PALETTE,
+            *fields.CICP,
+            *fields.DENSITY,
+            *fields.TEXT,
+        )
     ]
 
 
@@ -279,7 +289,7 @@ def test_the_smallest_file() -> None:
         (head(version=2), VersionError, r"version at byte 8 is 2; this reader knows 1\.\.1"),
         (head(version=0), CorruptError, r"version at byte 8 is 0"),
         (head(pixels=0x27), VersionError, r"colour in pixel_format at byte 9 is 2; this reader knows 0\.\.1"),
-        (head(pixels=0x97), VersionError, r"alpha in pixel_format at byte 9 is 2"),
+        (head(pixels=0xD7), VersionError, r"alpha in pixel_format at byte 9 is 3"),
         (head(width=b"\x00"), CorruptError, r"width at byte 18 is 0"),
         (head(height=b"\x80\x80\x80\x08"), CorruptError, r"height at byte 19 is 16777216"),
         (head(width=b"\x81\x00"), CorruptError, r"width at byte 18 .* padded"),

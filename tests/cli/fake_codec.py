@@ -81,7 +81,15 @@ class Codec:
     def __init__(self, name: str = "medium", encoder: str | None = None) -> None:
         self.name, self.encoder = name, encoder
 
-    def encode(self, picture: Any, quality: float = 60.0, *, lossless: bool = False) -> bytes:
+    def encode(
+        self,
+        picture: Any,
+        quality: float = 60.0,
+        *,
+        lossless: bool = False,
+        alpha_quality: float = 100.0,
+        exact: bool = False,
+    ) -> bytes:
         picture = as_picture(picture)
         if picture.width == 13:
             raise RuntimeError("thirteen columns")
@@ -92,6 +100,7 @@ class Codec:
             "lossless": lossless,
             "model": self.name,
             "encoder": self.encoder,
+            "alpha": [alpha_quality, exact],
             "boxes": {k: base64.b64encode(v).decode() for k, v in boxes.items() if v},
         }
         return SIGNATURE + json.dumps(head).encode() + b"\n" + picture.pixels.tobytes()

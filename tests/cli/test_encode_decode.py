@@ -212,16 +212,29 @@ def test_output_folder_that_is_missing(invoke, photo):
     assert result.stderr == "glissando: nowhere/a.gliss: No such file or directory\n"
 
 
-def test_convert(invoke, photo):
+def test_convert(invoke):
+    Image.new("CMYK", (20, 10), (10, 90, 200, 30)).save("a.tif")
+    result = invoke("encode", "a.tif", "a.gliss")
+    assert result.exit_code == 1
+    assert "CMYK" in result.stderr
+    assert "--convert" in result.stderr
+    assert result.stderr.count("a.tif") == 1
+    result = invoke("encode", "a.tif", "a.gliss", "--convert")
+    assert result.exit_code == 0
+    assert "glissando: a.tif: note: CMYK is converted to RGB without a profile" in result.stderr
+
+
+def test_what_the_output_cannot_have_is_told(invoke, photo):
     photo("a.png", mode="RGBA")
     result = invoke("encode", "a.png", "a.gliss")
-    assert result.exit_code == 1
-    assert "transparency" in result.stderr
-    assert "--convert" in result.stderr
-    assert result.stderr.count("a.png") == 1
-    result = invoke("encode", "a.png", "a.gliss", "--convert")
     assert result.exit_code == 0
-    assert "glissando: a.png: note: transparency is blended over white" in result.stderr
+    assert "note" not in result.stderr
+    assert "note" not in invoke("decode", "a.gliss", "b.png").stderr
+    with Image.open("b.png") as back, Image.open("a.png") as image:
+        assert back.mode == "RGBA"
+        np.testing.assert_array_equal(np.asarray(back), np.asarray(image))
+    result = invoke("decode", "a.gliss", "b.jpg")
+    assert "glissando: b.jpg: note: JPEG carries no transparency; it is blended over white" in result.stderr
 
 
 def test_max_pixels(invoke, photo):

@@ -239,7 +239,7 @@ def test_no_sample_is_far_off_at_the_top(codec: Codec, natural: Callable[..., Pi
 
 def test_a_step_of_zero_is_refused() -> None:
     pixels = np.zeros((4, 4), np.uint8)
-    with pytest.raises(CorruptError, match="step of 0"):
+    with pytest.raises(CorruptError, match="correction_step at byte 0 is 0"):
         correct(pixels, Region(0, 0, 4, 4), Region(0, 0, 4, 4), b"\0\2", 8)
 
 

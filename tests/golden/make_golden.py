@@ -100,8 +100,36 @@ def write_planes() -> None:
             Image.fromarray(codec.decode(data)).save(HERE / f"{name}.png", optimize=True)
 
 
+def opacity() -> NDArray[np.uint8]:
+    """80 rows of 96 opacities: a disc with a soft edge, transparent outside."""
+    y, x = np.mgrid[:80, :96]
+    return np.clip((1500 - (x - 50) ** 2 - (y - 38) ** 2) // 3, 0, 255).astype(np.uint8)
+
+
+def deep_scene() -> NDArray[np.uint16]:
+    """The scene in 16 bits, of which none of the lower 8 are alike everywhere."""
+    y, x = np.mgrid[:80, :96]
+    return (scene().astype(np.uint16) << 8) + ((x * 37 + y * 101) % 256).astype(np.uint16)[..., None]
+
+
+def write_samples() -> None:
+    """Files of other pixels than 8-bit ones without opacity, and their pixels."""
+    with glissando.open_model("medium", backend="openvino", precision="f32", threads=1) as codec:
+        cut_out = np.dstack([scene(), opacity()])
+        files = {
+            "transparent": codec.encode(cut_out, 60),
+            "transparent-steps": codec.encode(cut_out, 60, alpha_quality=60, exact=True),
+            "deep": codec.encode(deep_scene(), 80),
+            "deep-lossless": codec.encode(np.dstack([deep_scene(), opacity() * np.uint16(257)]), lossless=True),
+        }
+        for name, data in files.items():
+            (HERE / f"{name}.gliss").write_bytes(data)
+            glissando.write_picture(codec.decode_picture(data), HERE / f"{name}.png")
+
+
 if __name__ == "__main__":
     if "--format" in sys.argv[1:]:
         write_format()
     write_models()
     write_planes()
+    write_samples()

@@ -10,7 +10,7 @@ import bitstream_reference
 import numpy as np
 import pytest
 import scale_reference
-from make_golden import QUALITIES, drawing, scene, symbols_crc
+from make_golden import QUALITIES, deep_scene, drawing, opacity, scene, symbols_crc
 from PIL import Image
 from synthetic_model import PER_CELL, PICTURES, header_of, synthetic_container, synthetic_integers, synthetic_symbols
 
@@ -219,3 +219,24 @@ def test_planes_are_read_as_they_were_written(name: str) -> None:
     else:
         assert np.array_equal(decoded, pixels)
         assert np.array_equal(decoded, original)
+
+
+# --- Depth and opacity -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["transparent", "transparent-steps", "deep", "deep-lossless"])
+def test_depth_and_opacity_are_read_as_they_were_written(name: str) -> None:
+    decoded = glissando.decode((HERE / f"{name}.gliss").read_bytes())
+    expected = glissando.read_picture(HERE / f"{name}.png").pixels
+    assert decoded.dtype == expected.dtype == (np.uint16 if name.startswith("deep") else np.uint8)
+    difference = np.abs(decoded.astype(int) - expected)
+    assert difference.max() <= {"deep": 64, "deep-lossless": 0}.get(name, 1)  # networks round otherwise elsewhere
+    if name == "deep":
+        return
+    alpha = opacity() * np.uint16(257) if name == "deep-lossless" else opacity()
+    assert np.array_equal(decoded[..., 3], expected[..., 3])
+    assert np.abs(decoded[..., 3].astype(int) - alpha).max() <= (4 if name == "transparent-steps" else 0)
+    if name == "deep-lossless":
+        assert np.array_equal(decoded[..., :3], deep_scene())
+    if name == "transparent":
+        assert (decoded[alpha == 0] == 0).all()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from glissando.bitstream.pixel_format import GREY_8, RGB_8
 from glissando.errors import BenchmarkError, GlissandoError, PictureError
 from glissando.picture import picture_suffixes, read_picture
 
@@ -96,7 +97,10 @@ def read_rgb(path: Path) -> Pixels:
 
 
 def _read(path: Path, name: str) -> tuple[Pixels, bool]:
-    pixels = read_picture(path, name=name).pixels
+    picture = read_picture(path, name=name)
+    if picture.format not in (GREY_8, RGB_8):
+        raise PictureError(f"{name}: {picture.format}: only opaque 8-bit RGB and grey are measured")
+    pixels = picture.pixels.astype(np.uint8, copy=False)
     grey = pixels.ndim == 2
     if grey:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)

@@ -8,6 +8,7 @@ are coded with, ``tiles`` goes from a tile's symbols to its streams; ``maps`` co
 
 from glissando.bitstream import ans, container
 from glissando.bitstream.container import (
+    ALPHA,
     ANY_SIZE,
     CORRECTIONS,
     DEFAULT_LIMITS,
@@ -28,6 +29,7 @@ from glissando.bitstream.sources import Ranged, Source
 from glissando.bitstream.tables import MAX_SYMBOL, SymbolTables
 
 __all__ = [
+    "ALPHA",
     "ANY_SIZE",
     "CORRECTIONS",
     "DEFAULT_LIMITS",

@@ -23,6 +23,7 @@ from glissando.bitstream.pixel_format import ALPHAS, CHANNELS, PixelFormat
 from glissando.errors import InputError, LimitError
 
 __all__ = [
+    "ALPHA",
     "ANY_SIZE",
     "BOX_TYPE",
     "CORRECTIONS",
@@ -48,6 +49,7 @@ LATENTS = 2
 MAP = 3
 PIXELS = 4
 CORRECTIONS = 5
+ALPHA = 6
 
 NO_MODEL = bytes(8)
 """The model hash of a file of which every tile is exact, so that no model takes part."""

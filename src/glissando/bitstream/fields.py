@@ -294,7 +294,7 @@ PIXEL_FORMAT = Packed(
     (
         Bits("depth", 0, 4, 15, "bits of a sample, less one: 7 is 8 bits"),
         Bits("colour", 4, 2, 1, "0 grey, one channel; 1 red, green and blue"),
-        Bits("alpha", 6, 2, 1, "0 opaque; 1 opacity beside colours that are not multiplied by it"),
+        Bits("alpha", 6, 2, 2, "0 opaque; 1 opacity, and black where it is 0; 2 opacity, and colours there, too"),
     ),
     "what a pixel is made of",
 )
@@ -323,11 +323,11 @@ VERSION_1 = FieldTables(
         "u8",
         1,
         255,
-        "a stream kind, 1 hyper-latents, 2 latents, 3 a map, 4 pixels, 5 corrections; strictly ascending",
+        "a stream kind, 1 hyper-latents, 2 latents, 3 a map, 4 pixels, 5 corrections, 6 opacity; strictly ascending",
     ),
     stream_length=Number("stream_length", "varint", 0, 2**32 - 1, "length of this tile's stream in bytes"),
     tile_checksum=Number(
-        "tile_checksum", "u32", 0, 2**32 - 1, "CRC-32 of the tile's decoded symbols and of its streams 4 and 5"
+        "tile_checksum", "u32", 0, 2**32 - 1, "CRC-32 of the tile's decoded symbols and of its streams 4 to 6"
     ),
     header_crc=HEADER_CRC,
     critical_boxes=frozenset({QUALITY_FIELD_BOX}),
@@ -341,6 +341,12 @@ PALETTE_SIZE = Number("palette_size", "varint", 1, 64, "number of different offs
 PALETTE_FIRST = Number("first_offset", "u16", 0, 2 * 100 * 256, "the least offset in 1/256 of quality, plus 25600")
 PALETTE_STEP = Number("offset_step", "varint", 1, 2 * 100 * 256, "by how much the next offset is larger")
 PALETTE: tuple[Field, ...] = (PALETTE_SIZE, PALETTE_FIRST, PALETTE_STEP)
+
+# How a stream of corrections begins.
+CORRECTION_STEP = Number("correction_step", "varint", 1, 2**15 - 1, "what a correction by 1 adds, in levels")
+
+# How a stream of opacity begins.
+ALPHA_STEP = Number("alpha_step", "varint", 1, 2**16 - 1, "by how much an opacity is more than the next lower one")
 
 # The payloads of the boxes of metadata that are not blocks of another format.
 CICP: tuple[Field, ...] = (

@@ -9,12 +9,12 @@ from glissando.errors import InputError
 
 __all__ = ["ALPHAS", "CHANNELS", "GREY_8", "MAX_DEPTH", "RGB_8", "Alpha", "PixelFormat"]
 
-Alpha = Literal["none", "straight"]
+Alpha = Literal["none", "straight", "exact"]
 
 CHANNELS: tuple[Literal[1], Literal[3]] = (1, 3)
 """The numbers of colour channels, in the order of the codes that a file's header has for them."""
 
-ALPHAS: tuple[Alpha, ...] = ("none", "straight")
+ALPHAS: tuple[Alpha, ...] = ("none", "straight", "exact")
 """The kinds of transparency, in the order of the codes that a file's header has for them."""
 
 MAX_DEPTH = 16
@@ -27,7 +27,8 @@ class PixelFormat:
     Attributes:
         channels: colour channels: 1 for grey, 3 for red, green and blue.
         depth: bits of each sample, of colour and alpha alike, 1 to 16.
-        alpha: "none", or "straight": a channel of opacity beside colours that are not multiplied by it.
+        alpha: "none"; "straight", a channel of opacity beside colours that are not multiplied by it, and are black
+            where it is 0; or "exact", the same with colours that count where it is 0, too.
 
     Raises:
         InputError: any other value.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from glissando.errors import CorruptError
 
 from . import ans
-from .container import CORRECTIONS, PIXELS, Tile
+from .container import ALPHA, CORRECTIONS, PIXELS, Tile
 from .tables import SymbolTables
 
 __all__ = ["Passes", "check_tile", "checksum_of", "encode_tile", "with_planes"]
@@ -23,7 +23,7 @@ Passes = Mapping[int, Sequence[tuple[NDArray[Any], NDArray[Any]]]]
 def encode_tile(passes: Passes, tables: SymbolTables, planes: Mapping[int, bytes] | None = None) -> Tile:
     """Streams and checksum of a tile.
 
-    ``planes``: its streams PIXELS and CORRECTIONS, as many of them as the file's tiles have; they may be empty.
+    ``planes``: its streams PIXELS, CORRECTIONS and ALPHA, as many of them as the file's tiles have; they may be empty.
 
     Raises InputError as ``ans.encode``.
     """
@@ -35,16 +35,16 @@ def encode_tile(passes: Passes, tables: SymbolTables, planes: Mapping[int, bytes
 def checksum_of(symbols: Iterable[NDArray[Any]], streams: Mapping[int, bytes]) -> int:
     """A tile's checksum: CRC-32 of all its symbols in decoding order, as little-endian int16, then of its planes.
 
-    ``streams``: those of the tile, of which PIXELS and CORRECTIONS count here.
+    ``streams``: those of the tile, of which PIXELS, CORRECTIONS and ALPHA count here.
     """
     crc = ans.checksum(symbols)
-    for name in (PIXELS, CORRECTIONS):
+    for name in (PIXELS, CORRECTIONS, ALPHA):
         crc = crc32(streams.get(name, b""), crc)
     return crc
 
 
 def with_planes(tile: Tile, planes: Mapping[int, bytes]) -> Tile:
-    """A tile with streams PIXELS or CORRECTIONS that it did not have, which come last in the order of their numbers."""
+    """A tile with more streams of planes, whose numbers are above those that it has."""
     crc = tile.checksum
     for name in sorted(planes):
         crc = crc32(planes[name], crc)

@@ -74,8 +74,8 @@ Convert = Annotated[
     bool,
     typer.Option(
         "--convert",
-        help="Convert what cannot be carried yet, and say so: transparency over white, 16 bits to 8, "
-        "CMYK to RGB, the first frame of several. Without it such a picture is an error.",
+        help="Convert what cannot be carried yet, and say so: CMYK to RGB, the first frame of several. "
+        "Without it such a picture is an error.",
     ),
 ]
 Overwrite = Annotated[

@@ -34,7 +34,7 @@ EXAMPLES = examples(
     ("glissando encode photo.jpg photo.gliss -q 32.5", "smaller; any number from 0 to 100"),
     ("glissando encode *.png small/ -q 50", "many pictures, into the folder small"),
     ("glissando encode chart.png chart.gliss --lossless", "every pixel comes back as it was"),
-    ("glissando encode logo.png logo.gliss --convert", "blend transparency over white"),
+    ("glissando encode logo.png logo.gliss --alpha-quality 60", "fewer steps of transparency"),
     ("glissando encode in.png out.gliss --importance mask.png", "better where the mask is white"),
     ("glissando encode in.png out.gliss --importance auto --keep-size", "less on what is busy, at the same size"),
     ("glissando encode in.png out.gliss --quality-map bits.png", "and draw where the bits went"),
@@ -67,6 +67,16 @@ def encode(
         str,
         typer.Option("--quality", "-q", metavar="0..100|lossless", help="Higher is better and larger."),
     ] = "60",
+    alpha_quality: Annotated[
+        float,
+        typer.Option(
+            "--alpha-quality", min=0, max=100, metavar="0..100", help="Below 100, transparency comes in fewer steps."
+        ),
+    ] = 100,
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="Keep colours below fully transparent pixels, which are black without it."),
+    ] = False,
     lossless: Annotated[
         bool, typer.Option("--lossless", help="Every pixel comes back as it was: the same as -q lossless.")
     ] = False,
@@ -138,6 +148,8 @@ def encode(
     if lossless and (importance is not None or quality_map is not None):
         option = "--importance" if importance is not None else "--quality-map"
         raise typer.BadParameter("it is for what loses something; --lossless does not", param_hint=option)
+    if lossless and alpha_quality < 100:
+        raise typer.BadParameter("it is for what loses something; --lossless does not", param_hint="--alpha-quality")
     if importance is None and (strength is not None or keep_size):
         raise typer.BadParameter("it needs --importance", param_hint="--strength" if not keep_size else "--keep-size")
     if quality_map is not None and len(todo.jobs) > 1:
@@ -147,7 +159,7 @@ def encode(
     from glissando.api import tuned_model
     from glissando.errors import InputError, UnknownModelError
     from glissando.files import atomic_write
-    from glissando.picture import Picture, read_picture, write_picture
+    from glissando.picture import Picture, eight_bits, read_picture, write_picture
 
     try:
         chosen = tuned_model(tune, model)
@@ -163,14 +175,14 @@ def encode(
         "max_pixels": max_pixels,
         "allow_truncated": allow_truncated,
     }
-    mapped: dict[str, Any] = {}
+    mapped: dict[str, Any] = {"alpha_quality": alpha_quality, "exact": exact}
     if importance is not None:
         painted: Any = importance
         if importance != "auto":
             painted = read_picture(importance, convert=True, max_pixels=max_pixels)
             for note in () if quiet else painted.notes:
                 say(f"glissando: {importance}: note: {note}")
-        mapped = {"importance": painted, "strength": strength, "keep_size": keep_size}
+        mapped |= {"importance": painted, "strength": strength, "keep_size": keep_size}
 
     def work(job: Job) -> Done:
         if job.source == STANDARD:
@@ -191,7 +203,7 @@ def encode(
             from glissando.picture.heat import draw_bits
 
             data, bits = codec.encode_with_bits(picture, level, **mapped)
-            heat = draw_bits(picture.pixels, bits, side=codec.pixels_per_latent)
+            heat = draw_bits(eight_bits(picture), bits, side=codec.pixels_per_latent)
             write_picture(Picture(heat), quality_map, format="png")
         if job.dest == STANDARD:
             sys.stdout.buffer.write(data)

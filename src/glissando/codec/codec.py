@@ -13,7 +13,7 @@ from PIL import Image
 
 from glissando.bitstream import ANY_SIZE, DEFAULT_LIMITS, Reader, Source, opened
 from glissando.families import Family
-from glissando.picture import Picture, as_picture
+from glissando.picture import Picture, Pixels, as_picture
 from glissando.zoo import Card, Model
 
 from .coding import Coding
@@ -26,7 +26,7 @@ from .quality import LocalQuality, Quality, QualityField
 
 __all__ = ["Codec", "open_codec"]
 
-PictureLike = NDArray[np.uint8] | Image.Image | Picture
+PictureLike = Pixels | Image.Image | Picture
 
 
 class Codec:
@@ -85,11 +85,18 @@ class Codec:
         strength: float | None = None,
         keep_size: bool = False,
         lossless: bool = False,
+        depth: int | None = None,
+        alpha_quality: float = 100.0,
+        exact: bool = False,
     ) -> bytes:
         """A picture's .gliss file.
 
-        ``picture``: uint8 array (H, W, 3), (H, W) or (H, W, 1), a PIL image, or a Picture. ``quality``: 0 to 100,
-        any real number; stored in steps of 1/256.
+        ``picture``: array of uint8 or uint16, (H, W, 3), (H, W) or (H, W, 1), with opacity (H, W, 4) or (H, W, 2); a
+        PIL image, or a Picture. ``quality``: 0 to 100, any real number; stored in steps of 1/256. ``depth``: bits of an
+        array's samples, 9 to 16 for uint16; as many as its type has unless given.
+
+        ``alpha_quality``: 100, opacity comes back as it was; or less, in ever larger steps. ``exact``: colours below
+        fully transparent pixels count as all others do, as they do with ``lossless``; else they come back black.
 
         ``importance``: where to spend the bits: a greyscale picture or array of any size (uint8, uint16, bool, floats
         in [0, 1]), laid over the picture. White adds ``strength`` quality steps, black takes as many away, mid-grey is
@@ -101,10 +108,11 @@ class Codec:
 
         Raises InputError for arguments that are not as described, and for an importance that this model cannot take.
         """
-        options = EncodeOptions(importance, strength, keep_size, lossless)
+        options = EncodeOptions(importance, strength, keep_size, lossless, alpha_quality, exact)
+        source = as_picture(picture, depth=depth)
         if lossless:
-            return self._encoder.lossless(as_picture(picture))
-        analysed, field = self._analysed(picture, Quality.of(quality), options)
+            return self._encoder.lossless(source)
+        analysed, field = self._analysed(source, Quality.of(quality), options)
         return self._encoder.encode(analysed, Quality.of(quality), field, keep_size=keep_size)
 
     def encode_with_bits(
@@ -115,12 +123,15 @@ class Codec:
         importance: ImportanceLike | Literal["auto"] | None = None,
         strength: float | None = None,
         keep_size: bool = False,
+        alpha_quality: float = 100.0,
+        exact: bool = False,
     ) -> tuple[bytes, NDArray[np.float64]]:
         """The file that ``encode`` makes, and the bits that each latent in the picture costs in it, (rows, columns).
 
-        Each latent covers ``pixels_per_latent`` pixels each way. The sum is the ideal size of the file's streams.
+        Each latent covers ``pixels_per_latent`` pixels each way. The sum is the ideal size of the file's streams, those
+        of opacity left out.
         """
-        options = EncodeOptions(importance, strength, keep_size)
+        options = EncodeOptions(importance, strength, keep_size, alpha_quality=alpha_quality, exact=exact)
         analysed, field = self._analysed(picture, Quality.of(quality), options)
         data = self._encoder.encode(analysed, Quality.of(quality), field, keep_size=keep_size)
         used = Quality(Reader(data, limits=ANY_SIZE).header.quality)
@@ -133,19 +144,23 @@ class Codec:
         field = self._encoder.field(source, options)
         # The search for a size may end at any quality.
         highest = Quality.highest() if options.keep_size else LocalQuality(quality, field).highest
-        return self._encoder.analyse(source, highest), field
+        return self._encoder.analyse(source, highest, options), field
 
     @property
     def pixels_per_latent(self) -> int:
         """Pixels that a latent covers, each way: what ``encode_with_bits`` gives a number for."""
         return CELL // self.coding.latents_per_cell
 
-    def analyse(self, picture: PictureLike, quality: float = 100.0) -> Analysed:
+    def analyse(
+        self, picture: PictureLike, quality: float = 100.0, *, alpha_quality: float = 100.0, exact: bool = False
+    ) -> Analysed:
         """Latents of a picture: the costly half of encoding, which does not depend on the quality.
 
         ``quality`` is the highest that the latents will be coded at; low ones may be computed in bfloat16.
+        ``alpha_quality`` and ``exact``: as in ``encode``.
         """
-        return self._encoder.analyse(as_picture(picture), Quality.of(quality))
+        options = EncodeOptions(alpha_quality=alpha_quality, exact=exact)
+        return self._encoder.analyse(as_picture(picture), Quality.of(quality), options)
 
     def quality_field(
         self, picture: PictureLike, importance: ImportanceLike | Literal["auto"], strength: float | None = None
@@ -187,8 +202,10 @@ class Codec:
         *,
         region: Sequence[int] | None = None,
         max_pixels: int = DEFAULT_LIMITS.max_pixels,
-    ) -> NDArray[np.uint8]:
-        """Pixels of a .gliss file: uint8, (H, W, 3), or (H, W) if the picture is grey.
+    ) -> Pixels:
+        """Pixels of a .gliss file: (H, W, 3), or (H, W) if the picture is grey; uint8, or uint16 if it has more bits.
+
+        With opacity, which is the last channel, they are (H, W, 4) and (H, W, 2).
 
         ``source``: the file's bytes, its path, a file object opened for reading bytes, an object that reads ranges (see
         ``glissando.Reader``), or a Reader.

@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glissando.bitstream import CORRECTIONS, MAP, NO_MODEL, PIXELS, Reader, Tile
+from glissando.bitstream import ALPHA, CORRECTIONS, MAP, NO_MODEL, PIXELS, PixelFormat, Reader, Tile
 from glissando.bitstream.fields import QUALITY_FIELD_BOX
 from glissando.bitstream.quality_field import decode_quality_field, read_palette
 from glissando.bitstream.tiles import check_tile
 from glissando.errors import CorruptError, UnknownModelError
-from glissando.picture import Picture, check_carried
+from glissando.picture import Picture, Pixels, check_carried
 
+from .alpha import paste_alpha
 from .coding import Coding
 from .engine import Engine
 from .exact import correct, paste, tile_region
 from .geometry import Area, Grid, Region, Window
 from .metadata import arguments_in
-from .pixels import grey_of, to_levels
+from .pixels import grey_of, sample_type, to_levels
 from .quality import LocalQuality, Quality, QualityField
 
 __all__ = ["Decoder", "PictureSymbols"]
@@ -38,6 +39,7 @@ class PictureSymbols:
         area: the cells of the grid whose symbols these are.
         exact: the bytes that code the pixels of exact tiles, by the tile's number.
         corrections: the bytes that code what is added to a tile's pixels, likewise.
+        alpha: the bytes that code a tile's opacity, likewise.
     """
 
     latents: Any
@@ -45,6 +47,7 @@ class PictureSymbols:
     area: Area
     exact: Mapping[int, bytes]
     corrections: Mapping[int, bytes]
+    alpha: Mapping[int, bytes]
 
 
 @dataclass(frozen=True)
@@ -77,19 +80,23 @@ class Decoder:
         boxes = {name: reader.box(name) for name in reader.layout.boxes}
         part = None if region is None else (plan.region.width, plan.region.height)
         if header.model_hash == NO_MODEL:
-            return Picture(self._lossless(reader, plan), **arguments_in(boxes, part))
+            pixels, alpha = self._lossless(reader, plan)
+            pixels = self._with_opacity(pixels, plan, alpha, header.format)
+            return Picture(pixels, depth=header.format.depth, **arguments_in(boxes, part))
         self._check_model(header.model_hash)
         palette = self._palette(reader)
         highest = LocalQuality(Quality(header.quality), _field(palette, np.empty((0, 0), np.int16))).highest
-        precision = self._engine.decoder_precision(highest)
-        self._engine.prepare(self._graph_name, precision)  # compiles while the symbols are decoded
+        precision = self._engine.decoder_precision(highest, header.format.depth)
+        graph_name = self._graph_name(header.format.depth)
+        self._engine.prepare(graph_name, precision)  # compiles while the symbols are decoded
         symbols = self._symbols(reader, plan.grid, plan.tiles, plan.area, palette)
         pixels = self._synthesise(symbols, plan, precision, header.format.depth)
         if header.format.grey:
             pixels = grey_of(pixels)
         self._apply(correct, pixels, plan, symbols.corrections, header.format.depth)
         self._apply(paste, pixels, plan, symbols.exact, header.format.depth)
-        return Picture(pixels, **arguments_in(boxes, part))
+        pixels = self._with_opacity(pixels, plan, symbols.alpha, header.format)
+        return Picture(pixels, depth=header.format.depth, **arguments_in(boxes, part))
 
     def symbols(self, reader: Reader, order: Iterable[int] | None = None) -> PictureSymbols:
         """All symbols of a file.
@@ -142,17 +149,19 @@ class Decoder:
         symbols = self._coding.empty_symbols(area)
         exact: dict[int, bytes] = {}
         corrections: dict[int, bytes] = {}
+        alpha: dict[int, bytes] = {}
 
         def decode(number: int) -> None:
             with _naming_tile(number, grid):
                 tile = reader.tile(number)
+                _check_opacity(tile, reader.header.format)
                 self._decode_tile(tile, grid.tiles[number].within(area), quality, symbols)
-                for stream, found in ((PIXELS, exact), (CORRECTIONS, corrections)):
+                for stream, found in ((PIXELS, exact), (CORRECTIONS, corrections), (ALPHA, alpha)):
                     if data := tile.streams.get(stream):
                         found[number] = data
 
         self._engine.each(decode, tiles)
-        return PictureSymbols(symbols, quality, area, exact, corrections)
+        return PictureSymbols(symbols, quality, area, exact, corrections, alpha)
 
     def _decode_tile(self, tile: Tile, area: Area, quality: LocalQuality, symbols: Any) -> None:
         """Write a tile's symbols, and its part of the quality field, into their places."""
@@ -162,7 +171,7 @@ class Decoder:
             needed.append(MAP)
             part, of_field = decode_quality_field(tile, area.rows, area.columns, quality.field.palette)
             quality.field.index[area.coded()] = part
-        if sorted(set(tile.streams) - {PIXELS, CORRECTIONS}) != needed:
+        if sorted(set(tile.streams) - {PIXELS, CORRECTIONS, ALPHA}) != needed:
             raise CorruptError(f"this model needs {_listed(needed)}, the file has {sorted(tile.streams)}")
         of_latents: Sequence[NDArray[Any]] = ()
         if not tile.streams.get(PIXELS) or any(tile.streams[stream] for stream in self._coding.streams):
@@ -171,25 +180,39 @@ class Decoder:
 
     # From exact tiles to pixels -----------------------------------------------------------------------
 
-    def _lossless(self, reader: Reader, plan: _Plan) -> NDArray[np.uint8]:
-        """The region's pixels of a file of which every tile is exact."""
-        grey, region = reader.header.format.grey, plan.region
-        exact = {}
+    def _lossless(self, reader: Reader, plan: _Plan) -> tuple[Pixels, dict[int, bytes]]:
+        """The region's pixels of a file of which every tile is exact, and what codes the opacity of its tiles."""
+        format, region = reader.header.format, plan.region
+        exact, alpha = {}, {}
         for number in plan.grid.tiles_over(plan.grid.area_over(region))[0]:
             with _naming_tile(number, plan.grid):
                 tile = reader.tile(number)
-                if list(tile.streams) != [PIXELS]:
+                _check_opacity(tile, format)
+                if set(tile.streams) - {ALPHA} != {PIXELS}:
                     raise CorruptError(f"a file without a model has stream {PIXELS} alone, not {sorted(tile.streams)}")
                 check_tile(tile, ())
                 exact[number] = tile.streams[PIXELS]
-        pixels = np.empty((region.height, region.width) if grey else (region.height, region.width, 3), np.uint8)
-        self._apply(paste, pixels, plan, exact, reader.header.format.depth)
-        return pixels
+                if data := tile.streams.get(ALPHA):
+                    alpha[number] = data
+        shape = (region.height, region.width) if format.grey else (region.height, region.width, 3)
+        pixels: Pixels = np.empty(shape, sample_type(format.depth))
+        self._apply(paste, pixels, plan, exact, format.depth)
+        return pixels, alpha
+
+    def _with_opacity(self, pixels: Pixels, plan: _Plan, planes: Mapping[int, bytes], format: PixelFormat) -> Pixels:
+        """The region's pixels with the opacity of a file that has it as their last channel, and black where it is 0."""
+        if format.alpha == "none":
+            return pixels
+        alpha = np.full(pixels.shape[:2], (1 << format.depth) - 1, pixels.dtype)
+        self._apply(paste_alpha, alpha, plan, planes, format.depth)
+        if format.alpha == "straight":
+            pixels[alpha == 0] = 0
+        return np.dstack([pixels, alpha])
 
     def _apply(
         self,
-        change: Callable[[NDArray[np.uint8], Region, Region, bytes, int], None],
-        pixels: NDArray[np.uint8],
+        change: Callable[[Pixels, Region, Region, bytes, int], None],
+        pixels: Pixels,
         plan: _Plan,
         planes: Mapping[int, bytes],
         depth: int,
@@ -205,16 +228,15 @@ class Decoder:
 
     # From symbols to pixels ---------------------------------------------------------------------------
 
-    @property
-    def _graph_name(self) -> str:
+    def _graph_name(self, depth: int) -> str:
         family = self._engine.family
-        return family.decoder_graph_8bit or family.decoder_graph
+        return (family.decoder_graph_8bit if depth == 8 else None) or family.decoder_graph
 
-    def _synthesise(self, symbols: PictureSymbols, plan: _Plan, precision: str, depth: int) -> NDArray[np.uint8]:
+    def _synthesise(self, symbols: PictureSymbols, plan: _Plan, precision: str, depth: int) -> Pixels:
         """The region's pixels, (height, width, 3): each window's part of it, one window after the other."""
-        run = self._engine.graph(self._graph_name, precision)
+        run = self._engine.graph(self._graph_name(depth), precision)
         inputs = self._coding.decoder_inputs(symbols.latents, symbols.quality)
-        out = np.empty((plan.region.height, plan.region.width, 3), np.uint8)
+        out: Pixels = np.empty((plan.region.height, plan.region.width, 3), sample_type(depth))
         for window in plan.windows:
             if all(number in symbols.exact for number in plan.grid.tiles_over(window.area(plan.grid))[0]):
                 continue  # exact tiles will cover all of it
@@ -232,6 +254,13 @@ def _naming_tile(number: int, grid: Grid) -> Iterator[None]:
         yield
     except CorruptError as error:
         raise CorruptError(f"tile {number} of {len(grid.tiles)}: {error}") from error
+
+
+def _check_opacity(tile: Tile, format: PixelFormat) -> None:
+    """Raises CorruptError unless a tile has a stream of opacity where its file has opacity, and only there."""
+    if (ALPHA in tile.streams) != (format.alpha != "none"):
+        found = "no stream" if format.alpha != "none" else "a stream"
+        raise CorruptError(f"a file of {format} pixels has {found} of opacity")
 
 
 def _field(palette: tuple[int, ...] | None, index: NDArray[np.int16]) -> QualityField | None:

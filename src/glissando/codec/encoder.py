@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glissando import bitstream
-from glissando.bitstream import CORRECTIONS, MAP, NO_MODEL, PIXELS, Header, PixelFormat, Tile
+from glissando.bitstream import ALPHA, CORRECTIONS, MAP, NO_MODEL, PIXELS, Header, PixelFormat, Tile
 from glissando.bitstream.fields import QUALITY_FIELD_BOX
 from glissando.bitstream.maps import CONTEXTS, map_passes
 from glissando.bitstream.quality_field import pack_palette, with_map_tables
 from glissando.bitstream.tiles import Passes, encode_tile, with_planes
 from glissando.errors import InputError
-from glissando.picture import Picture
+from glissando.picture import Picture, Pixels, scaled
 
+from .alpha import Opacity, carried_along
 from .automatic import automatic_field
 from .coding import Coding
 from .engine import Engine
@@ -36,6 +37,7 @@ from .filling import filled
 from .geometry import CELL, Area, Grid, Region
 from .importance import field_of_importance
 from .metadata import boxes_of
+from .opacity import opacity_of, without_opacity
 from .options import EncodeOptions
 from .pixels import padded
 from .quality import TOP_UNITS, LocalQuality, Quality, QualityField
@@ -53,9 +55,10 @@ class Analysed:
     Attributes:
         latents: the family's own dataclass, whose arrays lie over the whole grid.
         grid: where the latents lie.
-        source: the picture.
+        source: the picture without its opacity; colours that it hides are made up.
         boxes: metadata by the type of their box.
         exact: the bytes that code a tile's pixels exactly, by the number of each tile where these may be fewer.
+        opacity: what the file says of the picture's opacity; None where all of it is opaque.
     """
 
     latents: Any
@@ -63,20 +66,23 @@ class Analysed:
     source: Picture
     boxes: dict[str, bytes]
     exact: Mapping[int, bytes]
+    opacity: Opacity | None
 
     @property
     def format(self) -> PixelFormat:
-        """What a pixel is made of."""
+        """What a pixel is made of, opacity left out."""
         return self.source.format
+
+    def not_seen(self, part: tuple[slice, slice]) -> NDArray[np.bool_] | None:
+        """Where in a part of the picture opacity hides what colours there are; None where all of them are seen."""
+        return None if self.opacity is None else self.opacity.hidden[part]
 
 
 class Encoder:
     """Pictures to bytes with one model; safe to use from several threads."""
 
-    def __init__(
-        self, engine: Engine, coding: Coding[Any, Any], show: Callable[[bytes, Region], NDArray[np.uint8]]
-    ) -> None:
-        """``show``: decodes a region of a file to the pixels that a reader sees, (height, width[, 3])."""
+    def __init__(self, engine: Engine, coding: Coding[Any, Any], show: Callable[[bytes, Region], Pixels]) -> None:
+        """``show``: decodes a region of a file to the pixels that a reader sees, (height, width[, channels])."""
         self._engine, self._coding, self._show = engine, coding, show
         self._tables = coding.tables
         if engine.family.takes_quality_field:
@@ -85,41 +91,48 @@ class Encoder:
 
     # From pixels to latents ---------------------------------------------------------------------------
 
-    def analyse(self, source: Picture, highest: Quality) -> Analysed:
+    def analyse(self, source: Picture, highest: Quality, options: EncodeOptions) -> Analysed:
         """Latents of a picture: the costly half of encoding, which does not depend on the quality.
 
-        ``highest`` is the highest quality that they will be coded at; at low ones they may be computed in bfloat16.
+        ``highest`` is the highest quality that they will be coded at; at low ones they may be computed in bfloat16. Of
+        the options, those of opacity count here.
         """
-        precision = self._engine.encoder_precision(highest)
-        for name in self._engine.family.encoder_graphs:
-            self._engine.prepare(name, precision)
+        depth = source.format.depth
+        precision = self._engine.encoder_precision(highest, depth)
+        for number, name in enumerate(self._engine.family.encoder_graphs):
+            self._engine.prepare(name, precision, real_pixels=number == 0 and depth > 8)
         boxes, grid = boxes_of(source), self._grid(source)
-        latents = self._latents(source.pixels, grid, precision)
-        return Analysed(latents, grid, source, boxes, self._exact_tiles(source, grid, is_candidate))
+        opacity = opacity_of(source, grid, options, self._engine.each)
+        source = without_opacity(source, opacity)
+        latents = self._latents(source.pixels, depth, grid, precision)
+        return Analysed(latents, grid, source, boxes, self._exact_tiles(source, grid, opacity, is_candidate), opacity)
 
     def _grid(self, source: Picture) -> Grid:
         return Grid(source.width, source.height, TILE_LOG2, self._coding.latents_per_cell)
 
-    def _latents(self, pixels: NDArray[np.uint8], grid: Grid, precision: str) -> Any:
-        return self._coding.latents(self._analysis_outputs(pixels, grid, precision))
+    def _latents(self, pixels: Pixels, depth: int, grid: Grid, precision: str) -> Any:
+        return self._coding.latents(self._analysis_outputs(pixels, depth, grid, precision))
 
     def _exact_tiles(
-        self, source: Picture, grid: Grid, wanted: Callable[[NDArray[np.uint8]], bool]
+        self, source: Picture, grid: Grid, opacity: Opacity | None, wanted: Callable[[Pixels], bool]
     ) -> dict[int, bytes]:
         """The bytes that code the pixels of tiles exactly, by number, for tiles whose pixels are ``wanted`` so."""
-        parts = [source.pixels[tile_region(area, grid).slices] for area in grid.tiles]
+        regions = [tile_region(area, grid).slices for area in grid.tiles]
+        parts = [source.pixels[region] for region in regions]
         chosen = [number for number, part in enumerate(parts) if wanted(part)]
+        if opacity is not None:
+            parts = [carried_along(p, opacity.hidden[region]) for p, region in zip(parts, regions, strict=True)]
         coded = self._engine.each(lambda number: exact_planes(parts[number], source.format.depth), chosen)
         return dict(zip(chosen, coded, strict=True))
 
-    def _analysis_outputs(self, pixels: NDArray[np.uint8], grid: Grid, precision: str) -> list[NDArray[np.float32]]:
+    def _analysis_outputs(self, pixels: Pixels, depth: int, grid: Grid, precision: str) -> list[NDArray[np.float32]]:
         """The outputs of the analysis over the whole grid, (rows, columns, channels) each."""
-        analysis = self._engine.graph(self._engine.family.encoder_graphs[0], precision)
+        analysis = self._engine.graph(self._engine.family.encoder_graphs[0], precision, real_pixels=depth > 8)
         per_cell = self._coding.analysis_per_cell
         rows, columns = grid.cells
         outputs: list[NDArray[np.float32]] = []
         for window in self._engine.encoder_windows(grid):
-            parts = analysis(pixels=padded(pixels, *window.outer(CELL)))
+            parts = analysis(pixels=padded(pixels, *window.outer(CELL), depth))
             if not outputs:
                 outputs = [
                     np.empty((n * rows, n * columns, part.shape[-1]), np.float32)
@@ -138,7 +151,8 @@ class Encoder:
         self._check_takes_field()
         grid = self._grid(source)
         if isinstance(options.importance, str) and options.importance == "auto":
-            return automatic_field(source.pixels, grid, options.strength)
+            colours = source.colour if source.alpha is None else filled(source.colour, source.alpha > 0)
+            return automatic_field(scaled(colours, source.format.depth, 8), grid, options.strength)
         return field_of_importance(options.importance, grid, options.strength)
 
     def _check_takes_field(self) -> None:
@@ -169,26 +183,28 @@ class Encoder:
     def lossless(self, source: Picture) -> bytes:
         """The file of a picture of which every tile is exact. No model takes part."""
         boxes, grid = boxes_of(source), self._grid(source)
-        exact = self._exact_tiles(source, grid, lambda pixels: True)
+        opacity = opacity_of(source, grid, EncodeOptions(lossless=True), self._engine.each)
+        source = without_opacity(source, opacity)
+        exact = self._exact_tiles(source, grid, None, lambda pixels: True)
         tiles = [encode_tile({}, self._tables, {PIXELS: exact[number]}) for number in range(len(grid.tiles))]
-        header = Header(grid.width, grid.height, TOP_UNITS, source.format, NO_MODEL, grid.tile_log2)
-        return bitstream.container.write(bitstream.Container(header, boxes, tiles))
+        return _file_of(grid, TOP_UNITS, source.format, NO_MODEL, boxes, tiles, opacity)
 
     def _file(self, analysed: Analysed, quality: LocalQuality) -> bytes:
         tiles = self._tiles(analysed, quality)
         # With an importance, more may be lost in some areas, so that no largest error is guaranteed for all samples.
         error = largest_error(quality.base) if quality.field is None else None
-        return self._written(
-            analysed, quality, tiles if error is None else self._corrected(analysed, quality, tiles, error)
-        )
+        if error is not None:
+            tiles = self._corrected(analysed, quality, tiles, error)
+        return self._written(analysed, quality, tiles, analysed.opacity)
 
-    def _written(self, analysed: Analysed, quality: LocalQuality, tiles: Sequence[Tile]) -> bytes:
-        grid, boxes = analysed.grid, analysed.boxes
+    def _written(
+        self, analysed: Analysed, quality: LocalQuality, tiles: Sequence[Tile], opacity: Opacity | None = None
+    ) -> bytes:
+        boxes = analysed.boxes
         if quality.field is not None:
             boxes = {QUALITY_FIELD_BOX: pack_palette(quality.field.palette), **boxes}
         model_hash = bytes.fromhex(self._engine.model.card.hash)
-        header = Header(grid.width, grid.height, quality.base.units, analysed.format, model_hash, grid.tile_log2)
-        return bitstream.container.write(bitstream.Container(header, boxes, tiles))
+        return _file_of(analysed.grid, quality.base.units, analysed.format, model_hash, boxes, tiles, opacity)
 
     def _tiles(self, analysed: Analysed, quality: LocalQuality) -> list[Tile]:
         """All tiles, of which some are exact."""
@@ -205,22 +221,28 @@ class Encoder:
         empty = {number for number, area in zip(exact, areas, strict=True) if not seen[area.cells()].any()}
         if len(empty) < len(exact):  # neighbours see some of them; the pixels that they do not see may be any
             seen_pixels = np.repeat(np.repeat(seen, CELL, axis=0), CELL, axis=1)[: grid.height, : grid.width]
-            precision = self._engine.encoder_precision(quality.highest)
-            latents = self._latents(filled(analysed.source.pixels, seen_pixels), grid, precision)
+            depth = analysed.format.depth
+            precision = self._engine.encoder_precision(quality.highest, depth)
+            latents = self._latents(filled(analysed.source.pixels, seen_pixels), depth, grid, precision)
             analysed = replace(analysed, latents=latents)
         return self._coded(self.passes(analysed, quality), {number: analysed.exact[number] for number in exact}, empty)
 
     def _corrected(self, analysed: Analysed, quality: LocalQuality, tiles: Sequence[Tile], error: int) -> list[Tile]:
         """The tiles, with corrections where a sample is more than ``error`` levels of 255 off in what a reader sees."""
         shown = self._show(self._written(analysed, quality, tiles), analysed.grid.region)
-        source, grid = analysed.source, analysed.grid
-        depth = source.format.depth
+        source, grid, depth = analysed.source, analysed.grid, analysed.format.depth
+
+        # Half a level more than the error, since rounding to 8 bits would hide that much.
+        allowed = ((2 * error + 1) << (depth - 8)) // 2
 
         def correct(number: int) -> bytes:
             if tiles[number].streams.get(PIXELS):
                 return b""
             part = tile_region(grid.tiles[number], grid).slices
-            return corrections(source.pixels[part], shown[part], error << max(depth - 8, 0), depth)
+            pixels, hidden = source.pixels[part], analysed.not_seen(part)
+            if hidden is not None:
+                pixels = _where(hidden, shown[part], pixels)
+            return corrections(pixels, shown[part], allowed, depth)
 
         found = self._engine.each(correct, range(len(tiles)))
         if not any(found):
@@ -240,6 +262,7 @@ class Encoder:
         Only such tiles are decoded, as decoding takes time.
         """
         prices, price = {}, price_of_error(quality.base) / 8
+        level = float((1 << analysed.format.depth) - 1) / 255  # errors count in levels of 8 bits
         regions = [tile_region(area, analysed.grid) for area in analysed.grid.tiles]
         pixels = [region.width * region.height for region in regions]
         undecided = [
@@ -251,9 +274,12 @@ class Encoder:
         if undecided:
             data = self._written(analysed, quality, lossy)
             for number in undecided:
-                shown = self._show(data, regions[number])
-                error = np.square(analysed.source.pixels[regions[number].slices].astype(np.float32) - shown)
-                prices[number] = price * pixels[number] * float(error.mean(dtype=np.float64))
+                part = regions[number]
+                shown = self._show(data, part)
+                error = np.square(analysed.source.pixels[part.slices].astype(np.float32) - shown)
+                if (hidden := analysed.not_seen(part.slices)) is not None:
+                    error = _where(hidden, np.float32(0), error)
+                prices[number] = price * pixels[number] * float(error.mean(dtype=np.float64)) / level**2
         return prices
 
     def _coded(
@@ -300,7 +326,10 @@ class Encoder:
         return float(sum(self._tables.ideal_bits(symbols, index) for symbols, index in parts))
 
     def bits_per_latent(self, analysed: Analysed, quality: LocalQuality) -> NDArray[np.float64]:
-        """What each coded latent costs in bits, (rows, columns); a quality field is shared evenly within its tile."""
+        """What each coded latent costs in bits, (rows, columns); a quality field is shared evenly within its tile.
+
+        What opacity takes is not among them.
+        """
         grid = analysed.grid
         bits = np.empty(grid.coded)
         for area, passes in zip(grid.tiles, self.passes(analysed, quality), strict=True):
@@ -311,3 +340,25 @@ class Encoder:
             of_field = sum(float(part.sum()) for part in costs.pop(MAP)) if quality.field is not None else 0.0
             bits[area.coded()] = self._coding.latent_bits(area, costs) + of_field / (area.rows * area.columns)
         return bits
+
+
+def _where(places: NDArray[np.bool_], there: Any, elsewhere: NDArray[Any]) -> NDArray[Any]:
+    """One array where ``places``, (height, width), are true, and another one elsewhere, which may have channels."""
+    return np.where(places[..., None] if elsewhere.ndim == 3 else places, there, elsewhere)
+
+
+def _file_of(
+    grid: Grid,
+    quality: int,
+    format: PixelFormat,
+    model_hash: bytes,
+    boxes: Mapping[str, bytes],
+    tiles: Sequence[Tile],
+    opacity: Opacity | None,
+) -> bytes:
+    """The bytes of a file: a header, boxes and tiles, to which the planes of the opacity come if there is one."""
+    if opacity is not None:
+        format = replace(format, alpha=opacity.kind)
+        tiles = [with_planes(tile, {ALPHA: plane}) for tile, plane in zip(tiles, opacity.planes, strict=True)]
+    header = Header(grid.width, grid.height, quality, format, model_hash, grid.tile_log2)
+    return bitstream.container.write(bitstream.Container(header, boxes, tiles))

@@ -7,12 +7,14 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from glissando.errors import InputError, ModelMismatchError
 from glissando.families import Family, family
+from glissando.onnx_graph import with_real_input
 from glissando.runtime import Graph, abandon, choose_engine, fast_precision, open_graph
 from glissando.zoo import Model
 
@@ -57,7 +59,7 @@ class Engine:
     def _start(self) -> None:
         """Begin without any graph or thread; the pool starts its threads when it is first given work."""
         self._lock = threading.Lock()
-        self._graphs: dict[tuple[str, str], Future[Graph]] = {}
+        self._graphs: dict[tuple[str, str, bool], Future[Graph]] = {}
         threads = self.options.threads or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="glissando")
 
@@ -78,13 +80,16 @@ class Engine:
 
     # Precision ----------------------------------------------------------------------------------------
 
-    def encoder_precision(self, quality: Quality) -> str:
-        """The precision of an encoder's networks: bfloat16 only where it is fast and its rounding is not seen."""
-        return self._precision(quality.number <= self.model.card.bf16_encode_quality)
+    def encoder_precision(self, quality: Quality, depth: int = 8) -> str:
+        """The precision of an encoder's networks: bfloat16 only where it is fast and its rounding is not seen.
 
-    def decoder_precision(self, quality: Quality) -> str:
+        bfloat16 has 8 bits itself, too few for samples of more bits: ``depth`` is how many they have.
+        """
+        return self._precision(depth <= 8 and quality.number <= self.model.card.bf16_encode_quality)
+
+    def decoder_precision(self, quality: Quality, depth: int = 8) -> str:
         """The precision of a decoder's networks, chosen in the same way."""
-        return self._precision(quality.number <= self.model.card.bf16_quality)
+        return self._precision(depth <= 8 and quality.number <= self.model.card.bf16_quality)
 
     def _precision(self, unseen: bool) -> str:
         if self.options.precision != "auto":
@@ -97,22 +102,29 @@ class Engine:
 
     # Graphs -------------------------------------------------------------------------------------------
 
-    def prepare(self, name: str, precision: str) -> Future[Graph]:
-        """Compile a graph in the background, once; the future's result is the graph."""
+    def prepare(self, name: str, precision: str, *, real_pixels: bool = False) -> Future[Graph]:
+        """Compile a graph in the background, once; the future's result is the graph.
+
+        ``real_pixels``: its input "pixels" is float32 from 0 to 255 instead of uint8, for what lies between the levels
+        of 8 bits.
+        """
+        key = (name, precision, real_pixels)
         with self._lock:
             self._check_open()
-            if (name, precision) not in self._graphs:
-                self._graphs[name, precision] = self._pool.submit(self._open, name, precision)
-            return self._graphs[name, precision]
+            if key not in self._graphs:
+                self._graphs[key] = self._pool.submit(self._open, *key)
+            return self._graphs[key]
 
-    def graph(self, name: str, precision: str) -> Graph:
+    def graph(self, name: str, precision: str, *, real_pixels: bool = False) -> Graph:
         """The compiled graph; waits until it is compiled."""
-        return self.prepare(name, precision).result()
+        return self.prepare(name, precision, real_pixels=real_pixels).result()
 
-    def _open(self, name: str, precision: str) -> Graph:
+    def _open(self, name: str, precision: str, real_pixels: bool) -> Graph:
         if name in self.family.encoder_graphs:
             self.model.check_encoder()
         source = self.model.graph(name)
+        if real_pixels:
+            source = replace(source, content=with_real_input(source.content, "pixels"))
         return open_graph(source, backend=self._backend, precision=precision, threads=self.options.threads)
 
     # What they run over -------------------------------------------------------------------------------

@@ -12,15 +12,15 @@ be, whatever the picture shows: an encoder writes them at the highest qualities.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glissando.errors import CorruptError
+from glissando.bitstream.fields import CORRECTION_STEP, Cursor
 from glissando.lossless import decode_planes, encode_planes
+from glissando.picture import Pixels
 
-from .geometry import CELL, Area, Grid, Region
+from .geometry import CELL, Area, Grid, Region, in_common
 from .quality import Quality
 
 __all__ = [
@@ -37,8 +37,6 @@ __all__ = [
     "tile_region",
 ]
 
-Pixels = NDArray[np.unsignedinteger[Any]]
-
 _GREEN_FIRST = [1, 0, 2]  # green resembles both others, which are predicted with its help
 
 REPEATED = 0.5
@@ -47,7 +45,6 @@ FEW_COLOURS = 512
 """Tiles with more colours also take more bytes exactly: skies, and other smooth areas of photographs."""
 TOP = 96.0
 """From this quality on there is a largest error that no sample may have."""
-LARGEST_STEP = 255
 
 PRICES = 0.0003, 0.31
 WORST_ERROR = 2000.0
@@ -103,7 +100,7 @@ def paste(pixels: Pixels, region: Region, place: Region, data: bytes, depth: int
 
     Raises CorruptError where these are damaged.
     """
-    target, source = _common(region, place)
+    target, source = in_common(region, place)
     pixels[target] = pixels_of(data, place, pixels.ndim == 2, depth)[source]
 
 
@@ -137,20 +134,20 @@ def corrections(pixels: Pixels, shown: Pixels, error: int, depth: int) -> bytes:
     off = pixels.astype(np.int32) - shown
     if np.abs(off).max() <= error:
         return b""
-    step = min(2 * error + 1, LARGEST_STEP)
+    step = min(2 * error + 1, CORRECTION_STEP.high)
     steps = np.rint(off / step).astype(np.int32)
     bits = min(depth + 1, 16)
-    return bytes([step]) + exact_planes((steps + (1 << (bits - 1))).astype(np.uint16), bits)
+    return CORRECTION_STEP.write(step) + exact_planes((steps + (1 << (bits - 1))).astype(np.uint16), bits)
 
 
 def correct(pixels: Pixels, region: Region, place: Region, data: bytes, depth: int) -> None:
     """Correct the part of a tile that lies in a region; arguments and errors as of ``paste``."""
-    if data[0] == 0:
-        raise CorruptError("corrections have a step of 0")
+    cursor = Cursor(data)
+    step = CORRECTION_STEP.read(cursor)
     bits = min(depth + 1, 16)
-    steps = pixels_of(data[1:], place, pixels.ndim == 2, bits).astype(np.int32) - (1 << (bits - 1))
-    target, source = _common(region, place)
-    pixels[target] = np.clip(pixels[target] + data[0] * steps[source], 0, (1 << depth) - 1)
+    steps = pixels_of(data[cursor.offset :], place, pixels.ndim == 2, bits).astype(np.int32) - (1 << (bits - 1))
+    target, source = in_common(region, place)
+    pixels[target] = np.clip(pixels[target] + step * steps[source], 0, (1 << depth) - 1)
 
 
 # What an encoder chooses ------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from glissando.errors import InputError
 
-__all__ = ["CELL", "Area", "Grid", "Region", "Window", "windows"]
+__all__ = ["CELL", "Area", "Grid", "Region", "Window", "in_common", "windows"]
 
 CELL = 64
 """Pixels of a cell, each way."""
@@ -67,6 +67,15 @@ class Region:
                     f"inside the picture of {picture_width}x{picture_height} pixels"
                 )
         return cls(int(x), int(y), int(width), int(height))
+
+
+def in_common(region: Region, place: Region) -> tuple[Slices, Slices]:
+    """What a region and a tile have in common: its place in the region, and in the tile."""
+    x, y = max(place.x, region.x), max(place.y, region.y)
+    width = min(place.x + place.width, region.x + region.width) - x
+    height = min(place.y + place.height, region.y + region.height) - y
+    common = Region(x, y, width, height)
+    return common.moved(-region.x, -region.y).slices, common.moved(-place.x, -place.y).slices
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from glissando.errors import InputError
-from glissando.picture import Picture
+from glissando.picture import Picture, scaled
 
 from .geometry import Grid
 from .options import ImportanceLike
@@ -80,13 +80,19 @@ def check_strength(strength: float) -> float:
     return value
 
 
+_TRANSPARENT = "importance is transparent in places; paint mid-grey where the picture is to stay as it is"
+
+
 def as_shades(importance: object) -> NDArray[Any]:
     """A map as an array (rows, columns): bool, uint8, uint16, or floats in [0, 1].
 
     Colour whose channels are all the same is grey. Raises InputError for anything that is no greyscale picture.
     """
     if isinstance(importance, Picture):
-        importance = importance.pixels
+        if importance.alpha is not None:
+            raise InputError(_TRANSPARENT)
+        depth = importance.format.depth
+        importance = scaled(importance.pixels, depth, 8 if depth == 8 else 16)
     elif isinstance(importance, Image.Image):
         importance = _of_pillow(importance)
     if not isinstance(importance, np.ndarray):
@@ -125,9 +131,7 @@ def _of_pillow(image: Image.Image) -> NDArray[Any]:
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema() != (255, 255):
-            raise InputError(
-                "importance is transparent in places; paint mid-grey where the picture is to stay as it is"
-            )
+            raise InputError(_TRANSPARENT)
     if image.mode.startswith("I"):  # 16 bits, in whichever type Pillow keeps them
         wide = np.asarray(image)
         if wide.min() < 0 or wide.max() > 65535:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glissando.bitstream import (
+    ALPHA,
     ANY_SIZE,
     CORRECTIONS,
     DEFAULT_LIMITS,
@@ -35,7 +36,14 @@ from .quality import QualityField
 __all__ = ["Info", "probe", "read_importance", "read_quality_field"]
 
 MAIN_FAMILY = "gains"  # the family that a file with a quality field is taken to be of where its model is not installed
-STREAMS = {HYPER_LATENTS: "hyper-latents", LATENTS: "latents", MAP: "map", PIXELS: "pixels", CORRECTIONS: "corrections"}
+STREAMS = {
+    HYPER_LATENTS: "hyper-latents",
+    LATENTS: "latents",
+    MAP: "map",
+    PIXELS: "pixels",
+    CORRECTIONS: "corrections",
+    ALPHA: "alpha",
+}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from PIL import Image
 from glissando.errors import InputError
 from glissando.picture import Picture
 
+from .alpha import check_alpha_quality
+
 __all__ = ["BackendOptions", "EncodeOptions", "ImportanceLike"]
 
 ImportanceLike = NDArray[Any] | Image.Image | Picture
@@ -42,18 +44,30 @@ class EncodeOptions:
         strength: quality steps that white adds and black takes away, 0 to 100; None for 24, or for 12 with "auto".
         keep_size: choose the quality so that the file is as large as it would be without importance, within 1 %.
         lossless: every pixel comes back as it was.
+        alpha_quality: 100, opacity comes back as it was; or less, down to 0, in ever larger steps.
+        exact: colours below fully transparent pixels count as all others do; unless given, they come back black.
 
     Raises:
-        InputError: a strength, or a size to keep, without importance; importance where nothing is to be lost.
+        InputError: a strength, or a size to keep, without importance; importance, or a quality of opacity, where
+            nothing is to be lost; a quality of opacity that is none.
     """
 
     importance: ImportanceLike | Literal["auto"] | None = None
     strength: float | None = None
     keep_size: bool = False
     lossless: bool = False
+    alpha_quality: float = 100.0
+    exact: bool = False
 
     def __post_init__(self) -> None:
         if self.importance is None and (self.strength is not None or self.keep_size):
             raise InputError("strength and keep_size need a map of importance")
         if self.importance is not None and self.lossless:
             raise InputError("importance says where to lose less; lossless loses nothing anywhere")
+        if check_alpha_quality(self.alpha_quality) < 100 and self.lossless:
+            raise InputError("alpha_quality says how much opacity may lose; lossless loses nothing anywhere")
+
+    @property
+    def keeps_hidden(self) -> bool:
+        """Whether colours below fully transparent pixels are kept."""
+        return self.exact or self.lossless

@@ -7,10 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["grey_of", "padded", "to_levels"]
+__all__ = ["grey_of", "padded", "sample_type", "to_levels"]
 
 
-def to_levels(values: NDArray[np.floating[Any]], depth: int = 8) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def sample_type(depth: int) -> type[np.uint8] | type[np.uint16]:
+    """The type of an array of samples of ``depth`` bits: uint8 up to 8 bits, else uint16."""
+    return np.uint8 if depth <= 8 else np.uint16
+
+
+def to_levels(values: NDArray[np.floating[Any]], depth: int = 8) -> NDArray[np.unsignedinteger[Any]]:
     """Real numbers, 0 black and 1 white, as whole levels of ``depth`` bits: uint8 up to 8 bits, else uint16.
 
     Values are scaled by 2^depth − 1, rounded to the nearest level, of two equally near ones to the even one, and
@@ -19,7 +24,7 @@ def to_levels(values: NDArray[np.floating[Any]], depth: int = 8) -> NDArray[np.u
     top = (1 << depth) - 1
     levels: NDArray[np.float32] = np.rint(np.multiply(values, top, dtype=np.float32))
     np.clip(levels, 0, top, out=levels)
-    return levels.astype(np.uint8) if depth <= 8 else levels.astype(np.uint16)
+    return levels.astype(sample_type(depth))
 
 
 def grey_of(pixels: NDArray[Any]) -> NDArray[Any]:
@@ -31,12 +36,17 @@ def grey_of(pixels: NDArray[Any]) -> NDArray[Any]:
     return mean
 
 
-def padded(pixels: NDArray[np.uint8], rows: slice, columns: slice) -> NDArray[np.uint8]:
-    """A window's pixels as the analysis takes them, (1, h, w, 3).
+def padded(
+    pixels: NDArray[np.unsignedinteger[Any]], rows: slice, columns: slice, depth: int = 8
+) -> NDArray[np.uint8] | NDArray[np.float32]:
+    """A window's pixels as the analysis takes them, (1, h, w, 3): those of 8 bits as they are, others as real numbers.
 
-    Beyond the picture's edge its last row and column are repeated; a grey picture has its one channel three times.
+    Real numbers are scaled to 0 … 255 from ``depth`` bits. Beyond the picture's edge its last row and column are
+    repeated; a grey picture has its one channel three times.
     """
-    part = pixels[rows, columns]
+    part: NDArray[Any] = pixels[rows, columns]
+    if depth != 8:
+        part = part * np.float32(255 / ((1 << depth) - 1))
     if part.ndim == 2:
         part = np.repeat(part[:, :, None], 3, axis=2)
     margin = [(0, (s.stop - s.start) - n) for s, n in zip((rows, columns), part.shape[:2], strict=True)]

@@ -35,11 +35,12 @@ class Family:
         package: the package that holds it, for instance ``glissando.families.gains``.
         codes: what it codes, in one sentence.
         encoder_graphs: graphs that only an encoder runs. The first is the analysis: from uint8 pixels (1, H, W, 3),
-            its input "pixels", to the latents.
+            its input "pixels", to the latents. It turns them into real numbers itself, and so takes float32 from 0 to
+            255 in their place, where samples have more than 8 bits (``onnx_graph.with_real_input``).
         decoder_graph: the graph from decoded latents to pixels: float32 (1, H, W, 3), 0 is black and 1 is white,
             neither clamped nor rounded.
         decoder_graph_8bit: the same graph followed by clamping and rounding to uint8, whose output has a
-            quarter of the bytes; None where the family has none, and ``codec.pixels`` rounds.
+            quarter of the bytes; None where the family has none, so that ``codec.pixels`` rounds, as for other depths.
         pixels_per_latent: pixels that one latent covers, each way; None where it differs from model to model.
         takes_quality_field: whether its files may have a quality that differs from place to place.
         encoder_keys: prefixes of the keys of a recipe's ``network`` table that no decoder depends on.

@@ -22,7 +22,10 @@ PREDICTED, WEBP, PLAIN = 0, 1, 2
 LARGEST_SIDE = 4096
 
 REPETITIVE = 0.25, 0.5
-"""Shares of samples that equal one near them. Above the first, WebP may make fewer bytes; above the second, it does."""
+"""Shares of samples that equal one near them. Above the first, WebP may make fewer bytes; above the second, it does.
+
+The second is not for planes that are alone: most of a mask is flat, and its soft edges are what takes bytes.
+"""
 
 
 def encode_planes(planes: NDArray[np.unsignedinteger], depth: int) -> bytes:
@@ -50,7 +53,7 @@ def encode_planes(planes: NDArray[np.unsignedinteger], depth: int) -> bytes:
     repeated = _repeated_share(samples) if webp.takes(samples, depth) else 0.0
     if repeated > REPETITIVE[0]:
         found.append(bytes([WEBP]) + webp.encode(samples))
-    if repeated <= REPETITIVE[1]:
+    if repeated <= REPETITIVE[1] or len(samples) == 1:
         found.append(bytes([PREDICTED]) + encode_stream(samples, depth))
     return min(found, key=len)
 

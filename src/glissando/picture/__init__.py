@@ -1,19 +1,21 @@
 """Pixels and metadata, to and from picture files.
 
-A :class:`Picture` is what the codec carries: 8-bit grey or RGB pixels, upright, with the metadata that came with them.
-Reading never loses anything silently. What cannot be carried yet (transparency, more than 8 bits, CMYK, animation) is a
-:class:`~glissando.errors.PictureError`, or, with ``convert=True``, a conversion that :attr:`Picture.notes` announces.
+A :class:`Picture` is what the codec carries: grey or RGB pixels of 8 to 16 bits, with or without opacity, upright, with
+the metadata that came with them. Reading never loses anything silently. What cannot be carried yet (CMYK, animation) is
+a :class:`~glissando.errors.PictureError`, or, with ``convert=True``, a conversion that :attr:`Picture.notes` announces.
 Metadata that cannot be read or carried cost a note, and never the picture.
 
 ::
 
     file ── reading ──> Pillow image ── conversion ──> Picture ── writing ──> file
              │                              │             ↑          │
-             png, jxl: what Pillow          │           array        embedding: metadata
-             cannot tell of a file          │                        into each format
+             png, jxl: what Pillow          │           array        embedding: metadata into each format
+             cannot tell of a file          │                        samples: what of them a format has
+                                            │                        sixteen: PNG and TIFF of 16 bits
                                             │
-               depth: 16 bits to 8 ─────────┤
-               colour: CMYK, alpha ─────────┤
+               depth: 9 to 16 bits ─────────┤
+               alpha: opacity ──────────────┤
+               colour: CMYK ────────────────┤
                extraction: metadata ────────┤   of the parts exif, xmp, jpeg, isobmff, colour_tags, icc
                orientation: set upright ────┘
 
@@ -34,7 +36,8 @@ from .colour_tags import Cicp
 from .formats import picture_suffixes, writable_formats
 from .metadata import KINDS, Density, Metadata
 from .parts import of_part
-from .picture import MAX_PIXELS, MAX_SIDE, Picture, check_carried
+from .picture import MAX_PIXELS, MAX_SIDE, Picture, Pixels, check_carried
+from .samples import eight_bits, scaled
 
 if TYPE_CHECKING:
     from .reading import read_picture
@@ -51,11 +54,14 @@ __all__ = [
     "Metadata",
     "Picture",
     "PixelFormat",
+    "Pixels",
     "as_picture",
     "check_carried",
+    "eight_bits",
     "of_part",
     "picture_suffixes",
     "read_picture",
+    "scaled",
     "writable_formats",
     "write_picture",
 ]

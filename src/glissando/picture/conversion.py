@@ -10,7 +10,7 @@ from PIL import Image
 
 from glissando.errors import PictureError
 
-from . import colour, depth, orientation
+from . import alpha, colour, depth, orientation
 from .extraction import exif_of_tiff, metadata_of
 from .metadata import within_limit
 from .picture import Picture
@@ -47,49 +47,41 @@ def _from_pillow(
     if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):
         what = "floating-point" if image.mode == "F" else "32-bit"
         raise PictureError(f"{name}: {what} samples, which have no agreed white; scale them to 8 bits first")
-    bits = depth.bits_per_sample(image, stream)
-    if bits > 8:
-        obstacles.append(f"{bits} bits per sample")
-        notes.append(f"{bits} bits per sample are scaled to 8")
-        if "transparency" in image.info:
-            raise PictureError(f"{name}: {bits} bits per sample with one transparent colour: not carried")
+    file = depth.file_of(image) if stream is None else stream
+    bits = depth.bits_per_sample(image, file)
     if image.mode == "CMYK":
         obstacles.append("CMYK colours")
     elif image.mode in ("LAB", "HSV", "YCbCr"):
         obstacles.append(f"{image.mode} colours")
         notes.append(f"{image.mode} colours are converted to RGB")
+    # Pillow forgets this when it loads the pixels, so it is read before.
+    tiff_exif = _exif_of_tiff(image, notes) if image.format == "TIFF" else None
+    deep = depth.deep_samples(image, file, bits) if bits > 8 and not (obstacles and not convert) else None
+    if bits > 8 and deep is None:
+        package = " (with the package imagecodecs they are kept)" if image.format == "AVIF" else ""
+        obstacles.append(f"{bits} bits per sample{package}")
+        notes.append(f"{bits} bits per sample are scaled to 8")
     if obstacles and not convert:
         raise PictureError(f"{name}: {' and '.join(obstacles)}: not carried yet; to convert, {_HINT}")
-
-    # Pillow forgets these when it loads the pixels, so they are read before.
-    tiff_exif = _exif_of_tiff(image, notes) if image.format == "TIFF" else None
-    low = depth.low_bytes(image, stream) if bits > 8 and stream is not None else None
-    grey_alpha = depth.is_grey_alpha_16(image)
 
     load_pixels(image)
     metadata, more = metadata_of(image, tiff_exif=tiff_exif, beside=beside, stream=stream)
     notes += more
-    if low is not None:
-        image = depth.merge_low_bytes(image, low)
-    elif image.mode.startswith("I"):
-        image = depth.eight_bits(image, bits)
     if image.mode == "CMYK":
         image, note = colour.rgb_of_cmyk(image, metadata.icc)
         metadata = replace(metadata, icc=None)
         notes.append(note)
-    image, blended = colour.opaque(image, grey_alpha)
-    if blended:
-        if not convert:
-            raise PictureError(f"{name}: transparency: not carried yet; to blend it over white, {_HINT}")
-        notes.append("transparency is blended over white")
-    if image.mode != "L":
-        image = image.convert("L" if image.mode == "1" else "RGB")
+    samples, bits = (alpha.samples_of(image), 8) if deep is None else deep
+    if deep is not None:
+        if "transparency" in image.info:
+            samples = alpha.with_transparent_colour(samples, image.info["transparency"], bits)
+        samples = alpha.without_opaque(samples, bits)
 
-    pixels, metadata, more = orientation.upright(np.asarray(image), metadata)
+    pixels, metadata, more = orientation.upright(samples, metadata)
     notes += more
     metadata, more = within_limit(metadata, MAX_METADATA)
     notes += more
-    return Picture(np.ascontiguousarray(pixels), **metadata.as_arguments(), notes=tuple(notes))
+    return Picture(np.ascontiguousarray(pixels), depth=bits, **metadata.as_arguments(), notes=tuple(notes))
 
 
 def _exif_of_tiff(image: Image.Image, notes: list[str]) -> bytes | None:

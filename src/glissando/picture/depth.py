@@ -1,17 +1,33 @@
-"""Samples of more than 8 bits: found, and rounded to 8."""
+"""Samples of more than 8 bits: found, and read, also where Pillow has 8 of them alone.
+
+Pillow has no mode for 16-bit colour: it decodes such files and keeps the high byte of each sample. The name of a layout
+("raw mode") tells its decoders how the bytes of a row become samples, so a second pass with the bytes swapped gives the
+low ones. Both are Pillow's own decoding, whatever the file's compression and interlacing.
+"""
 
 from __future__ import annotations
 
+import importlib
 import math
 import re
+import sys
 from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from .pillow import raw_mode, without_limit
+from .pillow import load_pixels, raw_mode, without_limit
 
-__all__ = ["bits_per_sample", "eight_bits", "is_grey_alpha_16", "low_bytes", "merge_low_bytes"]
+__all__ = ["bits_per_sample", "deep_samples", "file_of"]
+
+Samples = NDArray[np.uint16]
+
+
+def file_of(image: Image.Image) -> IO[bytes] | None:
+    """The file of an image that is not loaded yet, which may tell more than Pillow does."""
+    stream: IO[bytes] | None = getattr(image, "fp", None)
+    return stream if getattr(image, "tile", None) and hasattr(stream, "seek") else None
 
 
 def bits_per_sample(image: Image.Image, stream: IO[bytes] | None) -> int:
@@ -67,43 +83,91 @@ def _of_jpeg_2000(head: bytes) -> int:
 _DECLARED_IN = {"PNG": _of_png, "PPM": _of_ppm, "AVIF": _of_avif, "JPEG2000": _of_jpeg_2000}
 
 
-def eight_bits(image: Image.Image, bits: int) -> Image.Image:
-    """Deep grey to 8 bits, rounded to nearest: v·255/65535 when samples have 16."""
-    # Pillow spreads samples over 16 bits by itself, except those of a TIFF.
-    largest = 2**bits - 1 if image.format == "TIFF" and 8 < bits < 16 else 65535
-    wide = np.clip(np.asarray(image).astype(np.int64), 0, largest)
-    return Image.fromarray(((wide * 255 + largest // 2) // largest).astype(np.uint8))
+def deep_samples(image: Image.Image, stream: IO[bytes] | None, bits: int) -> tuple[Samples, int] | None:
+    """All bits of the samples of an image with more than 8, and how many these are.
 
+    Args:
+        image: not loaded yet; it is afterwards.
+        stream: its file, where there is one.
+        bits: as ``bits_per_sample`` counts them.
 
-def low_bytes(image: Image.Image, stream: IO[bytes]) -> Image.Image | None:
-    """The low bytes of 16-bit colour samples: Pillow keeps the high ones, so read once more, swapped."""
+    Returns:
+        Samples (height, width) of grey, or (height, width, channels) in the order of the image's bands, and their
+        depth; None where no more than 8 bits of them can be read.
+    """
     raw = raw_mode(image)
-    if not raw.endswith((";16B", ";16L")) or image.mode.startswith("I"):
+    if image.mode.startswith("I"):
+        inverted = image.format == "TIFF" and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+        load_pixels(image)
+        grey = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
+        if bits == 16 or image.format not in ("TIFF", "JPEG2000"):  # of others Pillow spreads samples over 16 bits
+            return (65535 - grey if inverted else grey), 16
+        return (grey >> (16 - bits) if image.format == "JPEG2000" else grey), bits  # these it shifts
+    if stream is None:
         return None
-    swapped = raw[:-1] + ("L" if raw.endswith("B") else "B")
+    if image.format == "AVIF":
+        return _of_imagecodecs(image, stream, bits)
+    if image.format == "HEIF":
+        return _of_pillow_heif(stream, bits)
+    if raw == "LA;16B":  # two 16-bit samples take the place of four of 8 bits
+        both = _decoded_as(image, stream, "RGBA")
+        return None if both is None else (both.view(">u2").astype(np.uint16), 16)
+    if raw not in _SWAPPED:
+        return None
+    low = _decoded_as(image, stream, _SWAPPED[raw])
+    load_pixels(image)
+    return None if low is None else (np.asarray(image) * np.uint16(256) + low, 16)
+
+
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+_NATIVE = "L" if sys.byteorder == "little" else "B"
+_SWAPPED = {
+    f"{bands};16{order}": f"{bands};16{'B' if (_NATIVE if order == 'N' else order) == 'L' else 'L'}"
+    for bands in ("RGB", "RGBX", "RGBA")
+    for order in "LBN"
+}
+"""Raw modes of 16 bits that have one of the other order; N is the machine's own."""
+
+
+def _decoded_as(image: Image.Image, stream: IO[bytes], raw: str) -> NDArray[np.uint8] | None:
+    """The samples of a file, decoded once more in another raw mode; None where Pillow has no such mode."""
     position = stream.tell()
     try:
         with without_limit():
             again: Any = Image.open(stream, formats=(image.format or "",))
-        again.tile = [
-            tile._replace(args=(swapped, *tile.args[1:]) if isinstance(tile.args, tuple) else swapped)
-            for tile in again.tile
-        ]
-        with without_limit():
+            again.tile = [
+                tile._replace(args=(raw, *tile.args[1:]) if isinstance(tile.args, tuple) else raw)
+                for tile in again.tile
+            ]
             again.load()
-        return again.copy()  # type: ignore[no-any-return]
-    except Exception:  # no such unpacker (grey with alpha): the high bytes alone must do, within one level
+        return np.asarray(again)
+    except Exception:  # which kind it is depends on the format
         return None
     finally:
         stream.seek(position)
 
 
-def merge_low_bytes(high: Image.Image, low: Image.Image) -> Image.Image:
-    """The 16-bit samples whose bytes these are, rounded to 8 bits."""
-    wide = np.asarray(high).astype(np.int32) * 256 + np.asarray(low)
-    return Image.frombytes(high.mode, high.size, ((wide + 128) // 257).astype(np.uint8).tobytes())
+def _of_imagecodecs(image: Image.Image, stream: IO[bytes], bits: int) -> tuple[Samples, int] | None:
+    """Samples of an AVIF, of which Pillow decodes 8 bits; None where the package imagecodecs is not installed."""
+    try:
+        imagecodecs = importlib.import_module("imagecodecs")
+    except ImportError:
+        return None
+    position = stream.tell()
+    stream.seek(0)
+    data = stream.read()
+    stream.seek(position)
+    samples = imagecodecs.avif_decode(data, index=0)
+    if samples.dtype != np.uint16 or samples.shape[:2] != (image.height, image.width):
+        return None
+    return samples, bits
 
 
-def is_grey_alpha_16(image: Image.Image) -> bool:
-    """Pillow opens a PNG of 16-bit grey with alpha as RGBA, for want of a mode."""
-    return image.mode == "RGBA" and raw_mode(image) == "LA;16B"
+def _of_pillow_heif(stream: IO[bytes], bits: int) -> tuple[Samples, int] | None:
+    """Samples of a HEIC, of which its plugin for Pillow keeps 8 bits unless it is asked."""
+    position = stream.tell()
+    stream.seek(0)
+    found = importlib.import_module("pillow_heif").open_heif(stream, convert_hdr_to_8bit=False, hdr_to_16bit=False)
+    samples = np.asarray(found)
+    stream.seek(position)
+    return (samples, bits) if samples.dtype == np.uint16 else None

@@ -108,7 +108,7 @@ def exif_of_tiff(image: Image.Image) -> bytes | None:
     for tag in _RESOLUTION_TAGS:
         if tag in source:
             kept[tag] = source[tag]
-    return kept.tobytes()
+    return kept.tobytes().removeprefix(b"Exif\0\0")
 
 
 # Colours -----------------------------------------------------------------------------------------------

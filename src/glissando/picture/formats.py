@@ -19,6 +19,8 @@ class Writing:
         grey_options: those that differ for grey pictures.
         carries: the metadata that it carries, by the names of their attributes in ``Metadata``.
         has_grey: whether it has pictures of one channel; in others grey becomes RGB.
+        has_alpha: whether it has opacity; in others colours are blended over white.
+        depth: bits of its samples, at most; of a picture with more they are rounded.
         fits_profiles: whether readers refuse an ICC profile of other channels than the picture's.
         longest: its longest side in pixels; None without a limit of its own.
         largest_block: the longest EXIF in bytes; None without a limit.
@@ -28,6 +30,8 @@ class Writing:
     grey_options: Mapping[str, Any] = field(default_factory=dict)
     carries: frozenset[str] = frozenset()
     has_grey: bool = True
+    has_alpha: bool = False
+    depth: int = 8
     fits_profiles: bool = False
     longest: int | None = None
     largest_block: int | None = None
@@ -68,7 +72,7 @@ FORMATS = (
         "PIL.PngImagePlugin",
         rb"\x89PNG\r\n\x1a\n",
         ("png",),
-        Writing({"compress_level": 2}, carries=_ALL, fits_profiles=True),
+        Writing({"compress_level": 2}, carries=_ALL, has_alpha=True, depth=16, fits_profiles=True),
     ),
     FileFormat(
         "JPEG",
@@ -87,7 +91,14 @@ FORMATS = (
         "PIL.WebPImagePlugin",
         rb"RIFF....WEBP",
         ("webp",),
-        Writing({"lossless": True, "method": 4}, carries=_BLOCKS, has_grey=False, fits_profiles=True, longest=16383),
+        Writing(
+            {"lossless": True, "exact": True, "method": 4},
+            carries=_BLOCKS,
+            has_grey=False,
+            has_alpha=True,
+            fits_profiles=True,
+            longest=16383,
+        ),
     ),
     FileFormat(
         "AVIF",
@@ -98,6 +109,7 @@ FORMATS = (
             {"quality": 90, "subsampling": "4:4:4", "speed": 6},
             grey_options={"subsampling": "4:0:0"},
             carries=_BLOCKS | {"cicp"},
+            has_alpha=True,
             fits_profiles=True,
             longest=65536,
         ),
@@ -107,7 +119,7 @@ FORMATS = (
         "PIL.TiffImagePlugin",
         rb"II[*+]\0|MM\0[*+]",
         ("tif", "tiff"),
-        Writing({"compression": "tiff_adobe_deflate"}, carries=_BLOCKS | {"iptc", "density"}),
+        Writing({"compression": "tiff_adobe_deflate"}, carries=_BLOCKS | {"iptc", "density"}, has_alpha=True, depth=16),
     ),
     FileFormat("BMP", "PIL.BmpImagePlugin", rb"BM", ("bmp",), Writing(carries=frozenset({"density"}))),
     FileFormat("PPM", "PIL.PpmImagePlugin", rb"P[1-6f]\s|P[1-6]#", ("ppm", "pgm", "pnm"), Writing()),

@@ -39,8 +39,8 @@ def read_picture(
 
     Args:
         source: a path, or a file opened for reading bytes (it need not be seekable).
-        convert: convert what cannot be carried (transparency over white; 16 bits scaled to 8; CMYK to RGB;
-            the first frame of several) and say so in the picture's notes, instead of raising.
+        convert: convert what cannot be carried (CMYK to RGB; the first frame of several; samples of more than 8 bits
+            where nobody reads them, scaled to 8) and say so in the picture's notes, instead of raising.
         max_pixels: refuse more pixels than this, before any is decoded.
         allow_truncated: take what there is of a JPEG that is cut short, with a note; the rest is grey.
         name: what messages call the file, instead of its own name.

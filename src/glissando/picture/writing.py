@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 from PIL import Image
 
 from glissando.errors import PictureError
@@ -16,6 +17,8 @@ from .embedding import embedded, tagged
 from .formats import FileFormat, Writing, writable_formats, written_as
 from .picture import Picture
 from .pillow import load_plugin
+from .samples import fitted
+from .sixteen import encode_sixteen
 
 __all__ = ["write_picture"]
 
@@ -25,15 +28,17 @@ def write_picture(
 ) -> tuple[str, ...]:
     """Write a picture file, with the metadata that its format carries.
 
-    PNG, TIFF, BMP, PPM and WebP are written without loss; JPEG at quality 95 and AVIF at 90, both without
-    chroma subsampling. A path is replaced only when the new file is complete.
+    PNG, TIFF, BMP, PPM and WebP are written without loss; JPEG at quality 95 and AVIF at 90, both without chroma
+    subsampling. PNG and TIFF have 16 bits per sample where the picture has more than 8; in the others they are rounded
+    to 8. PNG, TIFF, WebP and AVIF have its opacity; in the others it is blended over white. A path is replaced only
+    when the new file is complete.
 
     Args:
         dest: a path, whose extension names the format, or a file opened for writing bytes.
         format: an extension such as ``"png"``, which wins over the path's; needed when ``dest`` is a file.
 
     Returns:
-        One sentence for each piece of metadata that the format could not carry.
+        One sentence for each piece of metadata that the format could not carry, and for what became of the samples.
 
     Raises:
         PictureError: an unknown format, or a picture too large for it.
@@ -64,12 +69,19 @@ def _encode(picture: Picture, format: FileFormat, writing: Writing, name: str) -
             f"{name}: {picture.width}x{picture.height}: {format.name} allows {writing.longest:,} on a side"
         )
     grey = picture.format.grey
-    options, notes = embedded(picture, format.name, writing, grey=grey)
+    samples, notes = fitted(picture, format.name, writing)
+    options, more = embedded(picture, format.name, writing, grey=grey)
+    notes += more
     if grey:
         options = {**writing.grey_options, **options}
-    out = io.BytesIO()
+    options = {**writing.options, **options}
     try:
-        Image.fromarray(picture.pixels).save(out, format.name, **{**writing.options, **options})
-        return tagged(out.getvalue(), picture, format.name), notes
+        if samples.dtype == np.uint16:
+            data = encode_sixteen(samples, format.name, options)
+        else:
+            out = io.BytesIO()
+            Image.fromarray(samples).save(out, format.name, **options)
+            data = out.getvalue()
+        return tagged(data, picture, format.name), notes
     except (OSError, ValueError, OverflowError, SyntaxError, RuntimeError) as error:
         raise PictureError(f"{name}: {format.name} cannot hold this picture ({error})") from error

@@ -1,0 +1,137 @@
+"""Opacity in files: a plane of each tile, and what becomes of the colours that it hides.
+
+Opacity comes back exactly, or in equal steps of which 0 and opaque are two, so that what is transparent or opaque stays
+so. WebP's ``alpha_quality`` does the same. Colours below fully transparent pixels are not seen. Unless they are to be
+kept all the same, they are made up by whatever takes few bits, and readers show black.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glissando.bitstream.fields import ALPHA_STEP, Cursor
+from glissando.bitstream.pixel_format import Alpha
+from glissando.errors import CorruptError, InputError
+from glissando.lossless import decode_planes, encode_planes
+from glissando.picture import Pixels
+
+from .geometry import Region, in_common
+
+__all__ = ["Opacity", "carried_along", "check_alpha_quality", "coded_alpha", "paste_alpha", "shown_alpha", "step_of"]
+
+COARSEST = 7.0
+"""log2 of the step at quality 0, in levels of 255: there is one level between transparent and opaque."""
+
+
+@dataclass(frozen=True)
+class Opacity:
+    """What a file says of its picture's opacity.
+
+    Attributes:
+        kind: "straight", or "exact" where colours count below transparent pixels, too.
+        planes: for each tile what codes its opacity, nothing where all of it is opaque.
+        hidden: where colours do not count, (height, width).
+    """
+
+    kind: Alpha
+    planes: list[bytes]
+    hidden: NDArray[np.bool_]
+
+
+def check_alpha_quality(quality: float) -> float:
+    """Raises InputError unless it is a number from 0 to 100."""
+    try:
+        value = float(quality)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"alpha_quality must be a number from 0 to 100, not {quality!r}") from None
+    if not 0 <= value <= 100:
+        raise InputError(f"alpha_quality must be from 0 to 100, not {quality}")
+    return value
+
+
+def step_of(quality: float, depth: int) -> int:
+    """By how much neighbouring levels of opacity differ at a quality from 0 to 100, in levels of ``depth`` bits.
+
+    1 at quality 100: nothing is lost. Below it, 2^(7·(100 − quality) / 100) in levels of 8 bits.
+    """
+    if quality == 100:
+        return 1
+    return max(round(2 ** (COARSEST * (100 - quality) / 100) * ((1 << depth) - 1) / 255), 1)
+
+
+def _in_steps(alpha: Pixels, step: int, depth: int) -> NDArray[np.uint16]:
+    """Opacity in whole steps, of which the last may be shorter and is for opaque pixels alone or near it."""
+    top = (1 << depth) - 1
+    nearest = (alpha.astype(np.uint32) + step // 2) // step
+    return np.where(alpha == top, _steps(step, depth), nearest).astype(np.uint16)
+
+
+def _steps(step: int, depth: int) -> int:
+    """How many steps it takes from transparent to opaque."""
+    return -(-((1 << depth) - 1) // step)
+
+
+def shown_alpha(alpha: Pixels, step: int, depth: int) -> Pixels:
+    """Opacity as it comes back from a file with such a step."""
+    top = (1 << depth) - 1
+    return np.minimum(_in_steps(alpha, step, depth).astype(np.uint32) * step, top).astype(alpha.dtype)
+
+
+def coded_alpha(alpha: Pixels, step: int, depth: int) -> bytes:
+    """What codes a tile's opacity, (h, w), in steps; nothing where all of it is opaque then.
+
+    Where nothing is to be lost, and there is a larger step that loses nothing, it is taken: 16 bits are often 8 spread.
+    """
+    if step == 1 and depth > 8:
+        step = int(np.gcd.reduce(np.unique(alpha), initial=(1 << depth) - 1))
+    steps = _in_steps(alpha, step, depth)
+    last = _steps(step, depth)
+    if steps.min() == last:
+        return b""
+    return ALPHA_STEP.write(step) + encode_planes(steps[None], last.bit_length())
+
+
+def paste_alpha(alpha: Pixels, region: Region, place: Region, data: bytes, depth: int) -> None:
+    """Write the part of a tile's opacity that lies in a region into the region's.
+
+    ``place``: the tile's own region; ``data``: its coded plane. Raises CorruptError where this is damaged.
+    """
+    cursor = Cursor(data)
+    step = ALPHA_STEP.read(cursor)
+    top = (1 << depth) - 1
+    if step > top:
+        raise CorruptError(f"opacity of {depth} bits has steps of {step}")
+    last = _steps(step, depth)
+    (steps,) = decode_planes(bytes(cursor.data[cursor.offset :]), 1, place.height, place.width, last.bit_length())
+    if steps.max() > last:
+        raise CorruptError(f"an opacity is {steps.max()} steps of {step}, which is beyond opaque")
+    target, source = in_common(region, place)
+    alpha[target] = np.minimum(steps[source].astype(np.uint32) * step, top)
+
+
+def carried_along(pixels: Pixels, hidden: NDArray[np.bool_]) -> Pixels:
+    """A tile whose hidden pixels repeat those that are seen before them, which costs a lossless coder least.
+
+    In a row they repeat the pixel to their left, at its beginning the first that is seen; a row without any repeats
+    another. Where nothing is seen, all is black.
+    """
+    if not hidden.any():
+        return pixels
+    seen = ~hidden
+    rows, columns = np.arange(len(seen)), np.arange(seen.shape[1])
+    if not seen.any():
+        return np.zeros_like(pixels)
+    along = _last_or_first(np.where(seen, columns, -1), seen.argmax(axis=1)[:, None])
+    some = seen.any(axis=1)
+    row = _last_or_first(np.where(some, rows, -1)[None], np.array([[some.argmax()]]))[0]
+    carried: Pixels = pixels[row[:, None], along[row]]
+    return carried
+
+
+def _last_or_first(indices: NDArray[np.intp], first: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Along each row the largest index so far; where there is none yet, ``first``."""
+    last = np.maximum.accumulate(indices, axis=1)
+    return np.where(last < 0, first, last)
