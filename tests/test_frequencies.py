@@ -20,9 +20,10 @@ def test_tables_are_whole_and_near_their_probabilities(weights: np.ndarray) -> N
     assert (found >= 1).all()
     assert (found.sum(axis=1, dtype=np.int64) == WHOLE).all()
     away = np.abs(found - np.maximum(probabilities * WHOLE, 1))
-    likeliest = np.zeros_like(away, dtype=bool)
-    likeliest[np.arange(len(away)), probabilities.argmax(axis=1)] = True
-    assert away[~likeliest].max(initial=0) <= 0.5
+    assert np.sort(away, axis=1)[:, :-1].max(initial=0) <= 0.5
+    filled = np.arange(len(away)), away.argmax(axis=1)  # the symbol that took what was missing, if any did
+    frequent = probabilities[filled] * WHOLE >= probabilities.max(axis=1) * WHOLE - 1  # two round to the same number
+    assert (frequent | (away[filled] <= 0.5)).all()
     assert away.max() <= 1.5 * found.shape[1]
     np.testing.assert_array_equal(from_probabilities(probabilities[0]), found[0])
 
