@@ -14,7 +14,9 @@ from PIL import Image
 from . import zoo
 from .bitstream import ANY_SIZE, DEFAULT_LIMITS, NO_MODEL, Reader, Source, opened
 from .codec import BackendOptions, Codec, open_codec
+from .codec.effort import DEFAULT_EFFORT
 from .codec.options import ImportanceLike
+from .codec.refinement import Progress
 from .errors import InputError
 from .picture import Picture, Pixels
 from .zoo import Card, Model
@@ -99,6 +101,8 @@ def encode(
     depth: int | None = None,
     alpha_quality: float = 100.0,
     exact: bool = False,
+    effort: int = DEFAULT_EFFORT,
+    progress: Progress | None = None,
     threads: int | None = None,
 ) -> bytes:
     """A picture as the bytes of a .gliss file.
@@ -122,6 +126,9 @@ def encode(
     ``alpha_quality``: 100, opacity comes back as it was; or less, down to 0, in ever larger steps. ``exact``: colours
     below fully transparent pixels count as all others do, as they do with ``lossless``; else they come back black.
 
+    ``effort``: 0 to 10, how much time encoding may take. From 6 on the file is refined for this picture, in seconds to
+    minutes; ``progress`` is told the share that is done, 0 to 1, and may return False to end it with what there is.
+
     Raises InputError for an unusable picture, quality or map, ModelError for an unusable model.
     """
     codec = _kept_for(_model(tuned_model(tune, model), encoder), threads)
@@ -135,6 +142,8 @@ def encode(
         depth=depth,
         alpha_quality=alpha_quality,
         exact=exact,
+        effort=effort,
+        progress=progress,
     )
 
 

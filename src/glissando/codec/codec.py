@@ -18,11 +18,13 @@ from glissando.zoo import Card, Model
 
 from .coding import Coding
 from .decoder import Decoder, PictureSymbols
+from .effort import DEFAULT_EFFORT
 from .encoder import Analysed, Encoder
 from .engine import Engine
 from .geometry import CELL, Region
 from .options import BackendOptions, EncodeOptions, ImportanceLike
 from .quality import LocalQuality, Quality, QualityField
+from .refinement import Progress
 
 __all__ = ["Codec", "open_codec"]
 
@@ -88,6 +90,8 @@ class Codec:
         depth: int | None = None,
         alpha_quality: float = 100.0,
         exact: bool = False,
+        effort: int = DEFAULT_EFFORT,
+        progress: Progress | None = None,
     ) -> bytes:
         """A picture's .gliss file.
 
@@ -106,14 +110,20 @@ class Codec:
         ``lossless``: every pixel comes back as it was, whatever the model: no network takes part, and the quality is
         ignored. It cannot be combined with an importance.
 
+        ``effort``: 0 to 10, how much time encoding may take. From 6 on the latents are refined for this picture, in
+        seconds to minutes. ``progress`` is told the share that is done, 0 to 1; where it returns False, the file is
+        made of what has been reached.
+
         Raises InputError for arguments that are not as described, and for an importance that this model cannot take.
         """
-        options = EncodeOptions(importance, strength, keep_size, lossless, alpha_quality, exact)
+        options = EncodeOptions(importance, strength, keep_size, lossless, alpha_quality, exact, effort)
         source = as_picture(picture, depth=depth)
         if lossless:
             return self._encoder.lossless(source)
         analysed, field = self._analysed(source, Quality.of(quality), options)
-        return self._encoder.encode(analysed, Quality.of(quality), field, keep_size=keep_size)
+        return self._encoder.encode(
+            analysed, Quality.of(quality), field, keep_size=keep_size, effort=effort, progress=progress
+        )
 
     def encode_with_bits(
         self,
@@ -177,12 +187,32 @@ class Codec:
         *,
         quality_field: QualityField | None = None,
         keep_size: bool = False,
+        effort: int = DEFAULT_EFFORT,
+        progress: Progress | None = None,
     ) -> bytes:
         """The file of an analysed picture at one quality, 0 to 100.
 
-        ``quality_field``: what the method ``quality_field`` returns; ``keep_size`` as in ``encode``.
+        ``quality_field``: what the method ``quality_field`` returns; the others as in ``encode``.
         """
-        return self._encoder.encode(analysed, Quality.of(quality), quality_field, keep_size=keep_size)
+        return self._encoder.encode(
+            analysed, Quality.of(quality), quality_field, keep_size=keep_size, effort=effort, progress=progress
+        )
+
+    def refine(
+        self,
+        analysed: Analysed,
+        quality: float,
+        effort: int = 8,
+        *,
+        quality_field: QualityField | None = None,
+        progress: Progress | None = None,
+    ) -> Analysed:
+        """An analysed picture with latents that are refined for a quality, at an effort of 6 to 10.
+
+        It may be coded at other qualities as well, but gains little there. The others as in ``encode_analysed``.
+        """
+        local = LocalQuality(Quality.of(quality), quality_field)
+        return self._encoder.refine(analysed, local, effort, progress)
 
     def bits_per_latent(
         self, analysed: Analysed, quality: float, *, quality_field: QualityField | None = None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glissando import bitstream
-from glissando.bitstream import ALPHA, CORRECTIONS, MAP, NO_MODEL, PIXELS, Header, PixelFormat, Tile
+from glissando.bitstream import ALPHA, ANY_SIZE, CORRECTIONS, MAP, NO_MODEL, PIXELS, Header, PixelFormat, Reader, Tile
 from glissando.bitstream.fields import QUALITY_FIELD_BOX
 from glissando.bitstream.maps import CONTEXTS, map_passes
 from glissando.bitstream.quality_field import pack_palette, with_map_tables
@@ -21,6 +22,7 @@ from glissando.picture import Picture, Pixels, scaled
 from .alpha import Opacity, carried_along
 from .automatic import automatic_field
 from .coding import Coding
+from .effort import DEFAULT_EFFORT, check_effort, schedule_of
 from .engine import Engine
 from .exact import (
     WORST_ERROR,
@@ -41,6 +43,8 @@ from .opacity import opacity_of, without_opacity
 from .options import EncodeOptions
 from .pixels import padded
 from .quality import TOP_UNITS, LocalQuality, Quality, QualityField
+from .refinement import Picture as RefinedPicture
+from .refinement import Progress, Refiner, halves
 from .size import same_size
 
 __all__ = ["Analysed", "Encoder"]
@@ -163,22 +167,96 @@ class Encoder:
     # From latents to bytes ----------------------------------------------------------------------------
 
     def encode(
-        self, analysed: Analysed, quality: Quality, field: QualityField | None = None, *, keep_size: bool = False
+        self,
+        analysed: Analysed,
+        quality: Quality,
+        field: QualityField | None = None,
+        *,
+        keep_size: bool = False,
+        effort: int = DEFAULT_EFFORT,
+        progress: Progress | None = None,
     ) -> bytes:
         """The file of an analysed picture.
 
         ``field``: over the coded latents. ``keep_size``: choose the quality so that the file is as large as it would be
-        without the field, within 1 %. Raises InputError for a field that does not fit.
+        without the field, within 1 %. ``effort`` and ``progress``: as in ``refine``. Raises InputError for a field that
+        does not fit.
         """
+        self._check_field(analysed, field)
+        local = LocalQuality(quality, field)
+        if not keep_size or field is None:
+            return self._file(self.refine(analysed, local, effort, progress), local)
+        plain = LocalQuality(quality)
+        size = len(self._file(analysed, plain))
+        if schedule_of(effort) is not None:
+            # The quality at which sizes are equal before refinement is about the one at which they are afterwards.
+            unrefined = self._of_size(analysed, field, size, quality)
+            quality = Quality(Reader(unrefined, limits=ANY_SIZE).header.quality)
+            first, second = halves(progress)
+            size = len(self._file(self.refine(analysed, plain, effort, first), plain))
+            analysed = self.refine(analysed, LocalQuality(quality, field), effort, second)
+        return self._of_size(analysed, field, size, quality)
+
+    def _of_size(self, analysed: Analysed, field: QualityField, size: int, start: Quality) -> bytes:
+        return same_size(lambda base: self._file(analysed, LocalQuality(base, field)), size, start)
+
+    def _check_field(self, analysed: Analysed, field: QualityField | None) -> None:
         if field is None:
-            return self._file(analysed, LocalQuality(quality))
+            return
         self._check_takes_field()
         if field.index.shape != analysed.grid.coded:
             raise InputError(f"the map has {field.index.shape} places, the picture {analysed.grid.coded}")
-        if not keep_size:
-            return self._file(analysed, LocalQuality(quality, field))
-        size = len(self._file(analysed, LocalQuality(quality)))
-        return same_size(lambda base: self._file(analysed, LocalQuality(base, field)), size, quality)
+
+    # Refinement ---------------------------------------------------------------------------------------
+
+    def refine(
+        self, analysed: Analysed, quality: LocalQuality, effort: int, progress: Progress | None = None
+    ) -> Analysed:
+        """An analysed picture whose latents are refined for a quality, if the effort asks for it.
+
+        It is never worse than it was, by bits and by the distortion that the model was trained for, of real files and
+        of what a reader sees of them; where it would be, it comes back as it was. ``progress`` is told the share that
+        is done. Raises InputError for an effort that there is not, or that this model's family cannot make.
+        """
+        schedule = schedule_of(check_effort(effort))
+        if schedule is None:
+            return analysed
+        refiner = self._refiner
+        picture = RefinedPicture(
+            analysed.source.pixels, analysed.format.depth, analysed.grid, self._weight(analysed, quality)
+        )
+        refined = replace(analysed, latents=refiner.refine(analysed.latents, picture, quality, schedule, progress))
+
+        def cost(of: Analysed) -> float:
+            data = self._written(of, quality, self._coded(self.passes(of, quality)))
+            return 8 * len(data) + refiner.loss(self._show(data, of.grid.region), picture, quality)
+
+        return refined if cost(refined) < cost(analysed) else analysed
+
+    @cached_property
+    def _refiner(self) -> Refiner:
+        family, model = self._engine.family, self._engine.model
+        if not family.refines:
+            raise InputError(
+                f"model {model.card.name} (of the family {family.name!r}) cannot refine pictures: "
+                "the highest effort for it is 5"
+            )
+        return Refiner(self._engine, family.refinement(model, self._coding))
+
+    def _weight(self, analysed: Analysed, quality: LocalQuality) -> NDArray[np.float32] | None:
+        """How much errors count at each pixel beyond what the file's own quality says; None where all count alike.
+
+        A place of a higher quality counts more, in the measure in which that quality pays for errors; what opacity
+        hides does not count.
+        """
+        weight = None
+        if quality.field is not None:
+            paid = np.array([price_of_error(local) / price_of_error(quality.base) for local in quality.palette])
+            weight = analysed.grid.over_pixels(paid[quality.field.index]).astype(np.float32)
+        if analysed.opacity is not None:
+            seen = ~analysed.opacity.hidden
+            weight = seen.astype(np.float32) if weight is None else weight * seen
+        return weight
 
     def lossless(self, source: Picture) -> bytes:
         """The file of a picture of which every tile is exact. No model takes part."""

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 
 from glissando.errors import InputError, ModelMismatchError
 from glissando.families import Family, family
-from glissando.onnx_graph import with_real_input
+from glissando.onnx_graph import OnnxGraph, with_real_input
 from glissando.runtime import Graph, abandon, choose_engine, fast_precision, open_graph
 from glissando.zoo import Model
 
@@ -125,7 +125,11 @@ class Engine:
         source = self.model.graph(name)
         if real_pixels:
             source = replace(source, content=with_real_input(source.content, "pixels"))
-        return open_graph(source, backend=self._backend, precision=precision, threads=self.options.threads)
+        return self.compiled(source, precision)
+
+    def compiled(self, graph: OnnxGraph, precision: str = "f32") -> Graph:
+        """A graph that is not the model's, for the same engine and threads."""
+        return open_graph(graph, backend=self._backend, precision=precision, threads=self.options.threads)
 
     # What they run over -------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from glissando.errors import InputError
 from glissando.picture import Picture
 
 from .alpha import check_alpha_quality
+from .effort import DEFAULT_EFFORT, check_effort
 
 __all__ = ["BackendOptions", "EncodeOptions", "ImportanceLike"]
 
@@ -46,10 +47,11 @@ class EncodeOptions:
         lossless: every pixel comes back as it was.
         alpha_quality: 100, opacity comes back as it was; or less, down to 0, in ever larger steps.
         exact: colours below fully transparent pixels count as all others do; unless given, they come back black.
+        effort: how much time encoding may take, 0 to 10.
 
     Raises:
         InputError: a strength, or a size to keep, without importance; importance, or a quality of opacity, where
-            nothing is to be lost; a quality of opacity that is none.
+            nothing is to be lost; a quality of opacity, or an effort, that is none.
     """
 
     importance: ImportanceLike | Literal["auto"] | None = None
@@ -58,8 +60,10 @@ class EncodeOptions:
     lossless: bool = False
     alpha_quality: float = 100.0
     exact: bool = False
+    effort: int = DEFAULT_EFFORT
 
     def __post_init__(self) -> None:
+        check_effort(self.effort)
         if self.importance is None and (self.strength is not None or self.keep_size):
             raise InputError("strength and keep_size need a map of importance")
         if self.importance is not None and self.lossless:

@@ -2,10 +2,11 @@
 
 A family is a way to code pictures: what its latents are, which networks make them and read them, and how they become
 symbols. Everything of one family stands in one package. The package's ``__init__`` announces it with a constant
-``FAMILY``, and two of its modules are imported only when they are first used:
+``FAMILY``, and its other modules are imported only when they are first used:
 
     PACKAGE/__init__.py     FAMILY, a Family; imports nothing but this module and plain arithmetic
     PACKAGE/coding.py       CODING, the numpy half: latents to symbols and back (``glissando.codec.coding``)
+    PACKAGE/refinement.py   REFINEMENT, if it has one: its latents as variables (``glissando.codec.refinement``)
     PACKAGE/training.py     TRAINING, the torch half: recipe, network, objective, export
 
 So decoding never imports torch, and looking at a family's announcement imports neither half.
@@ -43,6 +44,7 @@ class Family:
             quarter of the bytes; None where the family has none, so that ``codec.pixels`` rounds, as for other depths.
         pixels_per_latent: pixels that one latent covers, each way; None where it differs from model to model.
         takes_quality_field: whether its files may have a quality that differs from place to place.
+        refines: whether its latents can be refined for a picture; its package then has a module ``refinement``.
         encoder_keys: prefixes of the keys of a recipe's ``network`` table that no decoder depends on.
         decoder_halo: from the configuration of a model's networks, the pixels around a window on which its pixels can
             depend: a multiple of 64, and at least that.
@@ -57,6 +59,7 @@ class Family:
     decoder_graph_8bit: str | None = "decode-8bit"
     pixels_per_latent: int | None = 16
     takes_quality_field: bool = False
+    refines: bool = False
     encoder_keys: tuple[str, ...] = ("analysis_",)
     decoder_halo: Callable[[Mapping[str, Any]], int] = one_cell
     encoder_halo: Callable[[Mapping[str, Any]], int] = one_cell
@@ -73,6 +76,11 @@ class Family:
     def coding(self) -> Any:
         """What makes the codec's half from a model and an engine; see ``glissando.codec.coding.Coding``."""
         return importlib.import_module(f"{self.package}.coding").CODING
+
+    @cached_property
+    def refinement(self) -> Any:
+        """What makes ``glissando.codec.refinement.Refinement`` from a model and its coding, where it ``refines``."""
+        return importlib.import_module(f"{self.package}.refinement").REFINEMENT
 
     @cached_property
     def training(self) -> Any:

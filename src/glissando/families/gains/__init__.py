@@ -12,6 +12,7 @@ FAMILY = Family(
     codes="Latents scaled by gains that slide with the quality, and hyper-latents that tell how large they are.",
     encoder_graphs=("analysis", "quantise"),
     takes_quality_field=True,
+    refines=True,
     decoder_halo=decoder_halo,
     encoder_halo=encoder_halo,
 )

@@ -28,7 +28,7 @@ from glissando.zoo import Model
 from . import FAMILY
 from .symbols import Rates, SymbolModel, TileCoder, octaves, row_of_each_latent
 
-__all__ = ["CODING", "GainsCoding", "GainsLatents", "GainsSymbols"]
+__all__ = ["CODING", "GainsCoding", "GainsLatents", "GainsSymbols", "checkerboard"]
 
 VECTORS = ("means_offset", "synthesis_factor", "synthesis_offset")
 
@@ -65,20 +65,27 @@ class GainsCoding:
         self.tables = self.integers.tables
 
     @cached_property
-    def _vectors(self) -> dict[str, Floats]:
+    def _level_tables(self) -> dict[str, Floats]:
         arrays = self._model.floats(tuple(f"{name}.table" for name in VECTORS))
         return {name: arrays[f"{name}.table"] for name in VECTORS}
 
     def _vector(self, name: str, quality: Quality) -> Floats:
         """The row of a float level table at a quality, (channels,)."""
-        table = self._vectors[name]
+        table = self._level_tables[name]
         position = quality.units / (100 * 256) * (len(table) - 1)
         low = min(math.floor(position), len(table) - 2)
         part = np.float32(position - low)
         row: Floats = table[low] * (1 - part) + table[low + 1] * part
         return row
 
-    def _rates(self, quality: LocalQuality) -> Rates:
+    def vectors(self, quality: LocalQuality) -> dict[str, Floats]:
+        """The rows of the float level tables that the decoder's graph takes."""
+        return {
+            name: self._vector(name, quality.base if name == "means_offset" else quality.synthesis) for name in VECTORS
+        }
+
+    def rates(self, quality: LocalQuality) -> Rates:
+        """The rows of the level tables at the qualities that occur."""
         return self.integers.at(quality.base.units, [local.units for local in quality.palette])
 
     def _coder(self, rates: Rates, area: Area, quality: LocalQuality) -> TileCoder:
@@ -90,7 +97,7 @@ class GainsCoding:
         return GainsLatents(*outputs)
 
     def passes(self, latents: GainsLatents, grid: Grid, quality: LocalQuality) -> list[Passes]:
-        rates = self._rates(quality)
+        rates = self.rates(quality)
         coders = [self._coder(rates, area, quality) for area in grid.tiles]
         z = np.clip(np.rint(latents.z * octaves(rates.hyper_gain)), -MAX_SYMBOL, MAX_SYMBOL).astype(np.int16)
         for coder in coders:
@@ -136,7 +143,7 @@ class GainsCoding:
                 gain=gain[inside][None],
                 inverse_gain=inverse[None] if inverse.ndim == 3 else inverse[None, None, None],
                 means_offset=self._vector("means_offset", quality.base),
-                even=_even(inside),
+                even=checkerboard(inside),
             )
             kept = symbols[0][window.inner_of_result(self.latents_per_cell)]
             quantised[window.inner(self.latents_per_cell)] = np.clip(kept, -MAX_SYMBOL, MAX_SYMBOL)
@@ -160,16 +167,14 @@ class GainsCoding:
     def decode_tile(
         self, streams: Mapping[int, bytes], area: Area, quality: LocalQuality, symbols: GainsSymbols
     ) -> list[Symbols]:
-        coder = self._coder(self._rates(quality), area, quality)
+        coder = self._coder(self.rates(quality), area, quality)
         symbols.z[area.cells()], symbols.y[area.latents()], in_order = coder.decode(streams)
         return in_order
 
     def decoder_inputs(self, symbols: GainsSymbols, quality: LocalQuality) -> DecoderInputs:
-        rates = self._rates(quality)
+        rates = self.rates(quality)
         inverse_rows, z_values = octaves(rates.inverse_gain), self._hyper_values(symbols.z, rates.hyper_gain)
-        vectors = {
-            name: self._vector(name, quality.base if name == "means_offset" else quality.synthesis) for name in VECTORS
-        }
+        vectors = self.vectors(quality)
 
         def inputs(window: Window) -> dict[str, NDArray[Any]]:
             inside = window.outer(self.latents_per_cell)
@@ -177,7 +182,7 @@ class GainsCoding:
             return {
                 "residual": np.multiply(symbols.y[inside], gain, dtype=np.float32)[None],
                 "z": z_values[window.outer(1)][None],
-                "even": _even(inside),
+                "even": checkerboard(inside),
                 **vectors,
             }
 
@@ -191,7 +196,7 @@ class GainsCoding:
 CODING = GainsCoding
 
 
-def _even(inside: tuple[slice, slice]) -> Floats:
+def checkerboard(inside: tuple[slice, slice]) -> Floats:
     """The checkerboard of a window, (1, rows, columns, 1); windows start on even latents."""
     rows, columns = (part.stop - part.start for part in inside)
     return even_squares(rows, columns).astype(np.float32)[None, :, :, None]

@@ -40,7 +40,7 @@ class SymbolModel:
                 name: integers[name] for name in ("gain", "inverse_gain", "scale_offset", "hyper_gain", "hyper_scale")
             }
             self.tables = SymbolTables(integers["frequencies"], integers["radii"])
-            self._first_table = [int(first) for first in integers["first_table"]]
+            self.first_table = [int(first) for first in integers["first_table"]]
         except KeyError as missing:
             raise ModelMismatchError(f"the model's integers.npz has no array {missing}") from None
         self.network = ScaleNetwork(
@@ -51,7 +51,7 @@ class SymbolModel:
 
     def index(self, scales: Scales, family: int) -> Index:
         """Tables for scales in 1/256 octave; −1 where a symbol is certain enough to be zero."""
-        return table_index(scales, self._first_table[family], family)
+        return table_index(scales, self.first_table[family], family)
 
     def at(self, quality: int, local: Sequence[int] | None = None) -> Rates:
         """All level tables at a file's quality, and at the qualities that occur in it; all in 1/256 units."""

@@ -1,0 +1,57 @@
+"""What is shown while one picture takes long, and Ctrl-C that ends the waiting rather than the work."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+__all__ = ["Patience", "patience"]
+
+
+class Patience:
+    """A progress (``glissando.codec.refinement.Progress``) that a first Ctrl-C ends.
+
+    Attributes:
+        interrupted: whether it did; a second Ctrl-C stops the program as usual.
+    """
+
+    def __init__(self, show: Callable[[float], None] | None) -> None:
+        self.interrupted = False
+        self._show = show
+
+    def __call__(self, share: float) -> bool:
+        if self._show is not None:
+            self._show(share)
+        return not self.interrupted
+
+
+@contextlib.contextmanager
+def patience(*, show: bool) -> Iterator[Patience]:
+    """Until the block ends, Ctrl-C ends the progress. ``show``: draw a bar and the time that is left, on a terminal."""
+    with contextlib.ExitStack() as stack:
+        progress = Patience(stack.enter_context(_bar()) if show and sys.stderr.isatty() else None)
+        if threading.current_thread() is threading.main_thread():
+            before = signal.getsignal(signal.SIGINT)
+
+            def stop(number: int, frame: FrameType | None) -> None:
+                progress.interrupted = True
+                signal.signal(signal.SIGINT, before)
+
+            signal.signal(signal.SIGINT, stop)
+            stack.callback(signal.signal, signal.SIGINT, before)
+        yield progress
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Callable[[float], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("refining"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda share: bar.update(task, completed=share)
