@@ -11,9 +11,6 @@ __all__ = ["DEFAULT_EFFORT", "HIGHEST_EFFORT", "Schedule", "check_effort", "sche
 DEFAULT_EFFORT = 4
 HIGHEST_EFFORT = 10
 
-STEPS = {6: 20, 7: 40, 8: 80, 9: 160, 10: 320}
-"""Steps of refinement by effort; below, the encoder's networks work alone."""
-
 
 @dataclass(frozen=True)
 class Schedule:
@@ -26,8 +23,8 @@ class Schedule:
     """
 
     steps: int
-    rate: float = 0.01
-    falling: float = 0.4
+    rate: float
+    falling: float
     first: float = 1.0
     last: float = 0.05
 
@@ -41,6 +38,16 @@ class Schedule:
         return float(self.first * (self.last / self.first) ** (step / max(1, self.steps - 1)))
 
 
+SCHEDULES = {
+    6: Schedule(24, 0.015, 0.35),
+    7: Schedule(48, 0.01, 0.4),
+    8: Schedule(96, 0.007, 0.5),
+    9: Schedule(160, 0.006, 0.5),
+    10: Schedule(256, 0.005, 0.5, last=0.07),
+}
+"""Refinement by effort; below, the encoder's networks work alone. Found by ``benchmarks.effort`` (docs/effort.md)."""
+
+
 def check_effort(effort: object) -> int:
     """``effort`` as an integer. Raises InputError unless it is one from 0 to 10."""
     if isinstance(effort, bool) or not hasattr(effort, "__index__") or not 0 <= effort.__index__() <= HIGHEST_EFFORT:
@@ -50,4 +57,4 @@ def check_effort(effort: object) -> int:
 
 def schedule_of(effort: int) -> Schedule | None:
     """How latents are refined at an effort; None where they are not."""
-    return Schedule(STEPS[effort]) if effort in STEPS else None
+    return SCHEDULES.get(effort)

@@ -187,27 +187,22 @@ class Refiner:
         moved = {name: value[0][inner[name]] for name, value in values.items()}  # views: their margins stay as they are
         inputs = {**own.conditions(window, picture.grid.coded, quality), **self._of_picture(window, picture, quality)}
         graph = self._graph(values, inputs)
-        draws = np.random.default_rng(0)
+        dither = _Dither({name: value.shape for name, value in values.items()})
         adam = _Adam({name: value.shape for name, value in moved.items()})
 
-        def run(amplitude: float, draw: bool) -> tuple[float, list[Floats]]:
-            drawn = {
-                f"{name}.draw": draws.random(value.shape, np.float32) - np.float32(0.5)
-                if draw
-                else np.zeros_like(value)
-                for name, value in values.items()
-            }
-            cost, *slopes = graph(**values, **inputs, **drawn, amplitude=np.array([amplitude], np.float32))
+        def run(amplitude: float, drawn: Mapping[str, Floats]) -> tuple[float, list[Floats]]:
+            draws = {f"{name}.draw": drawn[name] for name in values}
+            cost, *slopes = graph(**values, **inputs, **draws, amplitude=np.array([amplitude], np.float32))
             return float(cost[0]), [slope[0][inner[name]] for name, slope in zip(values, slopes, strict=True)]
 
-        before, _ = run(NO_DITHER, False)
+        before, _ = run(NO_DITHER, dither.none)
         going = True
         for step in range(schedule.steps):
-            _, slopes = run(schedule.amplitude_at(step), True)
+            _, slopes = run(schedule.amplitude_at(step), dither.draw())
             adam.move(moved, slopes, schedule.rate_at(step))
             if not (going := advance(step + 1)):
                 break
-        after, _ = run(NO_DITHER, False)
+        after, _ = run(NO_DITHER, dither.none)
         if after < before:
             for name, value in moved.items():
                 variables[name][window.inner(own.per_cell(name))] = value
@@ -301,6 +296,32 @@ def _dithered(graph: Builder, amplitude: str) -> Rounding:
         return Rounded(straight_through(x, symbol), straight_through(x, graph.add(floor, up)))
 
     return rounding
+
+
+class _Dither:
+    """Draws of ±½ for each latent, as even as they can be within few steps.
+
+    Every second draw is the negative of the one before, and the pairs follow the golden ratio. So the gradients of few
+    steps have far less noise than those of independent draws, and few steps win much more (docs/effort.md).
+    """
+
+    GOLDEN = 0.6180339887498949
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        draws = np.random.default_rng(0)  # the same for all, so that a file depends on nothing but its picture
+        self._shares = {name: draws.random(shape, np.float32) for name, shape in shapes.items()}
+        self._turned = True
+        self.none = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+
+    def draw(self) -> dict[str, Floats]:
+        """The next draws by name."""
+        self._turned = not self._turned
+        if self._turned:
+            return {name: np.float32(0.5) - share for name, share in self._shares.items()}
+        for share in self._shares.values():
+            share += np.float32(self.GOLDEN)
+            share -= share >= 1
+        return {name: share - np.float32(0.5) for name, share in self._shares.items()}
 
 
 class _Adam:
