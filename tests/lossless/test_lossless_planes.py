@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 import zlib
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from glissando.errors import FormatError, InputError
 from glissando.lossless import decode_planes, encode_planes
@@ -105,8 +107,8 @@ def test_a_flat_plane_takes_almost_nothing() -> None:
         (np.zeros((1, 4, 4), np.int16), 8, "unsigned integers"),
         (np.zeros((1, 4, 4), np.uint16), 17, "17 bits"),
         (np.zeros((5, 4, 4), np.uint16), 8, "1 to 4 planes"),
-        (np.zeros((1, 0, 4), np.uint16), 8, "sides of 1 to 4096"),
-        (np.zeros((1, 4097, 1), np.uint16), 8, "sides of 1 to 4096"),
+        (np.zeros((1, 0, 4), np.uint16), 8, "sides of 1 to 1024"),
+        (np.zeros((1, 1025, 1), np.uint16), 8, "sides of 1 to 1024"),
         (np.full((1, 4, 4), 16, np.uint16), 4, "a sample is 16, which has more than 4 bits"),
     ],
 )
@@ -150,6 +152,37 @@ def test_planes_of_another_shape_are_refused() -> None:
                 decode_planes(data, *shape, depth)
     with pytest.raises(FormatError, match="1 bits"):
         decode_planes(encode_planes(200 * letters, 8), 1, 64, 64, 1)
+
+
+def test_nothing_but_a_lossless_picture_reaches_the_decoder_of_webp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a lossy one, an animation, one with opacity, one of another size, nor one with something behind it."""
+    image = Image.fromarray(drawn("grain", (3, 16, 16), 8).astype(np.uint8).transpose(1, 2, 0))
+    see_through = image.copy()
+    see_through.putalpha(7)
+
+    def webp(image: Image.Image, **options: object) -> bytes:
+        file = io.BytesIO()
+        image.save(file, "WEBP", **options)
+        return bytes([WEBP]) + file.getvalue()
+
+    good = webp(image, lossless=True)
+    assert decode_planes(good, 3, 16, 16, 8).shape == (3, 16, 16)
+    longer = good + bytes(4)
+    said = longer[:5] + (len(longer) - 9).to_bytes(4, "little") + longer[9:]
+    monkeypatch.setattr(Image, "open", None)
+    for data in (
+        webp(image, quality=90),
+        webp(image, lossless=True, save_all=True, append_images=[see_through]),
+        webp(see_through, lossless=True),
+        webp(image, lossless=True, icc_profile=b"profile"),
+        webp(image.resize((16, 15)), lossless=True),
+        longer,
+        said,
+        good[:24],
+        good[:1],
+    ):
+        with pytest.raises(FormatError, match="16x16 should be coded as a lossless WebP picture"):
+            decode_planes(data, 3, 16, 16, 8)
 
 
 def test_a_header_that_inflates_without_end_is_refused() -> None:

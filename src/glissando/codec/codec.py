@@ -59,7 +59,7 @@ class Codec:
         """The model's family."""
         return self.engine.family
 
-    def _show(self, data: bytes, region: Region) -> NDArray[np.uint8]:
+    def _show(self, data: bytes, region: Region) -> Pixels:
         return self._decoder.decode(Reader(data, limits=ANY_SIZE), astuple(region)).pixels
 
     def close(self) -> None:

@@ -19,7 +19,8 @@ __all__ = ["decode_planes", "encode_planes"]
 PREDICTED, WEBP, PLAIN = 0, 1, 2
 """The method that codes the planes: the first byte of coded planes."""
 
-LARGEST_SIDE = 4096
+LARGEST_SIDE = 1024
+"""Of a tile. Decoding takes some 150 bytes for each sample's place while it lasts, which this bounds."""
 
 REPETITIVE = 0.25, 0.5
 """Shares of samples that equal one near them. Above the first, WebP may make fewer bytes; above the second, it does.
@@ -32,7 +33,7 @@ def encode_planes(planes: NDArray[np.unsignedinteger], depth: int) -> bytes:
     """Code planes without loss.
 
     Args:
-        planes: unsigned integers (planes, height, width), 1 to 4 planes, both sides 1 to 4096, below 2^depth. If
+        planes: unsigned integers (planes, height, width), 1 to 4 planes, both sides 1 to 1024, below 2^depth. If
             they resemble each other, the first should be the one that resembles the others most, such as green.
         depth: bits of a sample, 1 to 16.
 
