@@ -469,17 +469,6 @@ def test_deep_avif_heic_and_jpeg_2000(monkeypatch):
     assert _refused_then_converted(io.BytesIO(data), "10 bits per sample .with the package imagecodecs").depth == 8
 
 
-def test_deep_heic():
-    heif = pytest.importorskip("pillow_heif", reason="writes and reads HEIC")
-    deep = WIDE[:, :, :3].repeat(8, axis=0).repeat(8, axis=1)
-    stream = io.BytesIO()
-    heif.from_bytes("RGB;16", (56, 40), deep.tobytes()).save(stream, quality=-1)
-    stream.seek(0)
-    picture = read_picture(stream)
-    assert (picture.depth, picture.notes) == (10, ())
-    assert np.abs(picture.pixels.astype(int) - (deep >> 6)).max() <= 1
-
-
 def test_samples_without_a_white_are_refused():
     for array in (GREY.astype(np.float32), GREY.astype(np.int32)):
         with pytest.raises(PictureError, match="no agreed white"):

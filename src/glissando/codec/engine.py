@@ -124,7 +124,12 @@ class Engine:
             self.model.check_encoder()
         source = self.model.graph(name)
         if real_pixels:
-            source = replace(source, content=with_real_input(source.content, "pixels"))
+            try:
+                source = replace(source, content=with_real_input(source.content, "pixels"))
+            except ValueError as error:
+                raise ModelMismatchError(
+                    f"model {self.model.card.name}: {name} takes 8-bit pixels alone ({error})"
+                ) from error
         return open_graph(source, backend=self._backend, precision=precision, threads=self.options.threads)
 
     # What they run over -------------------------------------------------------------------------------

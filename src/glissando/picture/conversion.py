@@ -17,9 +17,12 @@ from .picture import Picture
 from .pillow import damage, load_pixels
 from .png import MAX_METADATA, PngMetadata
 
-__all__ = ["from_pillow"]
+__all__ = ["HINT", "from_pillow"]
 
-_HINT = "use --convert (convert=True in Python)"
+HINT = "use --convert (convert=True in Python)"
+"""What messages advise where a picture cannot be carried as it is."""
+
+_SAMPLES_PER_PIXEL = 277  # a tag of TIFF
 
 
 def from_pillow(
@@ -47,6 +50,7 @@ def _from_pillow(
     if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):
         what = "floating-point" if image.mode == "F" else "32-bit"
         raise PictureError(f"{name}: {what} samples, which have no agreed white; scale them to 8 bits first")
+    notes += _more_channels(image)
     file = depth.file_of(image) if stream is None else stream
     bits = depth.bits_per_sample(image, file)
     if image.mode == "CMYK":
@@ -58,11 +62,13 @@ def _from_pillow(
     tiff_exif = _exif_of_tiff(image, notes) if image.format == "TIFF" else None
     deep = depth.deep_samples(image, file, bits) if bits > 8 and not (obstacles and not convert) else None
     if bits > 8 and deep is None:
-        package = " (with the package imagecodecs they are kept)" if image.format == "AVIF" else ""
+        package = (
+            " (with the package imagecodecs they are kept)" if image.format in ("AVIF", "JXL") and bits <= 16 else ""
+        )
         obstacles.append(f"{bits} bits per sample{package}")
         notes.append(f"{bits} bits per sample are scaled to 8")
     if obstacles and not convert:
-        raise PictureError(f"{name}: {' and '.join(obstacles)}: not carried yet; to convert, {_HINT}")
+        raise PictureError(f"{name}: {' and '.join(obstacles)}: not carried yet; to convert, {HINT}")
 
     load_pixels(image)
     metadata, more = metadata_of(image, tiff_exif=tiff_exif, beside=beside, stream=stream)
@@ -82,6 +88,15 @@ def _from_pillow(
     metadata, more = within_limit(metadata, MAX_METADATA)
     notes += more
     return Picture(np.ascontiguousarray(pixels), depth=bits, **metadata.as_arguments(), notes=tuple(notes))
+
+
+def _more_channels(image: Image.Image) -> list[str]:
+    """A note for the channels of a TIFF that are neither colour nor opacity."""
+    if image.format != "TIFF":
+        return []
+    channels = getattr(image, "tag_v2", {}).get(_SAMPLES_PER_PIXEL, 1)
+    more = channels - len(image.getbands())
+    return [f"the last {more} of {channels} channels are neither colour nor opacity; left out"] if more > 0 else []
 
 
 def _exif_of_tiff(image: Image.Image, notes: list[str]) -> bytes | None:

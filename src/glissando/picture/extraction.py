@@ -51,6 +51,7 @@ def metadata_of(
         found = _of_info(image.info)
         _read_exif(image, tiff_exif, found, notes, ours=stream is not None)
         if beside is not None:
+            found.exif = found.exif or beside.exif
             found.xmp = found.xmp or beside.xmp
             found.notes += beside.notes
     if found.icc is None and stream is not None:

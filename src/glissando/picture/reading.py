@@ -11,10 +11,10 @@ from typing import IO
 from glissando.bitstream.fields import SIGNATURE
 from glissando.errors import PictureError
 
-from .conversion import from_pillow
+from .conversion import HINT, from_pillow
 from .formats import FileFormat, recognise
 from .isobmff import without_exif
-from .jxl import read_boxes
+from .jxl import read_jxl, without_packed
 from .picture import MAX_PIXELS, Picture, check_size
 from .pillow import damage, load_plugin, open_image
 from .png import PngMetadata, separate
@@ -104,23 +104,28 @@ def _decode(stream: IO[bytes], format: FileFormat, name: str, convert: bool, max
         stream, beside = separate(stream)
     elif format.name == "JXL":  # its plugin decodes all pixels to tell their number
         try:
-            boxes = read_boxes(stream)
+            file = read_jxl(stream)
         except PictureError as error:
             raise PictureError(f"{name}: {error}") from None
-        check_size(boxes.width, boxes.height, max_pixels, name)
-        beside.xmp = boxes.xmp
-        if boxes.packed:
-            beside.notes.append("compressed metadata of JPEG XL are not read; left out")
+        check_size(file.width, file.height, max_pixels, name)
+        beside.exif, beside.xmp, beside.notes = file.exif, file.xmp, file.notes
+        if file.animated:
+            if not convert:
+                raise PictureError(f"{name}: several frames (an animated JPEG XL): not carried yet; to convert, {HINT}")
+            beside.notes.append("of several frames the last is kept, which is what the decoder shows")
     with damage(name):
         try:
             image = open_image(stream, format)
         except Exception as error:  # which kind it is depends on what of the EXIF is damaged
-            if format.name != "AVIF" or not re.search("exif|tiff", str(error), re.IGNORECASE):
-                raise
             stream.seek(0)
-            stream = io.BytesIO(without_exif(stream.read()))
+            if format.name == "AVIF" and re.search("exif|tiff", str(error), re.IGNORECASE):
+                stream = io.BytesIO(without_exif(stream.read()))
+                beside.notes.append("EXIF is damaged; left out")
+            elif format.name == "JXL" and beside.notes:  # of metadata that cannot be unpacked
+                stream = io.BytesIO(without_packed(stream.read()))
+            else:
+                raise
             image = open_image(stream, format)
-            beside.notes.append("EXIF is damaged; left out")
     with image:
         check_size(image.width, image.height, max_pixels, name)
         return from_pillow(image, convert=convert, name=name, stream=stream, beside=beside)

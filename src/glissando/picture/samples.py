@@ -21,7 +21,7 @@ def scaled(samples: Pixels, depth: int, wanted: int) -> Pixels:
 def over_white(samples: Pixels, depth: int) -> Pixels:
     """Samples with opacity, (height, width, 2) or (height, width, 4), over white: without opacity."""
     top = (1 << depth) - 1
-    colour, alpha = samples[..., :-1].astype(np.uint64), samples[..., -1:].astype(np.uint64)
+    colour, alpha = samples[..., :-1].astype(np.uint32), samples[..., -1:].astype(np.uint32)  # sums are at most top^2
     mixed = ((colour * alpha + top * (top - alpha) + top // 2) // top).astype(samples.dtype)
     return mixed[:, :, 0] if mixed.shape[2] == 1 else mixed
 
