@@ -55,7 +55,7 @@ def decode(data: bytes, planes: int, height: int, width: int, depth: int) -> NDA
 def _size(data: bytes) -> tuple[int, int] | None:
     """Width and height of a file whose one chunk is an opaque lossless picture (RFC 9649, 2.6 and 3.4); else None.
 
-    It is read here, so that nothing else reaches the decoder: no lossy picture, no animation, no canvas of another size.
+    It is read here, so that nothing else reaches the decoder: no lossy picture, no animation, no other size.
     """
     if len(data) < _HEAD or (data[:4], data[8:16], data[20]) != (b"RIFF", b"WEBPVP8L", _SIGNATURE):
         return None

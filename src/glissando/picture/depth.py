@@ -157,7 +157,7 @@ def _decoded_as(image: Image.Image, stream: IO[bytes], raw: str) -> NDArray[np.u
 
 
 def _of_imagecodecs(image: Image.Image, stream: IO[bytes], bits: int) -> tuple[Samples, int] | None:
-    """Samples of an AVIF or JPEG XL, whose plugins for Pillow decode 8 bits; None where imagecodecs is not installed."""
+    """Samples of an AVIF or JPEG XL, of which Pillow shows 8 bits; None where imagecodecs is not installed."""
     try:
         imagecodecs = importlib.import_module("imagecodecs")
     except ImportError:

@@ -8,15 +8,20 @@ import re
 from dataclasses import replace
 from typing import IO
 
+import numpy as np
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+
 from glissando.bitstream.fields import SIGNATURE
 from glissando.errors import PictureError
 
 from .conversion import HINT, from_pillow
 from .formats import FileFormat, recognise
 from .isobmff import without_exif
+from .jpeg_scans import lacks_precision, scans_of, with_longer_scans
 from .jxl import read_jxl, without_packed
 from .picture import MAX_PIXELS, Picture, check_size
-from .pillow import damage, load_plugin, open_image
+from .pillow import damage, load_pixels, load_plugin, open_image
 from .png import PngMetadata, separate
 
 __all__ = ["read_picture"]
@@ -93,12 +98,17 @@ def _read(stream: IO[bytes], name: str, convert: bool, max_pixels: int, allow_tr
     # What is missing is made up by the decoder, once it is told that the file ends.
     stream.seek(0)
     ended = io.BytesIO(stream.read() + b"\xff\xd9")
-    picture = _decode(ended, format, name, convert, max_pixels)
+    picture = _decode(ended, format, name, convert, max_pixels, whole=False)
     return replace(picture, notes=(*picture.notes, "the file is cut short; what is missing is grey"))
 
 
-def _decode(stream: IO[bytes], format: FileFormat, name: str, convert: bool, max_pixels: int) -> Picture:
-    """The picture in a file of this format, whose plugin is loaded."""
+def _decode(
+    stream: IO[bytes], format: FileFormat, name: str, convert: bool, max_pixels: int, *, whole: bool = True
+) -> Picture:
+    """The picture in a file of this format, whose plugin is loaded.
+
+    ``whole``: a JPEG whose scans end too early is damaged; else it is taken as it is.
+    """
     beside = PngMetadata()
     if format.name == "PNG":
         stream, beside = separate(stream)
@@ -128,7 +138,26 @@ def _decode(stream: IO[bytes], format: FileFormat, name: str, convert: bool, max
             image = open_image(stream, format)
     with image:
         check_size(image.width, image.height, max_pixels, name)
-        return from_pillow(image, convert=convert, name=name, stream=stream, beside=beside)
+        picture = from_pillow(image, convert=convert, name=name, stream=stream, beside=beside)
+        if format.name != "JPEG" or not whole:
+            return picture
+        return replace(picture, notes=(*picture.notes, *_check_scans(image, stream, name)))
+
+
+def _check_scans(image: Image.Image, stream: IO[bytes], name: str) -> list[str]:
+    """A note where a loaded JPEG is coarser than it could be. Raises PictureError where a scan of it is cut short."""
+    stream.seek(0)
+    data = stream.read()
+    scans = scans_of(data)
+    longer = with_longer_scans(data, scans)
+    if longer is not None:
+        with damage(name), JpegImageFile(io.BytesIO(longer)) as again:
+            load_pixels(again)
+            if not np.array_equal(np.asarray(again), np.asarray(image)):
+                raise PictureError(f"{name}: damaged or cut short (a scan is truncated)")
+    if lacks_precision(scans):
+        return ["the scans of the JPEG leave details out, as if some of them were missing"]
+    return []
 
 
 def _recognise(head: bytes, name: str) -> FileFormat:
