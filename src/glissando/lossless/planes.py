@@ -1,7 +1,7 @@
 """Planes to bytes by whichever method makes fewer of them (docs/format.md, "Planes").
 
 Photographs take fewest bytes by our own method. Drawings, text and palettes repeat themselves, which WebP's lossless
-method makes use of and ours does not. Noise is best written as it is. docs/lossless.md measures all of it.
+method makes use of and ours does not. Noise is best written as it is. docs/content.md measures all of it.
 """
 
 from __future__ import annotations

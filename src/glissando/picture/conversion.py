@@ -11,7 +11,7 @@ from PIL import Image
 from glissando.errors import PictureError
 
 from . import alpha, colour, depth, orientation
-from .extraction import exif_of_tiff, metadata_of
+from .extraction import before_loading, metadata_of
 from .metadata import within_limit
 from .picture import Picture
 from .pillow import damage, load_pixels
@@ -58,8 +58,7 @@ def _from_pillow(
     elif image.mode in ("LAB", "HSV", "YCbCr"):
         obstacles.append(f"{image.mode} colours")
         notes.append(f"{image.mode} colours are converted to RGB")
-    # Pillow forgets this when it loads the pixels, so it is read before.
-    tiff_exif = _exif_of_tiff(image, notes) if image.format == "TIFF" else None
+    before = before_loading(image, file)
     deep = depth.deep_samples(image, file, bits) if bits > 8 and not (obstacles and not convert) else None
     if bits > 8 and deep is None:
         package = (
@@ -71,7 +70,7 @@ def _from_pillow(
         raise PictureError(f"{name}: {' and '.join(obstacles)}: not carried yet; to convert, {HINT}")
 
     load_pixels(image)
-    metadata, more = metadata_of(image, tiff_exif=tiff_exif, beside=beside, stream=stream)
+    metadata, more = metadata_of(image, before=before, beside=beside, ours=stream is not None)
     notes += more
     if image.mode == "CMYK":
         image, note = colour.rgb_of_cmyk(image, metadata.icc)
@@ -97,14 +96,6 @@ def _more_channels(image: Image.Image) -> list[str]:
     channels = getattr(image, "tag_v2", {}).get(_SAMPLES_PER_PIXEL, 1)
     more = channels - len(image.getbands())
     return [f"the last {more} of {channels} channels are neither colour nor opacity; left out"] if more > 0 else []
-
-
-def _exif_of_tiff(image: Image.Image, notes: list[str]) -> bytes | None:
-    try:
-        return exif_of_tiff(image)
-    except Exception:  # what Pillow raises on EXIF that it cannot read depends on where it is damaged
-        notes.append("EXIF cannot be read; left out")
-        return None
 
 
 def _frames(image: Image.Image) -> tuple[list[str], list[str]]:

@@ -129,7 +129,9 @@ def _cicp(data: bytes, found: PngMetadata) -> None:
     if matrix != 0:
         raise _UnreadableError(f"names a matrix, {matrix}, which PNG does not have")
     if not full_range:
-        found.notes.append("chunk cICP says that samples have a narrow range, which is not carried")
+        found.notes.append(
+            "chunk cICP says that samples have a narrow range; they are kept, and taken for the full range"
+        )
     found.cicp = Cicp(primaries, transfer)
 
 
