@@ -144,6 +144,21 @@ def test_drawings_of_sixteen_bits_come_back_exactly(codec: Codec) -> None:
     np.testing.assert_array_equal(codec.decode(codec.encode(drawing, 60)), drawing)
 
 
+def test_eight_bits_in_sixteen_take_what_eight_take(codec: Codec, natural: Callable[..., Pixels]) -> None:
+    """Exact tiles of screens and lossless files: a program that saves 16 bits has often had 8."""
+    y, x = np.mgrid[:200, :200]
+    checkerboard = np.repeat((((x + y) % 2) * 255).astype(np.uint8)[..., None], 3, 2)
+    for eight, options in (
+        (checkerboard, {}),
+        (checkerboard, {"lossless": True}),
+        (natural(80, 90), {"lossless": True}),
+    ):
+        deep = eight.astype(np.uint16) * 257
+        data = codec.encode(deep, 60, **options)
+        assert len(data) <= len(codec.encode(eight, 60, **options)) + 40
+        np.testing.assert_array_equal(codec.decode(data), deep)
+
+
 def test_no_sample_is_far_off_at_the_top(codec: Codec, natural: Callable[..., Pixels]) -> None:
     deep = wide(natural, 150, 200)
     deep[..., 0] = np.where(np.random.default_rng(0).random(deep.shape[:2]) < 0.5, 65535, deep[..., 0])

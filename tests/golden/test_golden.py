@@ -264,8 +264,8 @@ PLANES = {
     "corrected": {CORRECTIONS: [5, 0]},
     "transparent": {ALPHA: [1, 1]},
     "transparent-steps": {ALPHA: [7, 0]},
-    "deep-lossless": {PIXELS: [0], ALPHA: [257, 1]},
-    "deep-corrected": {CORRECTIONS: [81, 0], ALPHA: [1, 0]},
+    "deep-lossless": {PIXELS: [0], ALPHA: [1, 3]},
+    "deep-corrected": {CORRECTIONS: [81, 0], ALPHA: [1, 3]},
     "noise": {PIXELS: [2], ALPHA: [1, 2]},
 }
 """The streams of planes in golden files; of each the step, where it has one, and the method."""

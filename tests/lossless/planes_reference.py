@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import struct
 import zlib
 from collections.abc import Iterator
@@ -44,6 +45,14 @@ def decode_planes(data: bytes, count: int, height: int, width: int, bits: int) -
         with Image.open(io.BytesIO(data), formats=["WEBP"]) as image:
             pixels = list(image.convert("RGB").get_flattened_data())
         return [[[p[k] for p in pixels[i : i + width]] for i in range(0, len(pixels), width)] for k in range(count)]
+    if method == 3:
+        number, data = varint(data)
+        length, data = varint(data)
+        steps = struct.unpack(f"<{number}H", zlib.decompress(data[:length], wbits=-15))
+        values = list(itertools.accumulate(steps))
+        assert data[length] != 3
+        numbers = decode_planes(data[length:], count, height, width, max((number - 1).bit_length(), 1))
+        return [[[values[sample] for sample in row] for row in plane] for plane in numbers]
     assert method == 0
     length, data = varint(data)
     return Predicted(data[:length], data[length:], count, height, width, bits).planes

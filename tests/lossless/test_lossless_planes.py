@@ -20,10 +20,11 @@ from PIL import Image
 from glissando.errors import FormatError, InputError
 from glissando.lossless import decode_planes, encode_planes
 from glissando.lossless.fitting import best_choices
-from glissando.lossless.planes import PLAIN, PREDICTED, WEBP
+from glissando.lossless.planes import FEW_VALUES, PLAIN, PREDICTED, WEBP
 from glissando.lossless.pyramid import Pyramid
 from glissando.lossless.stream import HEADER_LENGTH, decode_stream, encode_stream
 from glissando.lossless.tables import CHOICES, DECAYS, low_bits_of, plane_tables, table_of
+from glissando.lossless.values import LIST_LENGTH, VALUE_COUNT
 from glissando.lossless.weights import contexts
 
 Planes = NDArray[np.uint16]
@@ -92,9 +93,28 @@ def test_each_content_has_its_method() -> None:
     rng = np.random.default_rng(1)
     letters = np.kron(rng.integers(0, 2, (1, 32, 32)), np.ones((1, 4, 4))).astype(np.uint16) * 200
     assert encode_planes(letters, 8)[0] == WEBP
-    assert encode_planes(letters, 9)[0] == PREDICTED  # WebP has 8 bits
+    assert encode_planes(letters, 9)[0] == FEW_VALUES  # WebP has 8 bits
+    assert encode_planes(drawn("grain", (1, 64, 64), 9), 9)[0] == PREDICTED
     assert encode_planes(drawn("grain", (3, 64, 64), 8), 8)[0] == PREDICTED
     assert encode_planes(drawn("noise", (1, 64, 64), 8), 8)[0] == PLAIN
+
+
+@pytest.mark.parametrize("depth", [10, 12, 16])
+@pytest.mark.parametrize("kind", ["noise", "ends", "flat", "surface", "grain"])
+@pytest.mark.parametrize("planes", [1, 3])
+def test_samples_spread_over_more_bits_take_no_more_bytes(kind: str, depth: int, planes: int) -> None:
+    """Those of 8 bits, as values of more: all that is added is the list of these."""
+    eight = drawn(kind, (planes, 60, 70), 8)
+    spread = (eight.astype(np.uint32) * ((1 << depth) - 1) // 255).astype(np.uint16)
+    data = encode_planes(spread, depth)
+    assert data[0] == FEW_VALUES or kind == "flat"
+    assert np.array_equal(decode_planes(data, planes, 60, 70, depth), spread)
+    assert len(data) < 1.01 * len(encode_planes(eight, 8)) + 120
+
+
+def test_ten_bits_in_sixteen_take_what_ten_take() -> None:
+    ten = drawn("grain", (3, 120, 130), 10)
+    assert len(encode_planes(ten << 6, 16)) < 1.01 * len(encode_planes(ten, 10)) + 120
 
 
 def test_a_flat_plane_takes_almost_nothing() -> None:
@@ -184,6 +204,35 @@ def test_nothing_but_a_lossless_picture_reaches_the_decoder_of_webp(monkeypatch:
     ):
         with pytest.raises(FormatError, match="16x16 should be coded as a lossless WebP picture"):
             decode_planes(data, 3, 16, 16, 8)
+
+
+def test_values_that_are_none_are_refused() -> None:
+    planes = np.array([[[7, 9], [500, 7]]], np.uint16)
+    numbers = bytes([PLAIN]) + bytes([0b00011000])  # 0, 1, 2, 0 of 2 bits each
+
+    def coded(*steps: int, count: int | None = None, rest: bytes = numbers) -> bytes:
+        packer = zlib.compressobj(wbits=-15)
+        packed = packer.compress(np.array(steps, "<u2").tobytes()) + packer.flush()
+        head = VALUE_COUNT.write(len(steps) if count is None else count) + LIST_LENGTH.write(len(packed))
+        return bytes([FEW_VALUES]) + head + packed + rest
+
+    assert np.array_equal(decode_planes(coded(7, 2, 491), 1, 2, 2, 9), planes)
+    for data, message in (
+        (coded(7, 2, 505), "the values of planes of 9 bits do not ascend, or go up to 514"),
+        (coded(7, 0, 491), "do not ascend"),
+        (coded(7, 65535, 65535), "do not ascend, or go up to 131077"),
+        (coded(7, 2, 491, count=4), "does not inflate to 4"),
+        (coded(7, 2, 491, count=2), "does not inflate to 2"),
+        (coded(*[1] * 60_000, count=1), "does not inflate to 1"),
+        (coded(7, 2, 491, rest=bytes([PLAIN]) + bytes([0b00011100])), "value number 3 of 3"),
+        (coded(7, 2, 491, rest=coded(0, 1, 2)), "method 3 twice over"),
+        (coded(7, 2, 491, rest=b""), "no byte"),
+        (coded(7, 2, 491)[:9], "ends at byte"),
+        (bytes([FEW_VALUES, 3, 3]) + b"\xff" * 3 + numbers, "cannot be inflated"),
+        (bytes([FEW_VALUES]), "value_count"),
+    ):
+        with pytest.raises(FormatError, match=message):
+            decode_planes(data, 1, 2, 2, 9)
 
 
 def test_a_header_that_inflates_without_end_is_refused() -> None:

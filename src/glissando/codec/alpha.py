@@ -136,13 +136,7 @@ def shown_alpha(alpha: Pixels, step: int, depth: int) -> Pixels:
 
 
 def coded_alpha(alpha: Pixels, step: int, depth: int) -> bytes:
-    """The bytes that code a tile's opacity, (h, w), in steps; none where all of it is opaque then.
-
-    Where nothing is to be lost, and a larger step loses nothing either, that one is taken: opacity of 16 bits is often
-    opacity of 8 bits times 257.
-    """
-    if step == 1 and depth > 8:
-        step = int(np.gcd.reduce(np.unique(alpha), initial=(1 << depth) - 1))
+    """The bytes that code a tile's opacity, (h, w), in steps; none where all of it is opaque then."""
     steps = _in_steps(alpha, step, depth)
     last = _steps(step, depth)
     if steps.min() == last:

@@ -13,6 +13,9 @@ from glissando.errors import CorruptError
 __all__ = ["decode", "encode", "takes"]
 
 _MODES = {1: "L", 3: "RGB"}
+MOST_BITS = 8
+"""Of a sample."""
+
 METHOD = 4
 QUALITY = 80
 
@@ -22,7 +25,7 @@ _HEAD = 25  # bytes: the headers of file and chunk, the signature, and what tell
 
 def takes(planes: NDArray[np.uint16], depth: int) -> bool:
     """Whether planes can be coded here: one or three of up to 8 bits."""
-    return depth <= 8 and len(planes) in _MODES and bool(features.check("webp"))
+    return depth <= MOST_BITS and len(planes) in _MODES and bool(features.check("webp"))
 
 
 def encode(planes: NDArray[np.uint16]) -> bytes:
@@ -36,7 +39,7 @@ def encode(planes: NDArray[np.uint16]) -> bytes:
 
 def decode(data: bytes, planes: int, height: int, width: int, depth: int) -> NDArray[np.uint16]:
     """The planes of a file that ``encode`` wrote. Raises CorruptError for anything else."""
-    if planes not in _MODES or depth > 8:
+    if planes not in _MODES or depth > MOST_BITS:
         raise CorruptError(f"{planes} planes of {depth} bits are coded as WebP, which holds one or three of 8")
     size = _size(data)
     if size != (width, height):
