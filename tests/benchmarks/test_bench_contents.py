@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import glissando
-from benchmarks import contents
+from benchmarks import contents, contents_sheet
 from benchmarks.documents import begin_marker, end_marker
 from benchmarks.drawings import DRAWINGS, drawing
 
@@ -34,6 +35,25 @@ def test_the_page(data_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert text.count("exact") == 8  # two drawings at four qualities
     assert "| 3 photographs of Kodak | " in text
     assert "| 2 drawings | " in text
+
+
+def test_the_sheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    small = {name: lambda name=name: drawing(name)[:96, :128].copy() for name in ("checkerboard", "pixel art")}
+    monkeypatch.setattr(contents_sheet, "DRAWINGS", small)
+    monkeypatch.setattr(contents_sheet, "drawing", lambda name: small[name]())
+    monkeypatch.setattr(contents_sheet, "CORNER", (8, 30))
+    out = tmp_path / "sheet.png"
+    assert contents_sheet.main([str(out)]) == 0
+    found = np.asarray(Image.open(out))
+    assert found.shape == (26 + 3 * 180, 2 * 164, 3)
+    for column, pixels in enumerate(draw() for draw in small.values()):
+        crop = pixels[8:88, 30:110].repeat(2, axis=0).repeat(2, axis=1)
+        rows = [found[26 + 180 * row :][:160, 164 * column + 2 :][:, :160] for row in range(3)]
+        assert np.array_equal(rows[0], crop)
+        assert not np.array_equal(rows[1], crop)
+        assert np.array_equal(rows[2], crop)
+    assert contents_sheet.main([str(tmp_path / "none" / "sheet.png")]) == 1
+    assert "No such file" in capsys.readouterr().err
 
 
 def test_sizes_of_webp() -> None:
