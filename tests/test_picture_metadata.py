@@ -501,6 +501,18 @@ def test_kinds_that_are_not_supported_are_not_called_damaged():
         read_picture(io.BytesIO(data[: tag + 8] + struct.pack("<H", 34661) + data[tag + 10 :]))
 
 
+def test_kinds_of_heic_that_are_not_supported_are_not_called_damaged():
+    pillow_heif = pytest.importorskip("pillow_heif", reason="writes and reads HEIC")
+    stream = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(smooth())).save(stream)
+    data = stream.getvalue()
+    for kind in (b"jpeg", b"unci", b"vvc1", b"j2k1"):
+        with pytest.raises(PictureError, match=rf"not supported \(unsupported kind of coding, '{kind.decode()}'\)"):
+            read_picture(io.BytesIO(data.replace(b"hvc1", kind)))
+    with pytest.raises(PictureError, match="damaged or cut short"):
+        read_picture(io.BytesIO(data.replace(b"hvcC", b"xxxC")))
+
+
 @pytest.mark.parametrize(
     ("package", "module", "head"),
     [

@@ -23,11 +23,14 @@ class HeifBoxes:
     Attributes:
         cicp: the code points of the primary picture; None where it has none.
         gain_map: whether another picture is a gain map.
-        coded: the first bytes of the primary picture's coded data; of a picture in parts, of its first part.
+        kind: the type of the primary picture, which says how it is coded, such as "hvc1"; of a picture in parts, of its
+            first part. Empty where the file does not say it.
+        coded: the first bytes of its coded data.
     """
 
     cicp: Cicp | None = None
     gain_map: bool = False
+    kind: str = ""
     coded: bytes = b""
 
 
@@ -133,11 +136,21 @@ def _of_meta(meta: bytes, stream: IO[bytes]) -> HeifBoxes:
             cicp = next((colours[i] for i in associated if i in colours), None)
             break
     part = _first_part(boxes.get(b"iref", b""), primary)
-    return HeifBoxes(cicp, gain_map, _coded(boxes.get(b"iloc", b""), boxes.get(b"idat", b""), part, stream))
+    coded = _coded(boxes.get(b"iloc", b""), boxes.get(b"idat", b""), part, stream)
+    return HeifBoxes(cicp, gain_map, _kind(items, part), coded)
 
 
 def _primary(pitm: bytes) -> int:
     return int.from_bytes(pitm[4 : 8 if pitm[:1] == b"\1" else 6], "big")
+
+
+def _kind(iinf: bytes, wanted: int) -> str:
+    """The type of an item (ISO/IEC 14496-12, 8.11.6)."""
+    for kind, content in boxes_in(iinf[6 if iinf[:1] == b"\0" else 8 :]):
+        size = 4 if content[:1] == b"\3" else 2
+        if kind == b"infe" and int.from_bytes(content[4 : 4 + size], "big") == wanted:
+            return content[6 + size : 10 + size].decode("latin-1")
+    return ""
 
 
 def _first_part(iref: bytes, item: int) -> int:
