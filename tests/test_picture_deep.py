@@ -9,14 +9,18 @@ import sys
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 
 from glissando.errors import PictureError
-from glissando.picture import Picture, as_picture, read_picture, scaled, write_picture
+from glissando.picture import Cicp, Picture, as_picture, read_picture, scaled, write_picture
 from glissando.picture.alpha import divided_by_opacity
+from glissando.picture.icc import of_cicp
 from glissando.picture.jxl import read_jxl
 
 Samples = NDArray[np.uint16]
+EXIF = b"II*\0\x08\0\0\0\x01\0\x0f\x01\x02\0\x03\0\0\0Me\0\0\0\0\0\0"
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+GREY = of_cicp(Cicp(1, 4), grey=True)
 
 
 def ramps(channels: int, depth: int = 16) -> Samples:
@@ -102,9 +106,6 @@ def test_the_size_of_a_jpeg_xl_in_parts_is_not_guessed(imagecodecs):
             read_jxl(io.BytesIO(codestream[:cut]))
 
 
-EXIF = b"II*\0\x08\0\0\0\x01\0\x0f\x01\x02\0\x03\0\0\0Me\0\0\0\0\0\0"
-
-
 def test_compressed_metadata_of_jpeg_xl(imagecodecs, monkeypatch):
     image, stream, xmp = Image.fromarray(ramps(3, 8)), io.BytesIO(), b"<x>" + b"a" * 300 + b"</x>"
     image.save(stream, "JXL", lossless=True, use_container=True, exif=EXIF, xmp=xmp, compress_metadata=True)
@@ -129,6 +130,55 @@ def test_compressed_metadata_of_jpeg_xl(imagecodecs, monkeypatch):
     assert picture.notes == tuple(
         f"compressed {name} needs the package imagecodecs, which is not installed; left out" for name in ("EXIF", "XMP")
     )
+
+
+# AVIF --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("depth", "written"), [(9, 10), (10, 10), (12, 12), (16, 12)])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_deep_avif_is_written_with_its_metadata(depth, written, channels):
+    pytest.importorskip("imagecodecs", reason="codes the samples")
+    picture = Picture(ramps(channels, depth), depth=depth, icc=GREY if channels < 3 else SRGB, exif=EXIF, xmp=b"<x/>")
+    stream = io.BytesIO()
+    notes = write_picture(picture, stream, format="avif")
+    assert notes == (("AVIF carries 12 bits per sample; 16 bits are rounded",) if depth == 16 else ())
+    back = read_picture(io.BytesIO(stream.getvalue()))
+    assert (back.depth, back.notes) == (written, ())
+    assert (back.icc, back.exif, back.xmp) == (picture.icc, EXIF, b"<x/>")
+    assert back.pixels.shape == picture.pixels.shape
+    difference = back.pixels.astype(int) - scaled(picture.pixels, depth, written)
+    assert np.abs(difference).max() <= 5 * 2 ** (written - 8)
+    with Image.open(io.BytesIO(stream.getvalue())) as image:  # by Pillow alone
+        image.load()
+        shown = np.asarray(image).reshape(40, 56, -1)[..., -1]
+    of_eight = scaled(picture.pixels, depth, 8).reshape(40, 56, -1)[..., -1]
+    assert np.abs(shown.astype(int) - of_eight).max() <= 5
+    coloured = io.BytesIO()
+    write_picture(Picture(picture.pixels, depth=depth, cicp=Cicp(9, 16)), coloured, format="avif")
+    assert read_picture(io.BytesIO(coloured.getvalue())).cicp == Cicp(9, 16)
+
+
+def test_without_its_package_avif_has_eight_bits(monkeypatch):
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    stream = io.BytesIO()
+    notes = write_picture(Picture(ramps(3)), stream, format="avif")
+    assert notes == ("AVIF carries 8 bits per sample (12 with the package imagecodecs); 16 bits are rounded",)
+    assert read_picture(io.BytesIO(stream.getvalue())).depth == 8
+
+
+def test_avif_files_that_are_not_alike_are_refused(monkeypatch):
+    imagecodecs = pytest.importorskip("imagecodecs", reason="codes the samples")
+    encode = imagecodecs.avif_encode
+    for change in (
+        lambda data: data.replace(b"iprp", b"xxxx"),
+        lambda data: data.replace(b"av1C", b"xxxx"),
+        lambda data: data.replace(b"iloc" + bytes(4) + b"\x44", b"iloc" + bytes(4) + b"\x88"),
+        lambda data: data.replace(b"\x44\0\0\1\0\1", b"\x44\0\0\1\0\7"),
+    ):
+        monkeypatch.setattr(imagecodecs, "avif_encode", lambda *a, change=change, **o: change(encode(*a, **o)))
+        with pytest.raises(PictureError, match=r"AVIF cannot hold this picture \(libavif"):
+            write_picture(Picture(ramps(3)), io.BytesIO(), format="avif")
 
 
 # HEIC --------------------------------------------------------------------------------------------------------------

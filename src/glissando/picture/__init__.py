@@ -12,6 +12,7 @@ Metadata that cannot be read or carried cost a note, and never the picture.
              png, jxl, jpeg_scans: what     │           array        embedding: metadata into each format
              Pillow cannot tell of a file   │                        samples: what of them a format has
                                             │                        sixteen: PNG and TIFF of 16 bits
+                                            │                        deep_avif: AVIF of 10 and 12
                                             │
                depth: 9 to 16 bits ─────────┤
                alpha: opacity ──────────────┤

@@ -9,7 +9,17 @@ from typing import IO
 
 from .colour_tags import Cicp
 
-__all__ = ["HeifBoxes", "boxes_in", "boxes_of", "brands", "content_of", "read_boxes", "with_cicp", "without_exif"]
+__all__ = [
+    "HeifBoxes",
+    "box_spans",
+    "boxes_in",
+    "boxes_of",
+    "brands",
+    "content_of",
+    "read_boxes",
+    "with_cicp",
+    "without_exif",
+]
 
 _MAX_META = 2**24  # bytes of the box "meta", which has no pixels in the files of cameras
 _MAX_BOXES = 100_000
@@ -104,16 +114,21 @@ def boxes_of(stream: IO[bytes]) -> Iterator[tuple[bytes, int | None]]:
 
 def boxes_in(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Type and content of the boxes that lie one after the other."""
-    at = 0
-    while at + 8 <= len(data):
-        size, kind, used = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], 8
+    return ((kind, data[place]) for kind, place in box_spans(data, slice(0, len(data))))
+
+
+def box_spans(data: bytes | bytearray, place: slice) -> Iterator[tuple[bytes, slice]]:
+    """Type of the boxes that lie one after the other at a place in the data, and where their content lies."""
+    at, stop = place.start, place.stop
+    while at + 8 <= stop:
+        size, kind, used = int.from_bytes(data[at : at + 4], "big"), bytes(data[at + 4 : at + 8]), 8
         if size == 1:
             size, used = int.from_bytes(data[at + 8 : at + 16], "big"), 16
         elif size == 0:
-            size = len(data) - at
+            size = stop - at
         if size < used:
             return
-        yield kind, data[at + used : at + size]
+        yield kind, slice(at + used, min(at + size, stop))
         at += size
 
 
