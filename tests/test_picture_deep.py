@@ -9,11 +9,12 @@ import sys
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 from glissando.errors import PictureError
 from glissando.picture import Cicp, Picture, as_picture, read_picture, scaled, write_picture
 from glissando.picture.alpha import divided_by_opacity
+from glissando.picture.deep_avif import encode_deep_avif
 from glissando.picture.icc import of_cicp
 from glissando.picture.jxl import read_jxl
 
@@ -157,6 +158,19 @@ def test_deep_avif_is_written_with_its_metadata(depth, written, channels):
     coloured = io.BytesIO()
     write_picture(Picture(picture.pixels, depth=depth, cicp=Cicp(9, 16)), coloured, format="avif")
     assert read_picture(io.BytesIO(coloured.getvalue())).cicp == Cicp(9, 16)
+
+
+@pytest.mark.parametrize("orientation", [3, 5, 6, 8])
+def test_deep_avif_is_turned_once(orientation):
+    """Pillow tells the turn of the boxes "irot" and "imir" as EXIF; imagecodecs leaves pixels as they are coded."""
+    pytest.importorskip("imagecodecs", reason="codes the samples")
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"quality": 100, "speed": 6, "subsampling": "4:4:4", "exif": exif.tobytes()}
+    data = encode_deep_avif(ramps(3, 10), 10, options)
+    assert b"irot" in data
+    turned = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    assert np.abs(read_picture(io.BytesIO(data)).pixels.astype(int) // 4 - turned).max() <= 3
 
 
 def test_without_its_package_avif_has_eight_bits(monkeypatch):
