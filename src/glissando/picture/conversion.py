@@ -12,10 +12,9 @@ from glissando.errors import PictureError
 
 from . import alpha, colour, depth, orientation
 from .extraction import before_loading, metadata_of
-from .metadata import within_limit
+from .metadata import MAX_METADATA, FileMetadata, within_limit
 from .picture import Picture
 from .pillow import damage, load_pixels
-from .png import MAX_METADATA, PngMetadata
 
 __all__ = ["HINT", "from_pillow"]
 
@@ -31,7 +30,7 @@ def from_pillow(
     convert: bool,
     name: str,
     stream: IO[bytes] | None = None,
-    beside: PngMetadata | None = None,
+    beside: FileMetadata | None = None,
 ) -> Picture:
     """Pixels, metadata and notes of an image whose header has been read.
 
@@ -44,7 +43,7 @@ def from_pillow(
 
 
 def _from_pillow(
-    image: Image.Image, convert: bool, name: str, stream: IO[bytes] | None, beside: PngMetadata | None
+    image: Image.Image, convert: bool, name: str, stream: IO[bytes] | None, beside: FileMetadata | None
 ) -> Picture:
     obstacles, notes = _frames(image)
     if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):

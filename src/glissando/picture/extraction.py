@@ -15,8 +15,7 @@ from . import icc as profiles
 from .colour_tags import Chromaticities, Cicp, cicp_of
 from .embedded_icc import embedded_icc
 from .isobmff import HeifBoxes, read_boxes
-from .metadata import Density, Metadata
-from .png import MAX_METADATA, PngMetadata
+from .metadata import MAX_METADATA, Density, FileMetadata, Metadata
 
 __all__ = ["BeforeLoading", "before_loading", "metadata_of"]
 
@@ -62,7 +61,7 @@ def before_loading(image: Image.Image, file: IO[bytes] | None) -> BeforeLoading:
 
 
 def metadata_of(
-    image: Image.Image, *, before: BeforeLoading, beside: PngMetadata | None, ours: bool
+    image: Image.Image, *, before: BeforeLoading, beside: FileMetadata | None, ours: bool
 ) -> tuple[Metadata, list[str]]:
     """The metadata of a loaded image, and a note for each that is left out.
 
@@ -143,7 +142,7 @@ def _exif_of_tiff(image: Image.Image) -> bytes | None:
 # Colours -----------------------------------------------------------------------------------------------
 
 
-def _colours(found: PngMetadata, *, grey: bool) -> tuple[bytes | None, Cicp | None, list[str]]:
+def _colours(found: FileMetadata, *, grey: bool) -> tuple[bytes | None, Cicp | None, list[str]]:
     """The profile and the code points that say what colours mean, both None for sRGB; and notes.
 
     Code points win over a profile, which is kept beside them, and this over sRGB, gAMA and cHRM, as in PNG.
@@ -172,9 +171,9 @@ def _heif_cicp(info: dict[Any, Any]) -> Cicp | None:
 # What Pillow read --------------------------------------------------------------------------------------
 
 
-def _of_info(info: dict[Any, Any]) -> PngMetadata:
+def _of_info(info: dict[Any, Any]) -> FileMetadata:
     """What Pillow keeps in ``Image.info``, EXIF excepted."""
-    found = PngMetadata(icc=_bytes_or_none(info.get("icc_profile")), xmp=_bytes_or_none(info.get("xmp")))
+    found = FileMetadata(icc=_bytes_or_none(info.get("icc_profile")), xmp=_bytes_or_none(info.get("xmp")))
     gamma, chromaticities = info.get("gamma"), info.get("chromaticity")
     if isinstance(gamma, int | float) and 0.01 <= gamma <= 100:
         found.gamma = 1 / gamma
@@ -248,7 +247,7 @@ def _bytes_or_none(value: object) -> bytes | None:
 
 
 def _read_exif(
-    image: Image.Image, tiff_exif: bytes | None, found: PngMetadata, notes: list[str], *, ours: bool
+    image: Image.Image, tiff_exif: bytes | None, found: FileMetadata, notes: list[str], *, ours: bool
 ) -> None:
     """EXIF as the file has it, or as the caller changed it through ``Image.getexif``.
 

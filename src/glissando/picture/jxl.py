@@ -10,12 +10,12 @@ from typing import IO
 from glissando.errors import PictureError
 
 from .isobmff import boxes_of
+from .metadata import MAX_METADATA
 
 __all__ = ["JxlFile", "read_jxl", "without_packed"]
 
 _CODESTREAM = b"\xff\x0a"
 _HEADERS = 64  # bytes of the codestream in which all that is read here ends
-_MAX_METADATA = 2**24
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 
@@ -58,10 +58,10 @@ def read_jxl(stream: IO[bytes]) -> JxlFile:
                 codestream += stream.read(wanted if size is None else min(size, wanted))
             elif kind == b"jxlp" and wanted:  # a part of it, after its number
                 codestream += stream.read(4 + wanted if size is None else min(size, 4 + wanted))[4:]
-            elif kind == b"xml " and size is not None and 0 < size <= _MAX_METADATA:
+            elif kind == b"xml " and size is not None and 0 < size <= MAX_METADATA:
                 found.xmp = stream.read(size)
             elif kind == b"brob" and size is not None:
-                _read_packed(stream.read(min(size, _MAX_METADATA)), found)
+                _read_packed(stream.read(min(size, MAX_METADATA)), found)
     _read_headers(codestream, found)
     return found
 
@@ -83,7 +83,7 @@ def _read_packed(box: bytes, found: JxlFile) -> None:
         return
     name = "EXIF" if kind == b"Exif" else "XMP"
     try:
-        content = importlib.import_module("imagecodecs").brotli_decode(box[4:], out=_MAX_METADATA)
+        content = importlib.import_module("imagecodecs").brotli_decode(box[4:], out=MAX_METADATA)
     except ImportError:
         found.notes.append(f"compressed {name} needs the package imagecodecs, which is not installed; left out")
     except Exception:  # the package's own kind of error, whose name depends on its version

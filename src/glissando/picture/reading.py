@@ -19,9 +19,10 @@ from .formats import FileFormat, recognise
 from .isobmff import without_exif
 from .jpeg_scans import lacks_precision, scans_of, with_longer_scans
 from .jxl import read_jxl, without_packed
+from .metadata import FileMetadata
 from .picture import MAX_PIXELS, Picture, check_size
 from .pillow import damage, load_pixels, load_plugin, open_image
-from .png import PngMetadata, separate
+from .png import separate
 
 __all__ = ["read_picture"]
 
@@ -108,7 +109,7 @@ def _decode(
 
     ``whole``: a JPEG whose scans end too early is damaged; else it is taken as it is.
     """
-    beside = PngMetadata()
+    beside = FileMetadata()
     if format.name == "PNG":
         stream, beside = separate(stream)
     elif format.name == "JXL":  # its plugin decodes all pixels to tell their number
