@@ -1,7 +1,7 @@
 """Planes to bytes by whichever method makes fewer of them (docs/format.md, "Planes").
 
 Photographs take fewest bytes by our own method. Drawings, text and palettes repeat themselves, which WebP's lossless
-method makes use of and ours does not. Noise is best written as it is. docs/lossless.md measures all of it.
+method makes use of and ours does not. Noise is best written as it is. docs/content.md measures all of it.
 """
 
 from __future__ import annotations
@@ -49,13 +49,14 @@ def encode_planes(planes: NDArray[np.unsignedinteger], depth: int) -> bytes:
     if int(planes.max()) >> depth:
         raise InputError(f"a sample is {planes.max()}, which has more than {depth} bits")
     samples = planes.astype(np.uint16, copy=False)
-    found = [bytes([PLAIN]) + _plain(samples, depth)]
+    found = []
     repeated = _repeated_share(samples) if webp.takes(samples, depth) else 0.0
     if repeated > REPETITIVE[0]:
         found.append(bytes([WEBP]) + webp.encode(samples))
     if repeated <= REPETITIVE[1] or len(samples) == 1:
         found.append(bytes([PREDICTED]) + encode_stream(samples, depth))
-    return min(found, key=len)
+    best = min(found, key=len)
+    return best if len(best) <= 1 + -(-samples.size * depth // 8) else bytes([PLAIN]) + _plain(samples, depth)
 
 
 def decode_planes(data: bytes, planes: int, height: int, width: int, depth: int) -> NDArray[np.uint16]:
@@ -68,7 +69,7 @@ def decode_planes(data: bytes, planes: int, height: int, width: int, depth: int)
         raise CorruptError("coded planes have no byte")
     method, content = data[0], data[1:]
     if method == PREDICTED:
-        return decode_stream(content, planes, height, width, depth)
+        return decode_stream(content, planes, height, width, depth).astype(np.uint16)
     if method == WEBP:
         return webp.decode(content, planes, height, width, depth)
     if method == PLAIN:
