@@ -263,7 +263,7 @@ def test_damaged_opacity_is_told(codec: Codec, natural: Callable[..., Pixels]) -
         (b"\x80", "alpha_step at byte 1 ends at byte 2; 1 bytes are present"),
         (b"\x01\x00", "header_length at byte 0 ends at byte 1; 0 bytes are present"),
         (b"\x02" + beyond[1:], "an opacity is 250 steps of 2, which is beyond opaque"),
-        (b"\x01" + beyond[1:-1], "4-byte words"),
+        (b"\x01" + beyond[1:-1], "take 16 bytes, not 15"),
         (b"\x01\x04", "method 4"),
         (b"\x01\x03", "value_count at byte 0"),
     ):

@@ -209,15 +209,15 @@ def declaring(codec: Codec, width: int, height: int, stream: bytes = b"", format
     return container.write(Container(header, {}, [Tile(kinds, 0)] * header.tile_count))
 
 
-def flat_planes(number: int, depth: int) -> bytes:
-    """A few bytes that are planes of any size: of one value, which takes no bit after their header."""
-    return bytes([PREDICTED]) + encode_stream(np.full((number, 64, 64), 7, np.uint16), depth)
+def flat_planes(number: int, side: int) -> bytes:
+    """A few bytes that are large planes of 16 bits: of one value, which takes no bit after their header."""
+    return bytes([PREDICTED]) + encode_stream(np.full((number, side, side), 7, np.uint16), 16)
 
 
 def exact_tiles(side: int) -> bytes:
     """A small file of the largest samples, tiles and number of planes that a reader knows."""
     header = Header(side, side, 25600, DEEP, NO_MODEL, 10)
-    planes = {PIXELS: flat_planes(3, 16), ALPHA: ALPHA_STEP.write(1) + flat_planes(1, 16)}
+    planes = {PIXELS: flat_planes(3, 1024), ALPHA: ALPHA_STEP.write(1) + flat_planes(1, 1024)}
     return container.write(Container(header, {}, [with_planes(Tile({}, 0), planes)] * header.tile_count))
 
 
@@ -226,7 +226,7 @@ def corrected_tiles(codec: Codec, height: int, width: int) -> bytes:
     grain = np.random.default_rng(0).integers(30000, 31000, (height, width, 3), dtype=np.uint16)
     file = Reader(codec.encode(grain, 30)).read_all()
     assert PIXELS not in file.tiles[0].streams
-    more = {CORRECTIONS: CORRECTION_STEP.write(1) + flat_planes(3, 16), ALPHA: b""}
+    more = {CORRECTIONS: CORRECTION_STEP.write(1) + flat_planes(3, 512), ALPHA: b""}
     tiles = [with_planes(tile, more) for tile in file.tiles]
     return container.write(Container(replace(file.header, format=DEEP), {}, tiles))
 
@@ -308,7 +308,7 @@ def test_memory_is_bounded_by_the_declared_size(codec: Codec, tmp_path: Any) -> 
         "forged": (forged, BYTES_PER_PIXEL * 16384 * 16384 + FIXED_BYTES),
         "flat": (flat, BYTES_PER_PIXEL * 1984 * 2112 + FIXED_BYTES),
         "exact": (exact_tiles(2048), DEEP_BYTES_PER_PIXEL * 2048 * 2048 + PLANES_BYTES),
-        "corrected": (corrected_tiles(codec, 1024, 1600), DEEP_BYTES_PER_PIXEL * 1024 * 1600 + FIXED_BYTES),
+        "corrected": (corrected_tiles(codec, 1024, 1536), DEEP_BYTES_PER_PIXEL * 1024 * 1536 + FIXED_BYTES),
     }
     for name, (data, _) in files.items():
         assert len(data) < 100_000

@@ -261,11 +261,11 @@ def test_depth_and_opacity_are_read_as_they_were_written(name: str) -> None:
 PLANES = {
     "exact": {PIXELS: [1]},
     "lossless": {PIXELS: [0]},
-    "corrected": {CORRECTIONS: [5, 0]},
+    "corrected": {CORRECTIONS: [5, 3]},
     "transparent": {ALPHA: [1, 1]},
-    "transparent-steps": {ALPHA: [7, 0]},
+    "transparent-steps": {ALPHA: [7, 1]},
     "deep-lossless": {PIXELS: [0], ALPHA: [1, 3]},
-    "deep-corrected": {CORRECTIONS: [81, 0], ALPHA: [1, 3]},
+    "deep-corrected": {CORRECTIONS: [81, 3], ALPHA: [1, 3]},
     "noise": {PIXELS: [2], ALPHA: [1, 2]},
 }
 """The streams of planes in golden files; of each the step, where it has one, and the method."""

@@ -6,7 +6,6 @@ import io
 import itertools
 import struct
 import zlib
-from collections.abc import Iterator
 from functools import cache
 
 from bitstream_reference import Decoder, Table
@@ -91,11 +90,17 @@ class Predicted:
 
     def __init__(self, header: bytes, stream: bytes, count: int, height: int, width: int, bits: int) -> None:
         self.height, self.width, self.bits = height, width, bits
+        self.middle = 2 ** (bits - 1)
         numbers = zlib.decompress(header, wbits=-15)
-        corners = struct.unpack_from(f"<{count}H", numbers)
-        at = 2 * count
+        places = [(row, column) for row in range(0, height, 32) for column in range(0, width, 32)]
+        grid = struct.unpack_from(f"<{count * len(places)}H", numbers)
+        self.samples: list[dict[Place, int]] = [
+            {place: grid[k * len(places) + i] - self.middle for i, place in enumerate(places)} for k in range(count)
+        ]
+        self.errors: list[dict[Place, int]] = [dict.fromkeys(places, 0) for _ in range(count)]
+        at = 2 * len(grid)
         self.weights: dict[tuple[int, int], tuple[tuple[int, ...], tuple[int, ...]]] = {}
-        for kind in range(6):
+        for kind in range(9):
             for k in range(count):
                 of_prediction = struct.unpack_from(f"<{4 + 4 * k}h", numbers, at)
                 of_error = struct.unpack_from(f"<{4 + k}h", numbers, at + 8 + 8 * k)
@@ -105,61 +110,50 @@ class Predicted:
         choices = numbers[at:]
         assert len(choices) == count * contexts
         self.choices = [choices[k * contexts : (k + 1) * contexts] for k in range(count)]
-        self.middle = 2 ** (bits - 1)
-        self.samples: list[dict[Place, int]] = [{(0, 0): corner - self.middle} for corner in corners]
-        self.errors: list[dict[Place, int]] = [{(0, 0): 0} for _ in corners]
         self.decoder = Decoder(stream)
-        for h, between in self.stages():
-            for k in range(count):
-                self.decode_stage(h, between, k)
+        for h in (16, 8, 4, 2, 1):
+            for kind, (down, right) in enumerate(((h, h), (h, 0), (0, h))):
+                for k in range(count):
+                    self.decode_stage(h, kind, k, [
+                        (row, column)
+                        for row in range(down, height, 2 * h)
+                        for column in range(right, width, 2 * h)
+                    ])  # fmt: skip
         assert self.decoder.empty
         self.planes = [
             [[known[row, column] + self.middle for column in range(width)] for row in range(height)]
             for known in self.samples
         ]
 
-    def stages(self) -> Iterator[tuple[int, bool]]:
-        s = 1
-        while s < max(self.height, self.width):
-            s *= 2
-        while s > 1:
-            s //= 2
-            yield s, False
-            yield s, True
-
-    def places(self, h: int, between: bool) -> list[Place]:
-        def lattice(row: int, column: int) -> list[Place]:
-            return [(r, c) for r in range(row, self.height, 2 * h) for c in range(column, self.width, 2 * h)]
-
-        return lattice(h, 0) + lattice(0, h) if between else lattice(h, h)
-
     def known(self, of: dict[Place, int], place: Place, h: int, down: int, right: int) -> int:
-        """What is known of a neighbour."""
+        """What is known of a neighbour, or of the one that stands in its stead."""
 
-        def mirrored(i: int, side: int) -> int:
-            n = -(-side // h)
-            period = 2 * (n - 1)
-            i = abs(i) % max(period, 1)
-            return period - i if i >= n else i
+        def inside(i: int, side: int) -> int:
+            first, n = i % 2, -(-side // h)
+            last = n - 1 - (n - 1 - first) % 2
+            return min(max(i, first), last)
 
-        row, column = (i // h for i in place)
-        return of.get((mirrored(row + down, self.height) * h, mirrored(column + right, self.width) * h), 0)
+        row, column = inside(place[0] // h + down, self.height), inside(place[1] // h + right, self.width)
+        return of.get((row * h, column * h), 0)
 
-    def decode_stage(self, h: int, between: bool, k: int) -> None:
-        places = self.places(h, between)
+    def decode_stage(self, h: int, kind: int, k: int, places: list[Place]) -> None:
         if not places:
             return
-        kind = 2 * min(h.bit_length() - 1, 2) + between
-        first = ((0, -1), (0, 1)) if between else ((-1, -1), (1, 1))
-        second = ((-1, 0), (1, 0)) if between else ((-1, 1), (1, -1))
-        a, b = (1, 2) if between else (1, 3)
-        far = [(i * x, j * y) for x, y in ((a, b), (b, a)) for i in (-1, 1) for j in (-1, 1)]
-        of_prediction, of_error = self.weights[kind, k]
+        if kind == 0:
+            first, second = ((-1, -1), (1, 1)), ((-1, 1), (1, -1))
+        else:
+            first, second = ((-1, 0), (1, 0)), ((0, -1), (0, 1))
+        far = {
+            0: [(i, j) for i in (-1, 1) for j in (-3, 3)] + [(i, j) for i in (-3, 3) for j in (-1, 1)],
+            1: [(i, j) for i in (-1, 1) for j in (-2, 2)] + [(i, j) for i in (-2, 2) for j in (-1, 1)],
+            2: [(i, j) for i in (-1, 1) for j in (-1, 1)],
+        }[kind]
+        of_prediction, of_error = self.weights[kind + {1: 0, 2: 3}.get(h, 6), k]
         if not any(of_prediction):
             of_prediction = (0,) * (1 + 4 * k) + (1024, 1024, 0)
         if not any(of_error):
             of_error = (64, 64) + (0,) * (2 + k)
-        predictions, found = [], []
+        predictions, contexts = [], []
         for place in places:
             numbers = [1]
             for plane in range(k + 1):
@@ -179,15 +173,19 @@ class Predicted:
             numbers += [1, *(self.errors[plane][place] for plane in range(k))]
             t = max(sum(w * n for w, n in zip(of_error, numbers, strict=True)), 16)
             (as_float,) = struct.unpack("<I", struct.pack("<f", t))
-            found.append(self.choices[k][min((as_float >> 21) - 524, 4 * (self.bits + 4) - 1)])
+            contexts.append(min((as_float >> 21) - 524, 4 * (self.bits + 4) - 1))
 
-        errors = self.decoder.decode([v if v < 180 else 3 * (52 + (v - 180) % 4) + 1 for v in found], tables())
-        noisy = [i for i, v in enumerate(found) if v >= 180]
+        # Tables by the number of the context, so that a decoder meets the entries in this order.
+        choices = self.choices[k]
+        high = [tables()[v if v < 180 else 3 * (52 + (v - 180) % 4) + 1] for v in choices]
+        low = [1 + (v - 180) // 4 for v in choices]  # bits that are plain, where positive
+        errors = self.decoder.decode(contexts, high)
+        noisy = [i for i, context in enumerate(contexts) if low[context] > 0]
         if noisy:
-            low = {i: 1 + (found[i] - 180) // 4 for i in noisy}
-            rest = self.decoder.decode([179 + low[i] for i in noisy], tables())
+            rest = self.decoder.decode([contexts[i] for i in noisy], [tables()[179 + max(n, 0)] for n in low])
             for i, symbol in zip(noisy, rest, strict=True):
-                errors[i] = errors[i] * 2 ** low[i] + symbol + 2 ** (low[i] - 1)
+                n = low[contexts[i]]
+                errors[i] = errors[i] * 2**n + symbol + 2 ** (n - 1)
         for place, p, e in zip(places, predictions, errors, strict=True):
             self.samples[k][place] = self.wrapped(p + e)
             self.errors[k][place] = abs(self.wrapped(e))

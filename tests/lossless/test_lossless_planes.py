@@ -20,9 +20,11 @@ from PIL import Image
 from glissando.errors import FormatError, InputError
 from glissando.lossless import decode_planes, encode_planes
 from glissando.lossless.fitting import best_choices
+from glissando.lossless.header import HEADER_LENGTH
 from glissando.lossless.planes import FEW_VALUES, PLAIN, PREDICTED, WEBP
-from glissando.lossless.pyramid import Pyramid
-from glissando.lossless.stream import HEADER_LENGTH, decode_stream, encode_stream
+from glissando.lossless.pyramid import GRID, Pyramid
+from glissando.lossless.stream import decode_stream, encode_stream
+from glissando.lossless.symbols import Pass
 from glissando.lossless.tables import CHOICES, DECAYS, low_bits_of, plane_tables, table_of
 from glissando.lossless.values import LIST_LENGTH, VALUE_COUNT
 from glissando.lossless.weights import contexts
@@ -294,27 +296,88 @@ def _page_frequencies(decay: int) -> list[int]:
 
 
 def test_stages_cover_every_sample_once() -> None:
-    for height, width in ((1, 1), (1, 9), (6, 1), (5, 8), (33, 17)):
-        pyramid = Pyramid(np.zeros(2, np.float32), height, width)
-        numbers = np.arange(height * width, dtype=np.uint16).reshape(height, width)
-        seen = [0]
-        for distance, stage in pyramid.stages():
-            places = stage.samples(numbers[::distance, ::distance])
-            assert places.shape == (stage.number,)
-            seen += places.tolist()
+    for height, width in ((1, 1), (1, 9), (6, 1), (5, 8), (33, 17), (70, 40)):
+        numbers = np.arange(2 * height * width, dtype=np.uint16).reshape(2, height, width)
+        seen = numbers[:, ::GRID, ::GRID].reshape(-1).tolist()
+        for stage in Pyramid(numbers, 16).stages():
+            assert stage.samples.shape == (2, stage.rows, stage.columns)
+            seen += stage.samples.reshape(-1).tolist()
             for plane in (0, 1):
-                stage.look(plane)
-                stage.put(plane, places.astype(np.float32) + plane, np.zeros(stage.number, np.float32))
-        assert sorted(seen) == list(range(height * width))
-        expected = numbers + np.arange(2)[:, None, None]
-        expected[:, 0, 0] = 0  # the corners were given
-        assert np.array_equal(np.stack(pyramid.planes), expected)
+                stage.put(plane, stage.samples[plane], np.zeros((stage.rows, stage.columns), np.uint16))
+        assert sorted(seen) == list(range(numbers.size))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (2, 70), (9, 8), (70, 41)])
+def test_stages_look_at_the_neighbours_that_the_page_names(size: tuple[int, int]) -> None:
+    planes = np.random.default_rng(0).integers(0, 256, (2, *size)).astype(np.uint8)
+    magnitudes = np.zeros(planes.shape, np.uint8)
+    for stage in Pyramid(planes, 8).stages():
+        for plane in (0, 1):
+            error = np.random.default_rng(stage.rows + plane).integers(0, 128, (stage.rows, stage.columns))
+            stage.put(plane, stage.samples[plane], error.astype(np.uint8))
+            number, h = stage.kind % 3, stage.distance
+            for i, j in {(0, 0), (stage.rows - 1, stage.columns - 1), (stage.rows // 2, stage.columns // 2)}:
+                y, x = h * (2 * i + (number < 2)), h * (2 * j + (number != 1))
+                place = i * stage.pitch + j
+                found = _page_numbers(planes[plane].astype(int) - 128, magnitudes[plane], y, x, h, number)
+                features = stage.features[1 + 4 * plane : 5 + 4 * plane, place].tolist()
+                assert [*features, *stage.spreads[plane, :, place].tolist()] == found
+                assert stage.errors[plane, place] == error[i, j]
+            own = (np.arange(stage.rows) * 2 + (number < 2)) * h, (np.arange(stage.columns) * 2 + (number != 1)) * h
+            magnitudes[plane][np.ix_(*own)] = error
+
+
+def _page_numbers(
+    samples: NDArray[np.int64], errors: NDArray[np.uint8], y: int, x: int, h: int, number: int
+) -> list[float]:
+    """The three sums, the sample and the three magnitudes that the page describes, of the sample at y and x."""
+    first = [(-1, -1), (1, 1)], [(-1, 0), (1, 0)], [(-1, 0), (1, 0)]
+    second = [(-1, 1), (1, -1)], [(0, -1), (0, 1)], [(0, -1), (0, 1)]
+    knights = [(s * a, t * b) for s in (-1, 1) for t in (-1, 1) for a, b in ((1, 2), (2, 1))]
+    wide = [(s * a, t * b) for s in (-1, 1) for t in (-1, 1) for a, b in ((1, 3), (3, 1))]
+    far = wide, knights, [(s, t) for s in (-1, 1) for t in (-1, 1)]
+
+    def at(array: NDArray[np.integer], down: int, right: int) -> int:
+        """The neighbour, or in its stead the nearest sample of its lattice; 0 where that has none."""
+        places = []
+        for place, step, side in ((y, down, samples.shape[0]), (x, right, samples.shape[1])):
+            lattice = [p for p in range(0, side, h) if (p // h - place // h - step) % 2 == 0]
+            if not lattice:
+                return 0
+            places.append(min(lattice, key=lambda p: abs(p - place - step * h)))
+        return int(array[places[0], places[1]])
+
+    (a, b), (c, d) = ([at(samples, *offset) for offset in pair[number]] for pair in (first, second))
+    sums = [a + b, c + d, sum(at(samples, *offset) for offset in far[number]), int(samples[y, x])]
+    nearest = sum(at(errors, *offset) for offset in (*first[number], *second[number]))
+    return [*sums, abs(a - b) + abs(c - d), abs(a + b - c - d), nearest]
 
 
 def test_the_cheapest_choice_is_found() -> None:
     rng = np.random.default_rng(0)
-    errors = rng.geometric(0.2, 4000).astype(np.int32) * rng.choice([-1, 1], 4000) * 3
-    context = np.full(4000, 5, np.uint8)
-    (choices,) = best_choices([errors], [context], [0], (1, contexts(8)))
+    errors = (rng.geometric(0.2, 4000) * rng.choice([-1, 1], 4000) * 3).astype(np.int16)
+    counts = np.bincount([5], minlength=contexts(8)) * 4000
+    (choices,) = best_choices([Pass(0, errors, counts)], (1, contexts(8)))
     costs = [plane_tables().symbol_bits(errors, np.full(4000, table)).sum() for table in range(180)]
     assert costs[choices[5]] <= 1.001 * min(costs)
+
+
+def test_a_context_that_was_not_counted_has_a_table_of_its_size() -> None:
+    """Of large passes only a part is counted."""
+    counts = np.zeros(contexts(8), np.intp)
+    counts[20] = 1 << 16
+    (choices,) = best_choices([Pass(0, np.ones(1 << 16, np.int8), counts)], (1, contexts(8)))
+    for context in (0, 16, 30, 44):  # expected errors of 2^(context / 4 - 4)
+        costs = [plane_tables().symbol_bits([int(2 ** (context / 4 - 4))], [table])[0] for table in range(180)]
+        assert costs[choices[context]] == min(costs)
+
+
+def test_weights_are_not_misled_by_a_few_samples_or_the_edges() -> None:
+    """Dots that nothing announces, and the last row and column, cost what they cost, and not more elsewhere."""
+    y, x = np.mgrid[:256, :256]
+    surface = 128 + 60 * np.sin(x / 5) * np.cos(y / 6) + np.random.default_rng(0).normal(0, 2, (256, 256))
+    plain = np.clip(np.rint(surface), 0, 255).astype(np.uint8)[None]
+    dotted = plain.copy()
+    places = np.random.default_rng(1).integers(0, 256, (2, 300))
+    dotted[0, places[0], places[1]] = 255
+    assert len(encode_stream(dotted, 8)) < len(encode_stream(plain, 8)) + 300 * 8

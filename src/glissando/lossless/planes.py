@@ -66,13 +66,14 @@ def encode_planes(planes: NDArray[np.unsignedinteger], depth: int) -> bytes:
 
 def _encoded(samples: NDArray[np.uint16], depth: int) -> bytes:
     """Planes by whichever of the methods for samples of any values makes fewest bytes."""
-    found = [bytes([PLAIN]) + _plain(samples, depth)]
+    found = []
     repeated = _repeated_share(samples) if webp.takes(samples, depth) else 0.0
     if repeated > REPETITIVE[0]:
         found.append(bytes([WEBP]) + webp.encode(samples))
     if repeated <= REPETITIVE[1] or len(samples) == 1:
         found.append(bytes([PREDICTED]) + encode_stream(samples, depth))
-    return min(found, key=len)
+    best = min(found, key=len)
+    return best if len(best) <= 1 + -(-samples.size * depth // 8) else bytes([PLAIN]) + _plain(samples, depth)
 
 
 def decode_planes(data: bytes, planes: int, height: int, width: int, depth: int) -> NDArray[np.uint16]:
@@ -96,7 +97,7 @@ def _decoded(data: bytes, planes: int, height: int, width: int, depth: int) -> N
         raise CorruptError("coded planes have no byte")
     method, content = data[0], data[1:]
     if method == PREDICTED:
-        return decode_stream(content, planes, height, width, depth)
+        return decode_stream(content, planes, height, width, depth).astype(np.uint16)
     if method == WEBP:
         return webp.decode(content, planes, height, width, depth)
     if method == PLAIN:
