@@ -2,16 +2,18 @@
 
     python -m benchmarks.contents docs/content.md --data DIR
 
-Two blocks are written. ``contents``: each drawing at qualities 20, 60, 80 and 100: bytes and PSNR, and the bytes over
-those of the smallest AVIF (as it comes, speed 6) of at least this PSNR, or of the best that AVIF has. ``lossless``:
-bytes over those of lossless WebP (Pillow's default effort), and megapixels per second of processor time on one thread,
-for the drawings and the Kodak pictures.
+Three blocks are written, or those of them that ``--blocks`` names. ``contents``: each drawing at qualities 20, 60, 80
+and 100: bytes and PSNR, and the bytes over those of the smallest AVIF (as it comes, speed 6) of at least this PSNR, or
+of the best that AVIF has. ``rising``: how often bytes or PSNR fall between qualities 0, 5, 10 … 100, for the drawings
+and twenty Kodak pictures. ``lossless``: bytes over those of lossless WebP (Pillow's default effort), and megapixels per
+second of processor time on one thread, for the drawings and the Kodak pictures.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -33,11 +35,14 @@ from .drawings import DRAWINGS, drawing
 
 T = TypeVar("T")
 
-__all__ = ["contents_block", "lossless_block", "main", "webp_bytes"]
+__all__ = ["BLOCKS", "contents_block", "lossless_block", "main", "rising_block", "webp_bytes"]
 
 QUALITIES = (20.0, 60.0, 80.0, 100.0)
 AVIF_QUALITIES = (*range(5, 100, 5), 100)
 ROUNDS = 3
+BLOCKS = ("contents", "rising", "lossless")
+RISING_QUALITIES = tuple(float(quality) for quality in range(0, 101, 5))
+RISING_PHOTOGRAPHS = 20
 
 
 def contents_block(codec: Codec) -> str:
@@ -60,6 +65,25 @@ def contents_block(codec: Codec) -> str:
             cells.append(f"{len(data):,} B, {shown}, {len(data) / size:.2f}×")
         body.append([name, *cells])
     return table(["drawing", *(f"quality {quality:g}" for quality in QUALITIES)], body)
+
+
+def rising_block(codec: Codec, photographs: Sequence[Pixels]) -> str:
+    """Two rows, photographs and drawings: at how many steps of the quality bytes or PSNR fall, and by how much."""
+    body = []
+    drawings = [drawing(name) for name in DRAWINGS]
+    for name, pictures in ((f"{len(photographs)} photographs", photographs), (f"{len(drawings)} drawings", drawings)):
+        bytes_lost, decibels_lost = [], []
+        for pixels in pictures:
+            files = [codec.encode(pixels, quality) for quality in RISING_QUALITIES]
+            scores = [min(psnr(pixels, codec.decode(data)), CAP_DB) for data in files]
+            bytes_lost += [100 * (1 - len(after) / len(before)) for before, after in itertools.pairwise(files)]
+            decibels_lost += [before - after for before, after in itertools.pairwise(scores)]
+        cells = [str(len(bytes_lost))]
+        for lost, unit in ((bytes_lost, "%"), (decibels_lost, "dB")):
+            falls = [one for one in lost if one > 0]
+            cells.append(f"{len(falls)}, by up to {max(falls):.2f} {unit}" if falls else "never")
+        body.append([name, *cells])
+    return table(["pictures", "steps of the quality", "bytes fall", "PSNR falls"], body)
 
 
 def webp_bytes(pixels: Pixels) -> int:
@@ -117,12 +141,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="the folder that holds kodak/ (default: $GLISSANDO_DATA)")
     parser.add_argument("--pictures", type=int, help="only so many photographs, for a quick look")
     parser.add_argument("--model", default="medium")
+    parser.add_argument("--blocks", default=",".join(BLOCKS), help="with commas between, instead of all")
     given = parser.parse_args(arguments)
+    if unknown := sorted({*given.blocks.split(",")} - {*BLOCKS}):
+        parser.error(f"no block {unknown[0]!r}; known: {', '.join(BLOCKS)}")
     try:
         photographs = [picture.pixels for picture in load_pictures(data_folder(given.data), given.pictures)]
         codec: Codec = glissando.open_model(given.model, threads=1)
-        blocks = {"contents": contents_block(codec), "lossless": lossless_block(codec, photographs)}
-        update_blocks([given.page], blocks)
+        written = {
+            "contents": lambda: contents_block(codec),
+            "rising": lambda: rising_block(codec, photographs[:RISING_PHOTOGRAPHS]),
+            "lossless": lambda: lossless_block(codec, photographs),
+        }
+        update_blocks([given.page], {name: written[name]() for name in given.blocks.split(",")})
     except (OSError, GlissandoError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1

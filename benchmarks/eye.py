@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 import glissando
 from glissando.bench.codecs import open_codec
@@ -31,6 +31,7 @@ from glissando.errors import BenchmarkError, GlissandoError
 from .api import Codec, Pixels
 from .data import Picture, data_folder, load_pictures
 from .documents import table, update_blocks
+from .sheets import captions, with_caption
 
 __all__ = ["draw", "drift", "generations", "main", "nearest_size"]
 
@@ -98,7 +99,7 @@ def nearest_size(encode: Callable[[float], bytes], settings: Sequence[float], si
 def draw(models: dict[str, Codec], pictures: Sequence[Picture], rate: float) -> Pixels:
     """A sheet of crops at a rate in bits per pixel: a row for each picture, a column for each codec."""
     avif = open_codec("avif", 1)
-    rows = [_captions(["original", "AVIF, speed 6", *models])]
+    rows = [captions(["original", "AVIF, speed 6", *models], CROP)]
     for picture in pictures:
         x, y = CROPS[picture.name]
         height, width, _ = picture.pixels.shape
@@ -115,17 +116,7 @@ def draw(models: dict[str, Codec], pictures: Sequence[Picture], rate: float) -> 
 
 
 def _crop(pixels: Pixels, x: int, y: int, text: str) -> Pixels:
-    part = pixels[y : y + CROP, x : x + CROP]
-    image = Image.fromarray(np.pad(part, ((0, 20), (2, 2), (0, 0)), constant_values=255))
-    ImageDraw.Draw(image).text((6, CROP + 2), text, fill=(90, 90, 90), font=ImageFont.load_default(12))
-    return np.asarray(image)
-
-
-def _captions(names: Sequence[str]) -> Pixels:
-    image = Image.new("RGB", ((CROP + 4) * len(names), 26), (255, 255, 255))
-    for i, name in enumerate(names):
-        ImageDraw.Draw(image).text(((CROP + 4) * i + 6, 4), name, fill=(0, 0, 0), font=ImageFont.load_default(15))
-    return np.asarray(image)
+    return with_caption(pixels[y : y + CROP, x : x + CROP], text)
 
 
 def _table(models: dict[str, Codec], pictures: Sequence[Picture]) -> str:

@@ -24,6 +24,7 @@ for folder in (
     "bitstream",
     "entropy",
     "golden",
+    "lossless",
     "training",
     "zoo",
 ):  # reference implementations, helpers

@@ -106,6 +106,16 @@ def test_links_lead_somewhere() -> None:
         assert (ROOT / "docs" / target).exists(), target
 
 
+def test_pages_that_the_code_names_exist() -> None:
+    named = {
+        (page, file.name)
+        for file in sorted(PACKAGE.rglob("*.py"))
+        for page in re.findall(r"\bdocs/[\w/-]+\.md", file.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 10
+    assert not [pair for pair in named if not (ROOT / pair[0]).exists()]
+
+
 def between(name: str) -> str:
     return PAGE.split(f"<!-- {name}:begin -->")[1].split(f"<!-- {name}:end -->")[0]
 

@@ -15,6 +15,7 @@ from PIL import Image, ImageCms
 
 from glissando.codec.metadata import boxes_of, metadata_in
 from glissando.picture import Cicp, Picture, as_picture, read_picture, write_picture
+from glissando.picture.av1 import cicp_in
 from glissando.picture.colour_tags import PRIMARIES, TRANSFER_NAMES, cicp_of
 from glissando.picture.icc import colour_space, fitting, of_chromaticities, of_cicp
 from glissando.picture.isobmff import read_boxes
@@ -141,7 +142,12 @@ def test_chunks_of_no_colours_cost_a_note():
         assert (picture.icc, picture.cicp) == (None, None)
         assert len(picture.notes) == 1
         assert "left out" in picture.notes[0]
-    assert "narrow range" in read_picture(png(RGB, chunk(b"cICP", bytes([9, 16, 0, 0])))).notes[0]
+    narrow = read_picture(png(RGB, chunk(b"cICP", bytes([9, 16, 0, 0]))))
+    np.testing.assert_array_equal(narrow.pixels, RGB)
+    assert narrow.cicp == Cicp(9, 16)
+    assert narrow.notes == (
+        "chunk cICP says that samples have a narrow range; they are kept, and taken for the full range",
+    )
 
 
 def test_an_open_pillow_image_tells_its_gamma_too():
@@ -168,6 +174,107 @@ def test_code_points_of_avif_are_read_and_written(points):
     assert read_picture(io.BytesIO(avif(RGB, Cicp(1, 13)))).cicp is None
     plain = io.BytesIO(written(Picture(RGB), "avif"))
     np.testing.assert_array_equal(picture.pixels, read_picture(plain).pixels)  # a tag and nothing else
+
+
+def test_an_open_pillow_image_tells_what_is_in_the_boxes_too(tmp_path):
+    data = avif(RGB, Cicp(9, 16))
+    assert as_picture(Image.open(io.BytesIO(data))).cicp == Cicp(9, 16)
+    (tmp_path / "a.avif").write_bytes(data)
+    image = Image.open(tmp_path / "a.avif")
+    assert as_picture(image).cicp == Cicp(9, 16)
+    assert as_picture(image).cicp is None  # Pillow has closed the file
+
+
+def without_code_points(data: bytes) -> bytes:
+    """The file with a property in their place that no reader knows."""
+    assert b"colrnclx" in data
+    return data.replace(b"colrnclx", b"freenclx")
+
+
+@pytest.mark.parametrize("points", [Cicp(9, 16), Cicp(12, 13), Cicp(1, 13)])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_code_points_that_the_coded_data_of_avif_alone_tell(points, channels, bits):
+    imagecodecs = pytest.importorskip("imagecodecs", reason="writes them there")
+    pixels = np.tile(np.arange(64, dtype=np.uint8 if bits == 8 else np.uint16), (48, 1))
+    pixels = pixels if channels == 1 else np.repeat(pixels[:, :, None], channels, 2)
+    data = imagecodecs.avif_encode(
+        pixels, level=90, bitspersample=bits, primaries=points.primaries, transfer=points.transfer, matrix=6
+    )
+    bare = without_code_points(data)
+    assert read_boxes(io.BytesIO(bare)).cicp is None
+    assert cicp_in(read_boxes(io.BytesIO(bare)).coded) == points
+    picture = read_picture(io.BytesIO(bare))
+    assert picture.cicp == (points if points.tells_something else None)
+    assert read_picture(io.BytesIO(data)).cicp == picture.cicp
+    assert picture.notes == ()
+
+
+def test_a_profile_wins_over_the_coded_data_of_avif():
+    stream = io.BytesIO()
+    Image.fromarray(RGB).save(stream, "AVIF", icc_profile=SRGB)
+    picture = read_picture(io.BytesIO(stream.getvalue()))
+    assert (picture.icc, picture.cicp) == (SRGB, None)
+
+
+def bits(*numbers: tuple[int, int]) -> bytes:
+    """Numbers of so many bits one after the other, and zeros to the end of the byte."""
+    text = "".join(f"{value:0{count}b}" for value, count in numbers)
+    return int(text.ljust(-len(text) % 8 + len(text), "0"), 2).to_bytes(-(-len(text) // 8), "big")
+
+
+def test_all_that_may_come_before_colours_in_a_sequence_header():
+    whole = [(2, 3), (0, 1), (0, 1)]
+    whole += [(1, 1), (7, 32), (9, 32), (1, 1), (1, 3), (2, 2)]  # times, and a number of variable length
+    whole += [(1, 1), (3, 5), (0, 32), (0, 10)]  # a model of a decoder
+    whole += [(1, 1), (1, 5)]  # two operating points
+    whole += [(0, 12), (8, 5), (1, 1), (1, 1), (5, 4), (6, 4), (1, 1), (1, 1), (9, 4)]
+    whole += [(0, 12), (3, 5), (0, 1), (0, 1)]
+    whole += [(3, 4), (4, 4), (8, 4), (17, 5), (1, 1), (0, 7), (0, 3)]
+    whole += [(0, 4), (1, 1), (0, 2), (0, 1), (1, 1), (0, 1), (0, 1), (6, 3), (0, 3)]
+    whole += [(1, 1), (1, 1), (0, 1), (1, 1), (9, 8), (18, 8)]
+    content = bits(*whole)
+    units = b"\x12\x00" + b"\x3e\x08\x81\x00x" + b"\x0a" + bytes([len(content)]) + content
+    assert cicp_in(units) == Cicp(9, 18)
+    assert cicp_in(b"\x08" + content) == Cicp(9, 18)  # a unit that does not tell its length ends where the data end
+    reduced = bits((1, 3), (1, 1), (1, 1), (3, 5), (3, 4), (3, 4), (0, 8), (0, 6), (0, 1), (1, 1), (12, 8), (13, 8))
+    assert cicp_in(b"\x0a" + bytes([len(reduced)]) + reduced) == Cicp(12, 13)
+    for cut in range(len(units)):
+        assert cicp_in(units[:cut]) is None
+    assert cicp_in(b"\x12\x00" * 10_000 + units) is None
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_tell_code_points_or_none(junk):
+    for data in (junk, b"\x0a\x40" + junk, b"\x08" + junk):
+        found = cicp_in(data)
+        assert found is None or max(found.primaries, found.transfer) < 256
+
+
+def test_a_picture_in_parts_has_the_coded_data_of_its_first():
+    """Item 1 is put together of the items 3 and 2; its data say how, those of item 3 begin a picture."""
+
+    def box(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", 8 + len(content)) + kind + content
+
+    for version, id_size in ((1, 2), (2, 4)):
+
+        def number(value: int, size: int = id_size) -> bytes:
+            return value.to_bytes(size, "big")
+
+        def entry(item: int, method: int, start: int, length: int) -> bytes:
+            return number(item) + struct.pack(">HHIHII", method, 0, 100, 1, start, length)
+
+        wide = b"\1" if id_size == 4 else b"\0"
+        iref = box(b"iref", wide + bytes(3) + box(b"dimg", number(1) + b"\0\2" + number(3) + number(2)))
+        items = entry(1, 1, 0, 8) + entry(2, 0, 900, 5) + entry(3, 0, 500, 7)
+        iloc = box(b"iloc", bytes([version]) + bytes(3) + b"\x44\x40" + number(3) + items)
+        pitm = box(b"pitm", wide + bytes(3) + number(1))
+        meta = box(b"meta", bytes(4) + pitm + iref + iloc + box(b"idat", bytes(100) + b"how it is"))
+        data = meta.ljust(600, b"\0") + b"first part" + bytes(1000)
+        assert read_boxes(io.BytesIO(data)).coded == b"first p"
+        alone = data.replace(b"dimg", b"thmb")
+        assert read_boxes(io.BytesIO(alone)).coded == b"how it i"
 
 
 def test_code_points_of_heic_are_read():

@@ -341,6 +341,21 @@ def test_a_gain_map_is_left_out_with_a_note_and_not_claimed():
     assert without_claims(RDF % b"<a/>") == (RDF % b"<a/>", [])
 
 
+def test_gain_and_depth_maps_of_other_formats_cost_a_note():
+    note = ("the gain map that belongs to the picture is not carried; left out",)
+    alpha = Image.fromarray(np.dstack([RGB, RGB[..., :1]]))
+    data = saved("AVIF", alpha, xmp=b"<x/>").getvalue()
+    kind = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha"
+    apple = b"urn:com:apple:photo:2020:aux:hdrgainmap"
+    assert data.count(kind) == data.count(b"mime") == 1
+    assert read_picture(io.BytesIO(data)).notes == ()
+    assert read_picture(io.BytesIO(data.replace(kind, apple.ljust(len(kind), b"\0")))).notes == note
+    assert read_picture(io.BytesIO(data.replace(b"mime", b"tmap"))).notes == note  # ISO 21496-1
+    image = Image.fromarray(RGB)
+    image.info["depth_images"] = ["as pillow-heif has it"]
+    assert as_picture(image).notes == ("the depth map of the picture is not carried; left out",)
+
+
 def test_hostile_xmp_takes_no_longer_than_its_length():
     start = time.monotonic()
     for part in (b"<hdrgm:a ", b"<hdrgm:a>", b" hdrgm:a=", b' hdrgm:a="', b"tiff:Orientation  ", b"<rdf:RDF "):
@@ -499,6 +514,18 @@ def test_kinds_that_are_not_supported_are_not_called_damaged():
     tag = data.index(struct.pack("<HHI", 259, 3, 1))
     with pytest.raises(PictureError, match=r"not supported \(unknown compression 34661"):
         read_picture(io.BytesIO(data[: tag + 8] + struct.pack("<H", 34661) + data[tag + 10 :]))
+
+
+def test_kinds_of_heic_that_are_not_supported_are_not_called_damaged():
+    pillow_heif = pytest.importorskip("pillow_heif", reason="writes and reads HEIC")
+    stream = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(smooth())).save(stream)
+    data = stream.getvalue()
+    for kind in (b"jpeg", b"unci", b"vvc1", b"j2k1"):
+        with pytest.raises(PictureError, match=rf"not supported \(unsupported kind of coding, '{kind.decode()}'\)"):
+            read_picture(io.BytesIO(data.replace(b"hvc1", kind)))
+    with pytest.raises(PictureError, match="damaged or cut short"):
+        read_picture(io.BytesIO(data.replace(b"hvcC", b"xxxC")))
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ class VersionError(FormatError):
 
 
 class UnsupportedError(FormatError):
-    """A valid file whose header asks for what this package cannot decode yet, such as 16-bit pixels."""
+    """A valid file whose header asks for what this package cannot decode yet, such as samples of fewer than 8 bits."""
 
 
 class TruncatedError(FormatError):

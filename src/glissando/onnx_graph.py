@@ -50,7 +50,8 @@ def with_real_input(graph: bytes, name: str) -> bytes:
     """The serialised ``graph`` whose input ``name`` is of float32 instead of uint8.
 
     The graph must turn the input into real numbers itself: what it does before that, such as moving pixels about, is
-    alike for both types, and what turns them then changes nothing. Raises ValueError where it has no such input.
+    alike for both types, and what turns them then changes nothing. Raises ValueError where it has no such input, or
+    is damaged.
     """
     changed = bytearray(graph)
     wanted = name.encode()
@@ -88,6 +89,8 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
     """A number, and where it ends."""
     value = 0
     for shift in itertools.count(0, 7):
+        if at >= len(data):
+            raise ValueError("the graph is cut short")
         byte = data[at]
         value |= (byte & 127) << shift
         at += 1

@@ -89,7 +89,7 @@ PIXEL_FORMATS = st.builds(
 
 @st.composite
 def containers(draw: st.DrawFn) -> Container:
-    tile_log2 = draw(st.integers(6, 12))
+    tile_log2 = draw(st.integers(6, 10))
     side = st.one_of(st.integers(1, 4 << tile_log2), st.sampled_from([1 << tile_log2, (1 << tile_log2) + 1]))
     header = Header(
         width=draw(side),
@@ -121,9 +121,9 @@ def test_round_trip(original: Container, buffer: Callable[[bytes], bytes]) -> No
 
 @pytest.mark.parametrize("side", [(2**24 - 1, 1), (1, 2**24 - 1)])
 def test_the_longest_sides(side: tuple[int, int]) -> None:
-    header = Header(*side, quality=25600, format=RGB_8, model_hash=HASH, tile_log2=12)
-    assert header.tile_count == 4096
-    original = Container(header, {}, [Tile({1: b""}, 2**32 - 1)] * 4096)
+    header = Header(*side, quality=25600, format=RGB_8, model_hash=HASH, tile_log2=10)
+    assert header.tile_count == 16384
+    original = Container(header, {}, [Tile({1: b""}, 2**32 - 1)] * 16384)
     assert read(container.write(original)) == original
 
 
@@ -167,9 +167,9 @@ def test_the_header_alone_is_enough_for_a_layout() -> None:
     layout = Reader(data).layout
     cut = Reader(data[: layout.header_bytes])
     assert cut.layout == layout
-    with pytest.raises(TruncatedError, match=rf"at least {layout.boxes['icc '].offset + 7} bytes"):
+    with pytest.raises(TruncatedError, match=rf"ends at byte {layout.boxes['icc '].offset + 7};"):
         cut.box("icc ")
-    with pytest.raises(TruncatedError, match="at least"):
+    with pytest.raises(TruncatedError, match="ends at byte"):
         cut.tile(0)
 
 
@@ -295,7 +295,7 @@ def test_the_smallest_file() -> None:
         (head(width=b"\x81\x00"), CorruptError, r"width at byte 18 .* padded"),
         (head(width=b"\x80" * 5 + b"\x01"), CorruptError, r"width at byte 18 .* more than 5 bytes"),
         (head(tile_log2=5), CorruptError, r"tile_log2 at byte 22 is 5"),
-        (head(tile_log2=13), CorruptError, r"tile_log2 at byte 22 is 13"),
+        (head(tile_log2=11), CorruptError, r"tile_log2 at byte 22 is 11"),
         (head()[:-3] + b"\x64\x01\x09" + NO_BOXES, CorruptError, r"quality at byte 20 is 25601"),
         (head() + b"\x80\x02" + bytes(9999), CorruptError, r"box_count at byte 23 is 256"),
         (head() + b"\x01Icc?\x00" + bytes(4), VersionError, r"'Icc\?' at byte 24 is critical"),

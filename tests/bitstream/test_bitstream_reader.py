@@ -252,7 +252,7 @@ def test_a_file_cut_anywhere(original: Container, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(whole) - 1))
     source = data.draw(st.sampled_from([bytes, io.BytesIO, Recorder]))(whole[:cut])
     if cut < layout.header_bytes:
-        with pytest.raises(TruncatedError, match=rf"\b{cut} are present"):
+        with pytest.raises(TruncatedError, match=rf"\b{cut} (bytes )?are present"):
             Reader(source)
         return
     reader = Reader(source)

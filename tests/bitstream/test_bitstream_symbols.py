@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from concurrent.futures import ThreadPoolExecutor
+from random import Random
 from typing import Any
 
 import bitstream_reference as reference
@@ -73,6 +74,27 @@ def test_any_symbols_come_back_and_match_the_reference_both_ways(passes: list[Pa
     for symbols, index in as_lists:
         assert decoder.decode(index, EXTREMES) == symbols
     assert decoder.empty
+
+
+@settings(max_examples=100, deadline=None)
+@given(any_passes(len(EXTREMES)), st.randoms(use_true_random=False))
+def test_runs_come_back_in_any_order_of_tables(passes: list[Pass], random: Random) -> None:
+    tables = symbol_tables(EXTREMES)
+    runs: list[ans.Runs] = []
+    for symbols, index in passes:
+        run_tables, counts = np.unique(index[index >= 0], return_counts=True)
+        order = np.argsort(index[index >= 0], kind="stable")
+        runs.append((symbols[index >= 0][order], run_tables, counts, tables))
+    assert ans.encode_runs_reversed(reversed(runs)) == ans.encode(passes, tables)
+
+    mixed = []
+    for symbols, run_tables, counts, _ in runs:
+        shuffled = np.array(random.sample(run_tables.tolist(), len(run_tables)), np.int16)
+        mixed.append((symbols, shuffled, counts, tables))
+    decoder = ans.Decoder(ans.encode_runs_reversed(reversed(mixed)), tables)
+    for symbols, run_tables, counts, _ in mixed:
+        np.testing.assert_array_equal(decoder.decode_runs(run_tables, counts), symbols)
+    decoder.finish()
 
 
 @pytest.mark.parametrize("tables", [EXAMPLE, EXTREMES, GAUSSIANS], ids=["example", "extremes", "gaussians"])

@@ -149,18 +149,23 @@ def test_logos_come_back_exactly(codec: Codec) -> None:
     draw.rectangle((20, 20, 90, 90), fill=(200, 30, 40, 255))
     draw.ellipse((80, 30, 160, 100), fill=(20, 60, 200, 160))
     draw.text((30, 95), "a logo with words", fill=(0, 0, 0, 255))
-    logo = np.asarray(image)
-    data = codec.encode(image, 60)
-    np.testing.assert_array_equal(codec.decode(data), logo)
-    assert probe(data).parts["latents"] == 0
+    many = Image.new("RGBA", (480, 320), (0, 0, 0, 0))
+    rng = np.random.default_rng(0)
+    for _ in range(12):  # what a network is given below transparent pixels, the tile's coder is not
+        x, y = int(rng.integers(20, 400)), int(rng.integers(20, 260))
+        ImageDraw.Draw(many).ellipse((x, y, x + 60, y + 50), fill=(*map(int, rng.integers(0, 256, 3)), 255))
+    for logo in (image, many):
+        data = codec.encode(logo, 60)
+        np.testing.assert_array_equal(codec.decode(data), np.asarray(logo))
+        assert probe(data).parts["latents"] == 0
 
 
 @pytest.mark.parametrize("quality", [0, 30, 60, 90, 99, 100])
 @pytest.mark.parametrize("depth", [8, 12, 16])
 def test_steps_of_opacity(quality: float, depth: int) -> None:
     top = (1 << depth) - 1
-    alpha = np.arange(top + 1, dtype=np.uint8 if depth == 8 else np.uint16).reshape(16, -1)[:, :4000]
-    alpha = np.concatenate([alpha, np.full((16, 3), top, alpha.dtype)], axis=1)
+    alpha = np.arange(top + 1, dtype=np.uint8 if depth == 8 else np.uint16).reshape(256, -1)
+    alpha = np.concatenate([alpha, np.full((256, 3), top, alpha.dtype)], axis=1)
     step = step_of(quality, depth)
     shown = shown_alpha(alpha, step, depth)
     assert np.abs(shown.astype(int) - alpha).max() <= (step + 1) // 2
@@ -177,7 +182,7 @@ def test_opacity_of_eight_bits_spread_over_sixteen_takes_no_more_than_before(cod
     alpha = ellipse(200, 200, 4)
     spread = alpha * np.uint16(257)
     data = coded_alpha(spread, 1, 16)
-    assert len(data) == len(coded_alpha(alpha, 1, 8)) + 1  # the step is a byte longer
+    assert len(data) < len(coded_alpha(alpha, 1, 8)) + 20  # a list of values
     place = Region(0, 0, 200, 200)
     found = np.zeros_like(spread)
     paste_alpha(found, place, place, data, 16)
@@ -255,11 +260,14 @@ def test_damaged_opacity_is_told(codec: Codec, natural: Callable[..., Pixels]) -
         (b"\x00", "alpha_step at byte 0 is 0"),
         (b"\x80\x02" + beyond[1:], "opacity of 8 bits has steps of 256"),
         (b"\x01", "no byte"),
-        (b"\x02" + beyond[1:], "7 bits|steps of 2|samples"),
-        (b"\x01" + beyond[1:-1], ""),
-        (beyond[1:], ""),
+        (b"\x80", "alpha_step at byte 1 ends at byte 2; 1 bytes are present"),
+        (b"\x01\x00", "header_length at byte 0 ends at byte 1; 0 bytes are present"),
+        (b"\x02" + beyond[1:], "an opacity is 250 steps of 2, which is beyond opaque"),
+        (b"\x01" + beyond[1:-1], "take 16 bytes, not 15"),
+        (b"\x01\x04", "method 4"),
+        (b"\x01\x03", "value_count at byte 0"),
     ):
-        with pytest.raises(glissando.errors.FormatError, match=message):
+        with pytest.raises(CorruptError, match=f"tile 0 of 1: .*{message}"):
             glissando.decode(lossless_file(planes))
     with pytest.raises(CorruptError, match="8-bit grey pixels has a stream of opacity"):
         glissando.decode(lossless_file(b"", PixelFormat(1, 8)))

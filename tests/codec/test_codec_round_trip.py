@@ -210,7 +210,7 @@ def test_all_metadata_come_back_and_may_be_changed_without_the_model(
     whole = Reader(data).read_all()
     damaged = container.write(replace(whole, boxes={**whole.boxes, "cicp": b"?"}))
     assert codec.decode_picture(damaged).notes == (
-        "box 'cicp' cannot be read (transfer at byte 1 needs a file of at least 2 bytes; 1 are present); left out",
+        "box 'cicp' cannot be read (transfer at byte 1 ends at byte 2; 1 bytes are present); left out",
     )
 
 

@@ -17,7 +17,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from synthetic_model import PICTURES, header_of, synthetic_container, synthetic_integers, synthetic_symbols
+from synthetic_model import PICTURES, Lcg, header_of, synthetic_container, synthetic_integers, synthetic_symbols
 
 import glissando
 from glissando.bitstream import Reader, container
@@ -112,6 +112,17 @@ def deep_scene() -> NDArray[np.uint16]:
     return (scene().astype(np.uint16) << 8) + ((x * 37 + y * 101) % 256).astype(np.uint16)[..., None]
 
 
+def deep_grey() -> glissando.Picture:
+    """The green of the deep scene in 12 bits, with opacity."""
+    return glissando.Picture(np.dstack([deep_scene()[..., 1] >> 4, opacity() * np.uint16(16)]), depth=12)
+
+
+def noise() -> NDArray[np.uint8]:
+    """40 rows of 30 pixels, grey with opacity, that nothing predicts: the upper bits of a generator of numbers."""
+    random = Lcg(7)
+    return random.between(0, 255, (40, 30, 2), np.uint8)
+
+
 def write_samples() -> None:
     """Files of other pixels than 8-bit ones without opacity, and their pixels."""
     with glissando.open_model("medium", backend="openvino", precision="f32", threads=1) as codec:
@@ -121,6 +132,8 @@ def write_samples() -> None:
             "transparent-steps": codec.encode(cut_out, 60, alpha_quality=60, exact=True),
             "deep": codec.encode(deep_scene(), 80),
             "deep-lossless": codec.encode(np.dstack([deep_scene(), opacity() * np.uint16(257)]), lossless=True),
+            "deep-corrected": codec.encode(deep_grey(), 100),
+            "noise": codec.encode(noise(), lossless=True),
         }
         for name, data in files.items():
             (HERE / f"{name}.gliss").write_bytes(data)

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import planes_reference
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from glissando.errors import FormatError, InputError
 from glissando.lossless import decode_planes, encode_planes
 from glissando.lossless.fitting import best_choices
-from glissando.lossless.planes import PLAIN, PREDICTED, WEBP
-from glissando.lossless.pyramid import Pyramid
-from glissando.lossless.stream import HEADER_LENGTH, decode_stream, encode_stream
+from glissando.lossless.header import HEADER_LENGTH
+from glissando.lossless.planes import FEW_VALUES, PLAIN, PREDICTED, WEBP
+from glissando.lossless.pyramid import GRID, Pyramid
+from glissando.lossless.stream import decode_stream, encode_stream
+from glissando.lossless.symbols import Pass
 from glissando.lossless.tables import CHOICES, DECAYS, low_bits_of, plane_tables, table_of
+from glissando.lossless.values import LIST_LENGTH, VALUE_COUNT
 from glissando.lossless.weights import contexts
 
 Planes = NDArray[np.uint16]
@@ -89,9 +95,28 @@ def test_each_content_has_its_method() -> None:
     rng = np.random.default_rng(1)
     letters = np.kron(rng.integers(0, 2, (1, 32, 32)), np.ones((1, 4, 4))).astype(np.uint16) * 200
     assert encode_planes(letters, 8)[0] == WEBP
-    assert encode_planes(letters, 9)[0] == PREDICTED  # WebP has 8 bits
+    assert encode_planes(letters, 9)[0] == FEW_VALUES  # WebP has 8 bits
+    assert encode_planes(drawn("grain", (1, 64, 64), 9), 9)[0] == PREDICTED
     assert encode_planes(drawn("grain", (3, 64, 64), 8), 8)[0] == PREDICTED
     assert encode_planes(drawn("noise", (1, 64, 64), 8), 8)[0] == PLAIN
+
+
+@pytest.mark.parametrize("depth", [10, 12, 16])
+@pytest.mark.parametrize("kind", ["noise", "ends", "flat", "surface", "grain"])
+@pytest.mark.parametrize("planes", [1, 3])
+def test_samples_spread_over_more_bits_take_no_more_bytes(kind: str, depth: int, planes: int) -> None:
+    """Those of 8 bits, as values of more: all that is added is the list of these."""
+    eight = drawn(kind, (planes, 60, 70), 8)
+    spread = (eight.astype(np.uint32) * ((1 << depth) - 1) // 255).astype(np.uint16)
+    data = encode_planes(spread, depth)
+    assert data[0] == FEW_VALUES or kind == "flat"
+    assert np.array_equal(decode_planes(data, planes, 60, 70, depth), spread)
+    assert len(data) < 1.01 * len(encode_planes(eight, 8)) + 120
+
+
+def test_ten_bits_in_sixteen_take_what_ten_take() -> None:
+    ten = drawn("grain", (3, 120, 130), 10)
+    assert len(encode_planes(ten << 6, 16)) < 1.01 * len(encode_planes(ten, 10)) + 120
 
 
 def test_a_flat_plane_takes_almost_nothing() -> None:
@@ -105,8 +130,8 @@ def test_a_flat_plane_takes_almost_nothing() -> None:
         (np.zeros((1, 4, 4), np.int16), 8, "unsigned integers"),
         (np.zeros((1, 4, 4), np.uint16), 17, "17 bits"),
         (np.zeros((5, 4, 4), np.uint16), 8, "1 to 4 planes"),
-        (np.zeros((1, 0, 4), np.uint16), 8, "sides of 1 to 4096"),
-        (np.zeros((1, 4097, 1), np.uint16), 8, "sides of 1 to 4096"),
+        (np.zeros((1, 0, 4), np.uint16), 8, "sides of 1 to 1024"),
+        (np.zeros((1, 1025, 1), np.uint16), 8, "sides of 1 to 1024"),
         (np.full((1, 4, 4), 16, np.uint16), 4, "a sample is 16, which has more than 4 bits"),
     ],
 )
@@ -152,11 +177,81 @@ def test_planes_of_another_shape_are_refused() -> None:
         decode_planes(encode_planes(200 * letters, 8), 1, 64, 64, 1)
 
 
+def test_nothing_but_a_lossless_picture_reaches_the_decoder_of_webp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a lossy one, an animation, one with opacity, one of another size, nor one with something behind it."""
+    image = Image.fromarray(drawn("grain", (3, 16, 16), 8).astype(np.uint8).transpose(1, 2, 0))
+    see_through = image.copy()
+    see_through.putalpha(7)
+
+    def webp(image: Image.Image, **options: object) -> bytes:
+        file = io.BytesIO()
+        image.save(file, "WEBP", **options)
+        return bytes([WEBP]) + file.getvalue()
+
+    good = webp(image, lossless=True)
+    assert decode_planes(good, 3, 16, 16, 8).shape == (3, 16, 16)
+    longer = good + bytes(4)
+    said = longer[:5] + (len(longer) - 9).to_bytes(4, "little") + longer[9:]
+    monkeypatch.setattr(Image, "open", None)
+    for data in (
+        webp(image, quality=90),
+        webp(image, lossless=True, save_all=True, append_images=[see_through]),
+        webp(see_through, lossless=True),
+        webp(image, lossless=True, icc_profile=b"profile"),
+        webp(image.resize((16, 15)), lossless=True),
+        longer,
+        said,
+        good[:24],
+        good[:1],
+    ):
+        with pytest.raises(FormatError, match="16x16 should be coded as a lossless WebP picture"):
+            decode_planes(data, 3, 16, 16, 8)
+
+
+def test_values_that_are_none_are_refused() -> None:
+    planes = np.array([[[7, 9], [500, 7]]], np.uint16)
+    numbers = bytes([PLAIN]) + bytes([0b00011000])  # 0, 1, 2, 0 of 2 bits each
+
+    def coded(*steps: int, count: int | None = None, rest: bytes = numbers) -> bytes:
+        packer = zlib.compressobj(wbits=-15)
+        packed = packer.compress(np.array(steps, "<u2").tobytes()) + packer.flush()
+        head = VALUE_COUNT.write(len(steps) if count is None else count) + LIST_LENGTH.write(len(packed))
+        return bytes([FEW_VALUES]) + head + packed + rest
+
+    assert np.array_equal(decode_planes(coded(7, 2, 491), 1, 2, 2, 9), planes)
+    for data, message in (
+        (coded(7, 2, 505), "the values of planes of 9 bits do not ascend, or go up to 514"),
+        (coded(7, 0, 491), "do not ascend"),
+        (coded(7, 65535, 65535), "do not ascend, or go up to 131077"),
+        (coded(7, 2, 491, count=4), "does not inflate to 4"),
+        (coded(7, 2, 491, count=2), "does not inflate to 2"),
+        (coded(*[1] * 60_000, count=1), "does not inflate to 1"),
+        (coded(7, 2, 491, rest=bytes([PLAIN]) + bytes([0b00011100])), "value number 3 of 3"),
+        (coded(7, 2, 491, rest=coded(0, 1, 2)), "method 3 twice over"),
+        (coded(7, 2, 491, rest=b""), "no byte"),
+        (coded(7, 2, 491)[:9], "ends at byte"),
+        (bytes([FEW_VALUES, 3, 3]) + b"\xff" * 3 + numbers, "cannot be inflated"),
+        (bytes([FEW_VALUES]), "value_count"),
+    ):
+        with pytest.raises(FormatError, match=message):
+            decode_planes(data, 1, 2, 2, 9)
+
+
 def test_a_header_that_inflates_without_end_is_refused() -> None:
     packer = zlib.compressobj(9, wbits=-15)
     bomb = packer.compress(bytes(1 << 24)) + packer.flush()
     with pytest.raises(FormatError, match="does not inflate to"):
         decode_planes(bytes([PREDICTED]) + HEADER_LENGTH.write(len(bomb)) + bomb, 1, 8, 8, 8)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 8, 12, 16])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 20, 31), (1, 33, 8), (2, 5, 5)])
+@pytest.mark.parametrize("kind", ["noise", "ends", "flat", "surface", "grain"])
+def test_a_decoder_written_from_the_specification_agrees(kind: str, shape: tuple[int, int, int], depth: int) -> None:
+    """docs/format.md alone, in plain Python integers, decodes the same planes."""
+    planes = drawn(kind, shape, depth)
+    for data in (encode_planes(planes, depth), bytes([PREDICTED]) + encode_stream(planes, depth)):
+        assert planes_reference.decode_planes(data, *shape, depth) == planes.tolist()
 
 
 # What the format's page says -----------------------------------------------------------------------------------
@@ -201,27 +296,88 @@ def _page_frequencies(decay: int) -> list[int]:
 
 
 def test_stages_cover_every_sample_once() -> None:
-    for height, width in ((1, 1), (1, 9), (6, 1), (5, 8), (33, 17)):
-        pyramid = Pyramid(np.zeros(2, np.float32), height, width)
-        numbers = np.arange(height * width, dtype=np.uint16).reshape(height, width)
-        seen = [0]
-        for distance, stage in pyramid.stages():
-            places = stage.samples(numbers[::distance, ::distance])
-            assert places.shape == (stage.number,)
-            seen += places.tolist()
+    for height, width in ((1, 1), (1, 9), (6, 1), (5, 8), (33, 17), (70, 40)):
+        numbers = np.arange(2 * height * width, dtype=np.uint16).reshape(2, height, width)
+        seen = numbers[:, ::GRID, ::GRID].reshape(-1).tolist()
+        for stage in Pyramid(numbers, 16).stages():
+            assert stage.samples.shape == (2, stage.rows, stage.columns)
+            seen += stage.samples.reshape(-1).tolist()
             for plane in (0, 1):
-                stage.look(plane)
-                stage.put(plane, places.astype(np.float32) + plane, np.zeros(stage.number, np.float32))
-        assert sorted(seen) == list(range(height * width))
-        expected = numbers + np.arange(2)[:, None, None]
-        expected[:, 0, 0] = 0  # the corners were given
-        assert np.array_equal(np.stack(pyramid.planes), expected)
+                stage.put(plane, stage.samples[plane], np.zeros((stage.rows, stage.columns), np.uint16))
+        assert sorted(seen) == list(range(numbers.size))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (2, 70), (9, 8), (70, 41)])
+def test_stages_look_at_the_neighbours_that_the_page_names(size: tuple[int, int]) -> None:
+    planes = np.random.default_rng(0).integers(0, 256, (2, *size)).astype(np.uint8)
+    magnitudes = np.zeros(planes.shape, np.uint8)
+    for stage in Pyramid(planes, 8).stages():
+        for plane in (0, 1):
+            error = np.random.default_rng(stage.rows + plane).integers(0, 128, (stage.rows, stage.columns))
+            stage.put(plane, stage.samples[plane], error.astype(np.uint8))
+            number, h = stage.kind % 3, stage.distance
+            for i, j in {(0, 0), (stage.rows - 1, stage.columns - 1), (stage.rows // 2, stage.columns // 2)}:
+                y, x = h * (2 * i + (number < 2)), h * (2 * j + (number != 1))
+                place = i * stage.pitch + j
+                found = _page_numbers(planes[plane].astype(int) - 128, magnitudes[plane], y, x, h, number)
+                features = stage.features[1 + 4 * plane : 5 + 4 * plane, place].tolist()
+                assert [*features, *stage.spreads[plane, :, place].tolist()] == found
+                assert stage.errors[plane, place] == error[i, j]
+            own = (np.arange(stage.rows) * 2 + (number < 2)) * h, (np.arange(stage.columns) * 2 + (number != 1)) * h
+            magnitudes[plane][np.ix_(*own)] = error
+
+
+def _page_numbers(
+    samples: NDArray[np.int64], errors: NDArray[np.uint8], y: int, x: int, h: int, number: int
+) -> list[float]:
+    """The three sums, the sample and the three magnitudes that the page describes, of the sample at y and x."""
+    first = [(-1, -1), (1, 1)], [(-1, 0), (1, 0)], [(-1, 0), (1, 0)]
+    second = [(-1, 1), (1, -1)], [(0, -1), (0, 1)], [(0, -1), (0, 1)]
+    knights = [(s * a, t * b) for s in (-1, 1) for t in (-1, 1) for a, b in ((1, 2), (2, 1))]
+    wide = [(s * a, t * b) for s in (-1, 1) for t in (-1, 1) for a, b in ((1, 3), (3, 1))]
+    far = wide, knights, [(s, t) for s in (-1, 1) for t in (-1, 1)]
+
+    def at(array: NDArray[np.integer], down: int, right: int) -> int:
+        """The neighbour, or in its stead the nearest sample of its lattice; 0 where that has none."""
+        places = []
+        for place, step, side in ((y, down, samples.shape[0]), (x, right, samples.shape[1])):
+            lattice = [p for p in range(0, side, h) if (p // h - place // h - step) % 2 == 0]
+            if not lattice:
+                return 0
+            places.append(min(lattice, key=lambda p: abs(p - place - step * h)))
+        return int(array[places[0], places[1]])
+
+    (a, b), (c, d) = ([at(samples, *offset) for offset in pair[number]] for pair in (first, second))
+    sums = [a + b, c + d, sum(at(samples, *offset) for offset in far[number]), int(samples[y, x])]
+    nearest = sum(at(errors, *offset) for offset in (*first[number], *second[number]))
+    return [*sums, abs(a - b) + abs(c - d), abs(a + b - c - d), nearest]
 
 
 def test_the_cheapest_choice_is_found() -> None:
     rng = np.random.default_rng(0)
-    errors = rng.geometric(0.2, 4000).astype(np.int32) * rng.choice([-1, 1], 4000) * 3
-    context = np.full(4000, 5, np.uint8)
-    (choices,) = best_choices([errors], [context], [0], (1, contexts(8)))
+    errors = (rng.geometric(0.2, 4000) * rng.choice([-1, 1], 4000) * 3).astype(np.int16)
+    counts = np.bincount([5], minlength=contexts(8)) * 4000
+    (choices,) = best_choices([Pass(0, errors, counts)], (1, contexts(8)))
     costs = [plane_tables().symbol_bits(errors, np.full(4000, table)).sum() for table in range(180)]
     assert costs[choices[5]] <= 1.001 * min(costs)
+
+
+def test_a_context_that_was_not_counted_has_a_table_of_its_size() -> None:
+    """Of large passes only a part is counted."""
+    counts = np.zeros(contexts(8), np.intp)
+    counts[20] = 1 << 16
+    (choices,) = best_choices([Pass(0, np.ones(1 << 16, np.int8), counts)], (1, contexts(8)))
+    for context in (0, 16, 30, 44):  # expected errors of 2^(context / 4 - 4)
+        costs = [plane_tables().symbol_bits([int(2 ** (context / 4 - 4))], [table])[0] for table in range(180)]
+        assert costs[choices[context]] == min(costs)
+
+
+def test_weights_are_not_misled_by_a_few_samples_or_the_edges() -> None:
+    """Dots that nothing announces, and the last row and column, cost what they cost, and not more elsewhere."""
+    y, x = np.mgrid[:256, :256]
+    surface = 128 + 60 * np.sin(x / 5) * np.cos(y / 6) + np.random.default_rng(0).normal(0, 2, (256, 256))
+    plain = np.clip(np.rint(surface), 0, 255).astype(np.uint8)[None]
+    dotted = plain.copy()
+    places = np.random.default_rng(1).integers(0, 256, (2, 300))
+    dotted[0, places[0], places[1]] = 255
+    assert len(encode_stream(dotted, 8)) < len(encode_stream(plain, 8)) + 300 * 8

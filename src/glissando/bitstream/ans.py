@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 from glissando.bitstream.tables import LENGTH_BITS, MAX_SYMBOL, SIGN_BITS, SymbolTables, bit_lengths
 from glissando.errors import CorruptError
 
-__all__ = ["Decoder", "checksum", "encode", "encode_reversed"]
+__all__ = ["Decoder", "Runs", "checksum", "encode", "encode_reversed", "encode_runs_reversed"]
+
+Runs = tuple[NDArray[Any], NDArray[Any], NDArray[Any], SymbolTables]
+"""Symbols of a pass in the order of coding, the table of each run of them, the length of each run, and the tables."""
 
 
 def _new_coder(*words: NDArray[np.uint32]) -> Any:
@@ -64,9 +67,19 @@ def encode_reversed(passes: Iterable[tuple[NDArray[Any], NDArray[Any], SymbolTab
     Raises:
         InputError: as ``encode``.
     """
+    return encode_runs_reversed(_in_runs(*one) for one in passes)
+
+
+def encode_runs_reversed(passes: Iterable[Runs]) -> bytes:
+    """Code one stream whose symbols are in the order of coding: runs of symbols that share a table.
+
+    Args:
+        passes: (symbols, run_tables, counts, tables), the last that is decoded first. symbols: integers [n], -32767 ..
+            32767; run_tables: the table of each run; counts: how many symbols each run has, which sum to n.
+    """
     coder = _new_coder()
-    for symbols, index, tables in passes:
-        _push(coder, *tables.check(symbols, index), tables)
+    for symbols, run_tables, counts, tables in passes:
+        _push_runs(coder, symbols, run_tables, counts, tables)
     words: NDArray[np.uint32] = coder.get_compressed()
     return words.astype("<u4").tobytes()
 
@@ -108,21 +121,36 @@ class Decoder:
         """
         tables = self._tables if tables is None else tables
         index = tables.check_index(index)
-        order, counts = _sort(index, tables)
-        values = np.empty(order.size, np.int32)
+        order, run_tables, counts = _sort(index, tables)
+        symbols = np.zeros(index.size, np.int16)
+        symbols[order] = self.decode_runs(run_tables, counts, tables)
+        return symbols
+
+    def decode_runs(
+        self, run_tables: NDArray[Any], counts: NDArray[Any], tables: SymbolTables | None = None
+    ) -> NDArray[np.int32]:
+        """Decode the next pass of a stream that ``encode_runs_reversed`` made: all symbols, run after run.
+
+        Args:
+            run_tables: the table of each run.
+            counts: how many symbols each run has.
+            tables: this pass's own, where it was coded with others than the stream.
+
+        Raises:
+            CorruptError: as ``decode``.
+        """
+        tables = self._tables if tables is None else tables
+        values = np.empty(int(counts.sum()), np.int32)
         start = 0
-        for table in np.flatnonzero(counts).tolist():
-            stop = start + int(counts[table])
-            values[start:stop] = self._coder.decode(tables.models[table], stop - start)
-            start = stop
-        radii = np.repeat(tables.radii, counts)
+        for table, count in zip(run_tables.tolist(), counts.tolist(), strict=True):
+            values[start : start + count] = self._coder.decode(tables.models[table], count)
+            start += count
+        radii = np.repeat(tables.radii[run_tables], counts)
         values -= radii
         escaped = np.flatnonzero(values > radii)
         if escaped.size:
             values[escaped] = _pop_escapes(self._coder, radii[escaped])
-        symbols = np.zeros(index.size, np.int16)
-        symbols[order] = values
-        return symbols
+        return values
 
     def finish(self) -> None:
         """Check that nothing is left after the last pass.
@@ -150,35 +178,44 @@ def checksum(symbols: Iterable[NDArray[Any]]) -> int:
     return crc
 
 
-def _sort(index: NDArray[Any], tables: SymbolTables) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Coding order of a pass: positions of the coded symbols by table, and how many each table has, [T]."""
+def _sort(index: NDArray[Any], tables: SymbolTables) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Coding order of a pass: positions of the coded symbols by table; the tables, and how many symbols each has."""
     coded = index >= 0
     # numpy's stable sort is a radix sort for integers of up to 16 bits.
     keys = index[coded].astype(np.uint8 if len(tables) <= 256 else np.uint16)
-    return np.flatnonzero(coded)[np.argsort(keys, kind="stable")], np.bincount(keys, minlength=len(tables))
+    order = np.flatnonzero(coded)[np.argsort(keys, kind="stable")]
+    counts = np.bincount(keys, minlength=len(tables))
+    used = np.flatnonzero(counts)
+    return order, used, counts[used]
 
 
-def _push(coder: Any, symbols: NDArray[Any], index: NDArray[Any], tables: SymbolTables) -> None:
-    order, counts = _sort(index, tables)
-    values = symbols[order].astype(np.int32)
-    radii = np.repeat(tables.radii, counts)
+def _in_runs(symbols: NDArray[Any], index: NDArray[Any], tables: SymbolTables) -> Runs:
+    symbols, index = tables.check(symbols, index)
+    order, run_tables, counts = _sort(index, tables)
+    return symbols[order], run_tables, counts, tables
+
+
+def _push_runs(
+    coder: Any, symbols: NDArray[Any], run_tables: NDArray[Any], counts: NDArray[Any], tables: SymbolTables
+) -> None:
+    values = symbols.astype(np.int32)
+    radii = np.repeat(tables.radii[run_tables], counts)
     escape = 2 * radii + 1
     # -K..K become 0..2K. Seen as unsigned, what lies below is huge, so one comparison finds both ends.
     entries = np.minimum((values + radii).view(np.uint32), escape.view(np.uint32)).view(np.int32)
     escaped = np.flatnonzero(entries == escape)
     if escaped.size:
         _push_escapes(coder, values[escaped], radii[escaped])
-    stop = order.size
-    for table in np.flatnonzero(counts)[::-1].tolist():
-        start = stop - int(counts[table])
-        coder.encode_reverse(entries[start:stop], tables.models[table])
-        stop = start
+    stop = len(entries)
+    for table, count in zip(run_tables[::-1].tolist(), counts[::-1].tolist(), strict=True):
+        coder.encode_reverse(entries[stop - count : stop], tables.models[table])
+        stop -= count
 
 
 def _push_escapes(coder: Any, values: NDArray[np.int32], radii: NDArray[np.int32]) -> None:
     excess = np.abs(values) - radii - 1
     lengths = bit_lengths(excess)
-    for n in range(15, 1, -1):
+    for n in range(int(lengths.max()), 1, -1):
         remainders = excess[lengths == n] - (1 << (n - 1))
         if remainders.size:
             coder.encode_reverse(remainders, _raw(n - 1))
@@ -190,7 +227,7 @@ def _pop_escapes(coder: Any, radii: NDArray[np.int32]) -> NDArray[np.int32]:
     negative = coder.decode(_raw(SIGN_BITS), radii.size)
     lengths = coder.decode(_raw(LENGTH_BITS), radii.size)
     excess = np.minimum(lengths, 1)  # 0 and 1 have no digits below the leading one
-    for n in range(2, 16):
+    for n in range(2, int(lengths.max()) + 1):
         group = np.flatnonzero(lengths == n)
         if group.size:
             excess[group] = coder.decode(_raw(n - 1), group.size) + (1 << (n - 1))

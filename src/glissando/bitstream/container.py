@@ -67,7 +67,7 @@ class Header:
         quality: in units of 1/256, 0 .. 25600 (quality 0 to 100).
         format: what a pixel is made of.
         model_hash: 8 bytes that name the model.
-        tile_log2: tiles are 2^tile_log2 pixels wide and high, 6 .. 12; those at the far edges may be cut.
+        tile_log2: tiles are 2^tile_log2 pixels wide and high, 6 .. 10; those at the far edges may be cut.
         version: of the file format.
     """
 

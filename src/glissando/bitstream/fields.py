@@ -21,7 +21,7 @@ MAX_VARINT_BYTES = 5  # 35 bits: enough for every range below, and still exact i
 
 
 class Cursor:
-    """A position in the bytes of a file that never runs past their end."""
+    """A position in the bytes of a file, or of a part of it, that never runs past their end."""
 
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
         self.data = memoryview(data).cast("B")
@@ -29,16 +29,14 @@ class Cursor:
 
     @property
     def size(self) -> int:
-        """Bytes of the whole file."""
+        """Bytes that are present."""
         return len(self.data)
 
     def require(self, size: int, name: str) -> None:
         """Raise TruncatedError unless ``size`` more bytes are present for the part called ``name``."""
         if self.offset + size > self.size:
-            raise TruncatedError(
-                f"{name} at byte {self.offset} needs a file of at least {self.offset + size} bytes; "
-                f"{self.size} are present"
-            )
+            end = self.offset + size
+            raise TruncatedError(f"{name} at byte {self.offset} ends at byte {end}; {self.size} bytes are present")
 
     def take(self, size: int, name: str) -> memoryview:
         """The next ``size`` bytes; TruncatedError, naming the part ``name``, if they are not there."""
@@ -309,7 +307,7 @@ VERSION_1 = FieldTables(
         Number("width", "varint", 1, 2**24 - 1, "width of the picture in pixels"),
         Number("height", "varint", 1, 2**24 - 1, "height of the picture in pixels"),
         Number("quality", "u16", 0, 100 * 256, "quality in units of 1/256: 15360 is quality 60"),
-        Number("tile_log2", "u8", 6, 12, "tiles are 2^tile_log2 pixels wide and high"),
+        Number("tile_log2", "u8", 6, 10, "tiles are 2^tile_log2 pixels wide and high"),
     ),
     box_count=Number("box_count", "varint", 0, 255, "number of boxes"),
     box=(

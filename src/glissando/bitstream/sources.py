@@ -44,7 +44,7 @@ class Bytes:
         """The ``size`` bytes from ``offset`` on. Raises TruncatedError where there are fewer."""
         if offset + size > self.size:
             raise TruncatedError(
-                f"the part at byte {offset} needs a file of at least {offset + size} bytes; {self.size} are present"
+                f"the part at byte {offset} ends at byte {offset + size}; {self.size} bytes are present"
             )
         if size == 0:
             return b""

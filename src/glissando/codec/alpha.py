@@ -1,13 +1,14 @@
-"""Opacity in files: a plane of each tile, and what becomes of the colours that it hides.
+"""Opacity: a picture taken apart into colours and opacity, and the plane of each tile that a file has of it.
 
 Opacity comes back exactly, or in equal steps of which 0 and opaque are two, so that what is transparent or opaque stays
 so. WebP's ``alpha_quality`` does the same. Colours below fully transparent pixels are not seen. Unless they are to be
-kept all the same, they are made up by whatever takes few bits, and readers show black.
+kept all the same, they are replaced by whatever takes few bits, and readers show black.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +17,29 @@ from glissando.bitstream.fields import ALPHA_STEP, Cursor
 from glissando.bitstream.pixel_format import Alpha
 from glissando.errors import CorruptError, InputError
 from glissando.lossless import decode_planes, encode_planes
-from glissando.picture import Pixels
+from glissando.picture import Picture, Pixels
 
-from .geometry import Region, in_common
+from .exact import tile_region
+from .filling import filled
+from .geometry import Grid, Region, in_common
 
-__all__ = ["Opacity", "carried_along", "check_alpha_quality", "coded_alpha", "paste_alpha", "shown_alpha", "step_of"]
+__all__ = [
+    "Opacity",
+    "carried_along",
+    "check_alpha_quality",
+    "coded_alpha",
+    "opacity_of",
+    "paste_alpha",
+    "shown_alpha",
+    "step_of",
+    "without_opacity",
+]
 
 COARSEST = 7.0
 """log2 of the step at quality 0, in levels of 255: there is one level between transparent and opaque."""
+
+Each = Callable[[Callable[[Pixels], bytes], Iterable[Pixels]], list[bytes]]
+"""Does work over all tiles and lists the results, as ``Engine.each``."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +48,49 @@ class Opacity:
 
     Attributes:
         kind: "straight", or "exact" where colours count below transparent pixels, too.
-        planes: for each tile what codes its opacity, nothing where all of it is opaque.
+        planes: for each tile the bytes that code its opacity; none where all of it is opaque.
         hidden: where colours do not count, (height, width).
     """
 
     kind: Alpha
     planes: list[bytes]
     hidden: NDArray[np.bool_]
+
+
+def opacity_of(source: Picture, grid: Grid, quality: float, *, keeps_hidden: bool, each: Each) -> Opacity | None:
+    """What a file says of a picture's opacity; None where all of it is opaque, or comes back so.
+
+    Args:
+        source: the picture.
+        grid: its tiles.
+        quality: of the opacity, 0 to 100; at 100 nothing is lost.
+        keeps_hidden: whether colours below fully transparent pixels count as all others do.
+        each: what does the work over all tiles.
+    """
+    if source.alpha is None:
+        return None
+    alpha, depth = source.alpha, source.format.depth
+    step = step_of(quality, depth)
+    parts = [alpha[tile_region(area, grid).slices] for area in grid.tiles]
+    planes = each(lambda part: coded_alpha(part, step, depth), parts)
+    if not any(planes):
+        return None
+    if keeps_hidden:
+        return Opacity("exact", planes, np.zeros(alpha.shape, np.bool_))
+    return Opacity("straight", planes, shown_alpha(alpha, step, depth) == 0)
+
+
+def without_opacity(source: Picture, opacity: Opacity | None) -> Picture:
+    """A picture's colours alone; those that opacity hides go on smoothly from what is seen around them."""
+    if source.alpha is None:
+        return source
+    colour = source.colour
+    if opacity is not None and opacity.hidden.any():
+        colour = filled(colour, ~opacity.hidden)
+    return replace(source, pixels=colour)
+
+
+# Steps ------------------------------------------------------------------------------------------------------------
 
 
 def check_alpha_quality(quality: float) -> float:
@@ -80,13 +132,11 @@ def shown_alpha(alpha: Pixels, step: int, depth: int) -> Pixels:
     return np.minimum(_in_steps(alpha, step, depth).astype(np.uint32) * step, top).astype(alpha.dtype)
 
 
-def coded_alpha(alpha: Pixels, step: int, depth: int) -> bytes:
-    """What codes a tile's opacity, (h, w), in steps; nothing where all of it is opaque then.
+# A tile's plane ---------------------------------------------------------------------------------------------------
 
-    Where nothing is to be lost, and there is a larger step that loses nothing, it is taken: 16 bits are often 8 spread.
-    """
-    if step == 1 and depth > 8:
-        step = int(np.gcd.reduce(np.unique(alpha), initial=(1 << depth) - 1))
+
+def coded_alpha(alpha: Pixels, step: int, depth: int) -> bytes:
+    """The bytes that code a tile's opacity, (h, w), in steps; none where all of it is opaque then."""
     steps = _in_steps(alpha, step, depth)
     last = _steps(step, depth)
     if steps.min() == last:
@@ -97,7 +147,15 @@ def coded_alpha(alpha: Pixels, step: int, depth: int) -> bytes:
 def paste_alpha(alpha: Pixels, region: Region, place: Region, data: bytes, depth: int) -> None:
     """Write the part of a tile's opacity that lies in a region into the region's.
 
-    ``place``: the tile's own region; ``data``: its coded plane. Raises CorruptError where this is damaged.
+    Args:
+        alpha: the region's opacity, (height, width), which is changed.
+        region: the region.
+        place: the tile's own region.
+        data: the bytes that code the tile's opacity.
+        depth: bits of a sample.
+
+    Raises:
+        CorruptError: the bytes are damaged.
     """
     cursor = Cursor(data)
     step = ALPHA_STEP.read(cursor)
@@ -110,6 +168,9 @@ def paste_alpha(alpha: Pixels, region: Region, place: Region, data: bytes, depth
         raise CorruptError(f"an opacity is {steps.max()} steps of {step}, which is beyond opaque")
     target, source = in_common(region, place)
     alpha[target] = np.minimum(steps[source].astype(np.uint32) * step, top)
+
+
+# What is hidden ---------------------------------------------------------------------------------------------------
 
 
 def carried_along(pixels: Pixels, hidden: NDArray[np.bool_]) -> Pixels:

@@ -61,7 +61,7 @@ class Codec:
         """The model's family."""
         return self.engine.family
 
-    def _show(self, data: bytes, region: Region) -> NDArray[np.uint8]:
+    def _show(self, data: bytes, region: Region) -> Pixels:
         return self._decoder.decode(Reader(data, limits=ANY_SIZE), astuple(region)).pixels
 
     def close(self) -> None:
@@ -133,6 +133,7 @@ class Codec:
         importance: ImportanceLike | Literal["auto"] | None = None,
         strength: float | None = None,
         keep_size: bool = False,
+        depth: int | None = None,
         alpha_quality: float = 100.0,
         exact: bool = False,
     ) -> tuple[bytes, NDArray[np.float64]]:
@@ -142,15 +143,14 @@ class Codec:
         of opacity left out.
         """
         options = EncodeOptions(importance, strength, keep_size, alpha_quality=alpha_quality, exact=exact)
-        analysed, field = self._analysed(picture, Quality.of(quality), options)
+        analysed, field = self._analysed(as_picture(picture, depth=depth), Quality.of(quality), options)
         data = self._encoder.encode(analysed, Quality.of(quality), field, keep_size=keep_size)
         used = Quality(Reader(data, limits=ANY_SIZE).header.quality)
         return data, self._encoder.bits_per_latent(analysed, LocalQuality(used, field))
 
     def _analysed(
-        self, picture: PictureLike, quality: Quality, options: EncodeOptions
+        self, source: Picture, quality: Quality, options: EncodeOptions
     ) -> tuple[Analysed, QualityField | None]:
-        source = as_picture(picture)
         field = self._encoder.field(source, options)
         # The search for a size may end at any quality.
         highest = Quality.highest() if options.keep_size else LocalQuality(quality, field).highest
@@ -162,21 +162,32 @@ class Codec:
         return CELL // self.coding.latents_per_cell
 
     def analyse(
-        self, picture: PictureLike, quality: float = 100.0, *, alpha_quality: float = 100.0, exact: bool = False
+        self,
+        picture: PictureLike,
+        quality: float = 100.0,
+        *,
+        depth: int | None = None,
+        alpha_quality: float = 100.0,
+        exact: bool = False,
     ) -> Analysed:
         """Latents of a picture: the costly half of encoding, which does not depend on the quality.
 
         ``quality`` is the highest that the latents will be coded at; low ones may be computed in bfloat16.
-        ``alpha_quality`` and ``exact``: as in ``encode``.
+        ``depth``, ``alpha_quality`` and ``exact``: as in ``encode``.
         """
         options = EncodeOptions(alpha_quality=alpha_quality, exact=exact)
-        return self._encoder.analyse(as_picture(picture), Quality.of(quality), options)
+        return self._encoder.analyse(as_picture(picture, depth=depth), Quality.of(quality), options)
 
     def quality_field(
-        self, picture: PictureLike, importance: ImportanceLike | Literal["auto"], strength: float | None = None
+        self,
+        picture: PictureLike,
+        importance: ImportanceLike | Literal["auto"],
+        strength: float | None = None,
+        *,
+        depth: int | None = None,
     ) -> QualityField:
         """The quality field that an importance of this picture becomes; arguments and errors as in ``encode``."""
-        field = self._encoder.field(as_picture(picture), EncodeOptions(importance, strength))
+        field = self._encoder.field(as_picture(picture, depth=depth), EncodeOptions(importance, strength))
         assert field is not None  # as importance is given
         return field
 

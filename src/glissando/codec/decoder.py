@@ -14,7 +14,7 @@ from glissando.bitstream import ALPHA, CORRECTIONS, MAP, NO_MODEL, PIXELS, Pixel
 from glissando.bitstream.fields import QUALITY_FIELD_BOX
 from glissando.bitstream.quality_field import decode_quality_field, read_palette
 from glissando.bitstream.tiles import check_tile
-from glissando.errors import CorruptError, UnknownModelError
+from glissando.errors import CorruptError, TruncatedError, UnknownModelError
 from glissando.picture import Picture, Pixels, check_carried
 
 from .alpha import paste_alpha
@@ -152,8 +152,8 @@ class Decoder:
         alpha: dict[int, bytes] = {}
 
         def decode(number: int) -> None:
+            tile = reader.tile(number)
             with _naming_tile(number, grid):
-                tile = reader.tile(number)
                 _check_opacity(tile, reader.header.format)
                 self._decode_tile(tile, grid.tiles[number].within(area), quality, symbols)
                 for stream, found in ((PIXELS, exact), (CORRECTIONS, corrections), (ALPHA, alpha)):
@@ -185,8 +185,8 @@ class Decoder:
         format, region = reader.header.format, plan.region
         exact, alpha = {}, {}
         for number in plan.grid.tiles_over(plan.grid.area_over(region))[0]:
+            tile = reader.tile(number)
             with _naming_tile(number, plan.grid):
-                tile = reader.tile(number)
                 _check_opacity(tile, format)
                 if set(tile.streams) - {ALPHA} != {PIXELS}:
                     raise CorruptError(f"a file without a model has stream {PIXELS} alone, not {sorted(tile.streams)}")
@@ -249,10 +249,10 @@ class Decoder:
 
 @contextmanager
 def _naming_tile(number: int, grid: Grid) -> Iterator[None]:
-    """Add the tile's number to errors about damaged tiles."""
+    """Add the tile's number to errors about what its streams hold, which may also end too early."""
     try:
         yield
-    except CorruptError as error:
+    except (CorruptError, TruncatedError) as error:
         raise CorruptError(f"tile {number} of {len(grid.tiles)}: {error}") from error
 
 

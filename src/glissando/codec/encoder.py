@@ -19,7 +19,7 @@ from glissando.bitstream.tiles import Passes, encode_tile, with_planes
 from glissando.errors import InputError
 from glissando.picture import Picture, Pixels, scaled
 
-from .alpha import Opacity, carried_along
+from .alpha import Opacity, carried_along, opacity_of, without_opacity
 from .automatic import automatic_field
 from .coding import Coding
 from .effort import DEFAULT_EFFORT, check_effort, schedule_of
@@ -39,7 +39,6 @@ from .filling import filled
 from .geometry import CELL, Area, Grid, Region
 from .importance import field_of_importance
 from .metadata import boxes_of
-from .opacity import opacity_of, without_opacity
 from .options import EncodeOptions
 from .pixels import padded
 from .quality import TOP_UNITS, LocalQuality, Quality, QualityField
@@ -106,7 +105,9 @@ class Encoder:
         for number, name in enumerate(self._engine.family.encoder_graphs):
             self._engine.prepare(name, precision, real_pixels=number == 0 and depth > 8)
         boxes, grid = boxes_of(source), self._grid(source)
-        opacity = opacity_of(source, grid, options, self._engine.each)
+        opacity = opacity_of(
+            source, grid, options.alpha_quality, keeps_hidden=options.keeps_hidden, each=self._engine.each
+        )
         source = without_opacity(source, opacity)
         latents = self._latents(source.pixels, depth, grid, precision)
         return Analysed(latents, grid, source, boxes, self._exact_tiles(source, grid, opacity, is_candidate), opacity)
@@ -123,9 +124,9 @@ class Encoder:
         """The bytes that code the pixels of tiles exactly, by number, for tiles whose pixels are ``wanted`` so."""
         regions = [tile_region(area, grid).slices for area in grid.tiles]
         parts = [source.pixels[region] for region in regions]
-        chosen = [number for number, part in enumerate(parts) if wanted(part)]
         if opacity is not None:
             parts = [carried_along(p, opacity.hidden[region]) for p, region in zip(parts, regions, strict=True)]
+        chosen = [number for number, part in enumerate(parts) if wanted(part)]
         coded = self._engine.each(lambda number: exact_planes(parts[number], source.format.depth), chosen)
         return dict(zip(chosen, coded, strict=True))
 
@@ -261,7 +262,7 @@ class Encoder:
     def lossless(self, source: Picture) -> bytes:
         """The file of a picture of which every tile is exact. No model takes part."""
         boxes, grid = boxes_of(source), self._grid(source)
-        opacity = opacity_of(source, grid, EncodeOptions(lossless=True), self._engine.each)
+        opacity = opacity_of(source, grid, 100, keeps_hidden=True, each=self._engine.each)
         source = without_opacity(source, opacity)
         exact = self._exact_tiles(source, grid, None, lambda pixels: True)
         tiles = [encode_tile({}, self._tables, {PIXELS: exact[number]}) for number in range(len(grid.tiles))]

@@ -124,7 +124,12 @@ class Engine:
             self.model.check_encoder()
         source = self.model.graph(name)
         if real_pixels:
-            source = replace(source, content=with_real_input(source.content, "pixels"))
+            try:
+                source = replace(source, content=with_real_input(source.content, "pixels"))
+            except ValueError as error:
+                raise ModelMismatchError(
+                    f"model {self.model.card.name}: {name} takes 8-bit pixels alone ({error})"
+                ) from error
         return self.compiled(source, precision)
 
     def compiled(self, graph: OnnxGraph, precision: str = "f32") -> Graph:

@@ -104,15 +104,6 @@ def paste(pixels: Pixels, region: Region, place: Region, data: bytes, depth: int
     pixels[target] = pixels_of(data, place, pixels.ndim == 2, depth)[source]
 
 
-def _common(region: Region, place: Region) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """The pixels that a region and a tile have in common: their place in the region, and in the tile."""
-    x, y = max(place.x, region.x), max(place.y, region.y)
-    width = min(place.x + place.width, region.x + region.width) - x
-    height = min(place.y + place.height, region.y + region.height) - y
-    common = Region(x, y, width, height)
-    return common.moved(-region.x, -region.y).slices, common.moved(-place.x, -place.y).slices
-
-
 # Corrections ------------------------------------------------------------------------------------------------------
 
 

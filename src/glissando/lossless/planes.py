@@ -1,7 +1,8 @@
 """Planes to bytes by whichever method makes fewer of them (docs/format.md, "Planes").
 
 Photographs take fewest bytes by our own method. Drawings, text and palettes repeat themselves, which WebP's lossless
-method makes use of and ours does not. Noise is best written as it is. docs/lossless.md measures all of it.
+method makes use of and ours does not. Noise is best written as it is. Before any of these, planes of more than 8 bits
+in which few values occur become planes of fewer bits. docs/content.md measures all of it.
 """
 
 from __future__ import annotations
@@ -13,13 +14,18 @@ from glissando.errors import CorruptError, InputError
 
 from . import webp
 from .stream import decode_stream, encode_stream
+from .values import bits_of, pack_values, unpack_values, values_of
 
 __all__ = ["decode_planes", "encode_planes"]
 
-PREDICTED, WEBP, PLAIN = 0, 1, 2
+PREDICTED, WEBP, PLAIN, FEW_VALUES = 0, 1, 2, 3
 """The method that codes the planes: the first byte of coded planes."""
 
-LARGEST_SIDE = 4096
+FEWER_BITS = 2
+"""Values are numbered where the numbers have so many bits less than the samples, so that it pays to list the values."""
+
+LARGEST_SIDE = 1024
+"""Of a tile. Decoding takes some 150 bytes for each sample's place while it lasts, which this bounds."""
 
 REPETITIVE = 0.25, 0.5
 """Shares of samples that equal one near them. Above the first, WebP may make fewer bytes; above the second, it does.
@@ -32,7 +38,7 @@ def encode_planes(planes: NDArray[np.unsignedinteger], depth: int) -> bytes:
     """Code planes without loss.
 
     Args:
-        planes: unsigned integers (planes, height, width), 1 to 4 planes, both sides 1 to 4096, below 2^depth. If
+        planes: unsigned integers (planes, height, width), 1 to 4 planes, both sides 1 to 1024, below 2^depth. If
             they resemble each other, the first should be the one that resembles the others most, such as green.
         depth: bits of a sample, 1 to 16.
 
@@ -49,13 +55,25 @@ def encode_planes(planes: NDArray[np.unsignedinteger], depth: int) -> bytes:
     if int(planes.max()) >> depth:
         raise InputError(f"a sample is {planes.max()}, which has more than {depth} bits")
     samples = planes.astype(np.uint16, copy=False)
-    found = [bytes([PLAIN]) + _plain(samples, depth)]
+    found = [_encoded(samples, depth)]
+    if depth > webp.MOST_BITS:
+        values, numbers = values_of(samples, depth)
+        bits = bits_of(len(values))
+        if bits <= depth - FEWER_BITS:
+            found.append(bytes([FEW_VALUES]) + pack_values(values) + _encoded(numbers, bits))
+    return min(found, key=len)
+
+
+def _encoded(samples: NDArray[np.uint16], depth: int) -> bytes:
+    """Planes by whichever of the methods for samples of any values makes fewest bytes."""
+    found = []
     repeated = _repeated_share(samples) if webp.takes(samples, depth) else 0.0
     if repeated > REPETITIVE[0]:
         found.append(bytes([WEBP]) + webp.encode(samples))
     if repeated <= REPETITIVE[1] or len(samples) == 1:
         found.append(bytes([PREDICTED]) + encode_stream(samples, depth))
-    return min(found, key=len)
+    best = min(found, key=len)
+    return best if len(best) <= 1 + -(-samples.size * depth // 8) else bytes([PLAIN]) + _plain(samples, depth)
 
 
 def decode_planes(data: bytes, planes: int, height: int, width: int, depth: int) -> NDArray[np.uint16]:
@@ -64,16 +82,30 @@ def decode_planes(data: bytes, planes: int, height: int, width: int, depth: int)
     Raises FormatError where the bytes are damaged, or hold planes of another shape or depth. Memory is bounded by the
     shape, whatever the bytes are.
     """
+    if data[:1] != bytes([FEW_VALUES]):
+        return _decoded(data, planes, height, width, depth)
+    values, content = unpack_values(data[1:], depth)
+    numbers = _decoded(content, planes, height, width, bits_of(len(values)))
+    if numbers.max() >= len(values):
+        raise CorruptError(f"a sample has value number {numbers.max()} of {len(values)}")
+    return values[numbers]
+
+
+def _decoded(data: bytes, planes: int, height: int, width: int, depth: int) -> NDArray[np.uint16]:
+    """The planes that ``_encoded`` was given."""
     if not data:
         raise CorruptError("coded planes have no byte")
     method, content = data[0], data[1:]
     if method == PREDICTED:
-        return decode_stream(content, planes, height, width, depth)
+        return decode_stream(content, planes, height, width, depth).astype(np.uint16)
     if method == WEBP:
         return webp.decode(content, planes, height, width, depth)
     if method == PLAIN:
         return _from_plain(content, planes, height, width, depth)
-    raise CorruptError(f"planes are coded by method {method}; this reader knows {PREDICTED}, {WEBP} and {PLAIN}")
+    if method == FEW_VALUES:
+        raise CorruptError(f"planes are coded by method {FEW_VALUES} twice over")
+    known = f"{PREDICTED}, {WEBP}, {PLAIN} and {FEW_VALUES}"
+    raise CorruptError(f"planes are coded by method {method}; this reader knows {known}")
 
 
 def _repeated_share(planes: NDArray[np.uint16]) -> float:

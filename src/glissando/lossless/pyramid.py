@@ -1,202 +1,226 @@
 """Planes coarse to fine: what is known around each sample when its turn comes.
 
-The first sample is the corner. Then the distance between known samples is halved again and again, from the smallest
-power of two that spans the planes. At each distance there are two stages: first come the centres of squares of known
-samples, then the samples between, so that three quarters of all samples are predicted from all sides. Within a stage
-one plane follows the other, and a later plane sees the earlier ones at the same places.
+The samples of a coarse grid are known from the start. Then the distance between known samples is halved again and
+again. At each distance there are three stages: first come the centres of squares of known samples, then the samples
+below known ones, then those beside them, so that three quarters of all samples are predicted from all sides. Within a
+stage one plane follows the other, and a later plane sees the earlier ones at the same places.
 
 Encoder and decoder walk through the stages with this same code, so that both know the same at every moment. At each
-distance, the samples that lie so far apart form a dense small picture, on which all is computed. It has a margin in
-which samples are mirrored at the edges. Values are whole numbers in float32, where all sums below are exact.
+distance, the samples that lie so far apart form a dense small picture. It is split into four lattices: the known
+samples, and those of the three stages. Each lattice has a margin in which its outermost samples are repeated. Values
+are whole numbers in float32, where all sums below are exact.
+
+Rows of a lattice follow one another in memory with their margins, and all lattices of a picture have rows of the same
+length. So the neighbours of all samples in some direction are one stretch of memory, which NumPy works through several
+times as fast as through many rows. The numbers that this computes for places in the margin mean nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CLASSES", "Pyramid", "Stage", "predictor_size", "spread_size"]
+__all__ = ["GRID", "KINDS", "Floats", "Pyramid", "Samples", "Stage", "predictor_size", "spread_size"]
 
 Floats = NDArray[np.float32]
+Samples = NDArray[np.unsignedinteger]
 
-CLASSES = 6
-"""Kinds of stages, each with its own coefficients: at distances of 1, 2, and 4 or more, for centres and for samples
-between."""
+GRID = 32
+"""The distance of the samples that are known from the start."""
 
-_MARGIN = 3
-_NEAR = {
-    False: (((-1, -1), (1, 1)), ((-1, 1), (1, -1))),  # of centres: the two diagonals
-    True: (((0, -1), (0, 1)), ((-1, 0), (1, 0))),  # between: left and right, above and below
+_KINDS_OF_DISTANCE = 3
+KINDS = 3 * _KINDS_OF_DISTANCE
+"""Kinds of stages, each with its own weights: at distances of 1, 2, and 4 or more, for each of the three stages."""
+
+_KNOWN, _CENTRES, _BELOW, _BESIDE = range(4)
+_PLACES = (0, 0), (1, 1), (1, 0), (0, 1)  # row and column of each lattice in every square of two by two
+
+_NEAR = {  # four neighbours, of which two and two lie opposite: lattice, rows down, columns to the right
+    _CENTRES: ((_KNOWN, 0, 0), (_KNOWN, 1, 1), (_KNOWN, 0, 1), (_KNOWN, 1, 0)),
+    _BELOW: ((_KNOWN, 0, 0), (_KNOWN, 1, 0), (_CENTRES, 0, -1), (_CENTRES, 0, 0)),
+    _BESIDE: ((_CENTRES, -1, 0), (_CENTRES, 0, 0), (_KNOWN, 0, 0), (_KNOWN, 0, 1)),
 }
-_FAR = {
-    False: tuple((i, j) for a, b in ((1, 3), (3, 1)) for i in (-a, a) for j in (-b, b)),
-    True: tuple((i, j) for a, b in ((1, 2), (2, 1)) for i in (-a, a) for j in (-b, b)),
+_FAR = {  # neighbours by fours: lattice, two rows, two columns
+    _CENTRES: ((_KNOWN, (0, 1), (-1, 2)), (_KNOWN, (-1, 2), (0, 1))),
+    _BELOW: ((_KNOWN, (0, 1), (-1, 1)), (_CENTRES, (-1, 1), (-1, 0))),
+    _BESIDE: ((_BELOW, (-1, 0), (0, 1)),),
 }
+_BEFORE, _BEHIND = 1, 2  # rows above and columns to the left in a margin; rows below and columns to the right
+_SPARE = 1  # one more row below, into which neighbours of the last row's margin reach
 
 
 def predictor_size(plane: int) -> int:
-    """Coefficients of the prediction in a plane, the first of which is 0."""
+    """Weights of the prediction in a plane, the first of which is 0."""
     return 4 + 4 * plane
 
 
 def spread_size(plane: int) -> int:
-    """Coefficients of the expected error in a plane."""
+    """Weights of the expected error in a plane."""
     return 4 + plane
 
 
-@dataclass(frozen=True)
+def _stretch(height: int, width: int) -> tuple[int, int]:
+    """Rows, and numbers in a row, of the lattices of a picture, with margins."""
+    return (height + 1) // 2 + _BEFORE + _BEHIND + _SPARE, (width + 1) // 2 + _BEFORE + _BEHIND
+
+
 class _Lattice:
-    """The samples (row + 2i, column + 2j) of the dense picture of one distance, ``rows`` by ``columns`` of them."""
+    """One of the four lattices of a dense picture, for all planes.
 
-    row: int
-    column: int
-    rows: int
-    columns: int
-    first: int  # the number of its first sample in the stage
+    Attributes:
+        rows, columns: of its samples; either may be 0.
+        pitch: numbers in a row with its margin.
+        values, errors: float32 (planes, size): samples and the magnitudes of their errors.
+    """
 
-    def of(self, padded: Floats, down: int = 0, right: int = 0) -> Floats:
-        """The neighbours ``down`` rows below and ``right`` columns beside its samples: a view, (rows, columns)."""
-        row, column = self.row + down + _MARGIN, self.column + right + _MARGIN
-        return padded[row : row + 2 * self.rows - 1 : 2, column : column + 2 * self.columns - 1 : 2]
+    def __init__(self, memory: Floats, number: int, height: int, width: int) -> None:
+        """``memory``: float32 (2, planes, at least the size), which it may use."""
+        row, column = _PLACES[number]
+        self.rows, self.columns = (height - row + 1) // 2, (width - column + 1) // 2
+        rows, self.pitch = _stretch(height, width)
+        self.values, self.errors = memory[..., : rows * self.pitch]
 
-    def part(self, flat: Floats) -> Floats:
-        """Its part of an array with one element for each sample of the stage: a view, (rows, columns)."""
-        return flat[self.first : self.first + self.rows * self.columns].reshape(self.rows, self.columns)
+    def put_samples(self, samples: Samples, errors: Samples, middle: int) -> None:
+        """Fill all planes: unsigned integers (planes, rows, columns), of which ``middle`` is taken."""
+        inner = slice(_BEFORE, _BEFORE + self.rows), slice(_BEFORE, _BEFORE + self.columns)
+        np.subtract(samples, np.float32(middle), out=self._in_rows(self.values)[:, *inner])
+        self._in_rows(self.errors)[:, *inner] = errors
+        self._fill_margins()
+
+    def put(self, values: Floats, errors: Floats) -> None:
+        """Fill all planes: (planes, rows·pitch), of which the first ``columns`` of a row count."""
+        for array, given in ((self.values, values), (self.errors, errors)):
+            array[:, self.start() :][:, : given.shape[1]] = given
+        self._fill_margins()
+
+    def start(self, down: int = 0, right: int = 0) -> int:
+        """Where the neighbours of all samples in a direction begin."""
+        return (_BEFORE + down) * self.pitch + _BEFORE + right
+
+    def _in_rows(self, array: Floats) -> Floats:
+        return array.reshape(len(array), -1, self.pitch)
+
+    def _fill_margins(self) -> None:
+        bottom, right = _BEFORE + self.rows, _BEFORE + self.columns
+        for padded in (self._in_rows(self.values), self._in_rows(self.errors)):
+            if self.rows and self.columns:
+                padded[..., :_BEFORE] = padded[..., _BEFORE : _BEFORE + 1]
+                padded[..., right:] = padded[..., right - 1 : right]
+                padded[:, :_BEFORE] = padded[:, _BEFORE : _BEFORE + 1]
+                padded[:, bottom:] = padded[:, bottom - 1 : bottom]
+            else:
+                padded[...] = 0
 
 
 class Stage:
-    """Samples of all planes that are coded side by side.
+    """Samples of all planes that are coded side by side, ``rows`` by ``columns`` of each.
+
+    Numbers are computed for ``pitch`` places in each row, of which the first ``columns`` are samples.
 
     Attributes:
-        number: how many there are of each plane.
-        kind: which coefficients they use, 0 … CLASSES - 1.
-        features: float32 (1 + 4·planes, number). Row 0 is 1; of each plane there are four more: the sums of
-            the nearest neighbours along two directions, the sum of eight farther ones, and the sample itself.
-        spreads: float32 (spread_size(planes), number). The differences of the nearest neighbours along both
-            directions, that between the directions, the errors of the nearest neighbours, 1, and each earlier plane's
-            error at the same place; all as magnitudes.
+        distance: from one row or column to the next of those that are known after the stages of this distance.
+        kind: which weights they use, 0 … KINDS - 1.
+        samples, magnitudes: the samples, and the magnitudes of their errors, (planes, rows, columns): views of the
+            pyramid's.
+        features: float32 (1 + 4·planes, rows·pitch). Row 0 is 1; of each plane there are four more: the sums of
+            the nearest neighbours along two directions, the sum of farther ones, and the sample itself.
+        spreads: float32 (planes, 3, rows·pitch). Of each plane, as magnitudes: the differences of the nearest
+            neighbours along both directions, that between the directions, the errors of the nearest neighbours.
+        errors: float32 (planes, rows·pitch): the magnitudes of the errors.
+        middle: the pyramid's.
     """
 
-    def __init__(self, values: list[Floats], errors: list[Floats], distance: int, between: bool) -> None:
-        rows, columns = (side - 2 * _MARGIN for side in values[0].shape)
-        corners = ((1, 0), (0, 1)) if between else ((1, 1),)
-        self._lattices: list[_Lattice] = []
-        self.number = 0
-        for row, column in corners:
-            lattice = _Lattice(row, column, (rows - row + 1) // 2, (columns - column + 1) // 2, self.number)
-            if lattice.rows > 0 and lattice.columns > 0:
-                self._lattices.append(lattice)
-                self.number += lattice.rows * lattice.columns
-        self.kind = 2 * min(distance.bit_length() - 1, 2) + between
-        self._between, self._values, self._errors = between, values, errors
-        planes = len(values)
-        self.features: Floats = np.empty((1 + 4 * planes, self.number), np.float32)
-        self.spreads: Floats = np.empty((spread_size(planes), self.number), np.float32)
-        self.features[0] = self.spreads[3] = 1.0
+    def __init__(self, pyramid: Pyramid, lattices: list[_Lattice], number: int, distance: int, memory: Floats) -> None:
+        own, (row, column) = lattices[number], _PLACES[number]
+        self.rows, self.columns, self.pitch = own.rows, own.columns, own.pitch
+        self.distance = distance
+        self.kind = 3 * min(distance.bit_length() - 1, _KINDS_OF_DISTANCE - 1) + number - _CENTRES
+        self.samples, self.magnitudes = (
+            array[:, row * distance :: 2 * distance, column * distance :: 2 * distance]
+            for array in (pyramid.samples, pyramid.magnitudes)
+        )
+        self.middle = pyramid.middle
+        planes = len(self.samples)
+        memory = memory[:, : self.rows * self.pitch]
+        self.features = memory[: 1 + 4 * planes]
+        self.features[0] = 1.0
+        self.spreads = memory[1 + 4 * planes : 1 + 7 * planes].reshape(planes, 3, -1)
+        self.errors = memory[1 + 7 * planes :]
+        self._look(lattices, number)
 
-    def look(self, plane: int) -> tuple[Floats, Floats]:
-        """What is known of a plane's samples: the rows of ``features`` and ``spreads`` that have coefficients."""
-        first = 1 + 4 * plane
-        one, other, far = self.features[first : first + 3]
-        along, across, errors = self.spreads[:3]
-        values, known_errors = self._values[plane], self._errors[plane]
-        for lattice in self._lattices:
-            (a, b), (c, d) = (
-                [lattice.of(values, *offset) for offset in direction] for direction in _NEAR[self._between]
-            )
-            np.add(a, b, out=lattice.part(one))
-            np.add(c, d, out=lattice.part(other))
-            spread = lattice.part(along)
-            np.abs(a - b, out=spread)
-            spread += np.abs(c - d)
-            total = lattice.part(far)
-            total[...] = lattice.of(values, *_FAR[self._between][0])
-            for offset in _FAR[self._between][1:]:
-                total += lattice.of(values, *offset)
-            error = lattice.part(errors)
-            error[...] = 0
-            for direction in _NEAR[self._between]:
-                for offset in direction:
-                    error += lattice.of(known_errors, *offset)
+    def _look(self, lattices: list[_Lattice], number: int) -> None:
+        """Compute what known neighbours say of the samples of all planes."""
+        size, start = self.rows * self.pitch, lattices[number].start
+        one, other, far, _ = np.moveaxis(self.features[1:].reshape(len(self.samples), 4, size), 1, 0)
+        along, across, errors = np.moveaxis(self.spreads, 1, 0)
+        a, b, c, d = (lattices[n].values[:, start(down, right) :][:, :size] for n, down, right in _NEAR[number])
+        np.abs(np.subtract(a, b, out=along), out=along)
+        along += np.abs(np.subtract(c, d, out=across), out=across)
+        np.add(a, b, out=one)
+        np.add(c, d, out=other)
         np.abs(np.subtract(one, other, out=across), out=across)
-        return self.features[: first + 3], self.spreads[: spread_size(plane)]
+        a, b, c, d = (lattices[n].errors[:, start(down, right) :][:, :size] for n, down, right in _NEAR[number])
+        np.add(a, b, out=errors)
+        errors += c
+        errors += d
+        far[...] = 0
+        for n, rows, columns in _FAR[number]:
+            upper, lower = (lattices[n].values[:, start(row, -1) :][:, : size + self.pitch] for row in rows)
+            pairs = upper + lower
+            for column in columns:
+                far += pairs[:, 1 + column :][:, :size]
 
-    def samples(self, plane: NDArray[np.uint16]) -> NDArray[np.uint16]:
-        """The stage's samples of a plane of which every other sample lies at its distance, (number,)."""
-        return np.concatenate([plane[lattice.row :: 2, lattice.column :: 2].reshape(-1) for lattice in self._lattices])
-
-    def put(self, plane: int, values: Floats, errors: Floats) -> None:
-        """Make a plane's samples known, with the magnitudes of their errors: (number,) each."""
-        self.features[4 + 4 * plane] = values
-        self.spreads[4 + plane] = errors
-        for lattice in self._lattices:
-            lattice.of(self._values[plane])[...] = lattice.part(values)
-            lattice.of(self._errors[plane])[...] = lattice.part(errors)
+    def put(self, plane: int, samples: Samples, magnitudes: Samples) -> None:
+        """Make a plane's samples known, with the magnitudes of their errors: unsigned integers (rows, columns)."""
+        self.magnitudes[plane] = magnitudes
+        values, errors = (
+            numbers.reshape(self.rows, self.pitch)[:, : self.columns]
+            for numbers in (self.features[4 + 4 * plane], self.errors[plane])
+        )
+        np.subtract(samples, np.float32(self.middle), out=values)
+        errors[...] = magnitudes
 
 
 class Pyramid:
-    """The planes, as far as their samples are known.
+    """Planes of which a decoder knows the more the finer the stage.
 
     Args:
-        corners: the first sample of each plane, whole numbers.
-        height, width: of the planes.
+        samples: unsigned integers (planes, height, width). Those at multiples of GRID must be known; the decoder
+            writes those of each stage (``Stage.samples``) before the next one.
+        depth: bits of a sample.
+
+    Attributes:
+        samples: the argument.
+        magnitudes: of the errors of the samples, of the same type and shape.
+        middle: what is taken from samples, so that they lie around zero.
     """
 
-    def __init__(self, corners: Floats, height: int, width: int) -> None:
-        self._size = height, width
-        self._values = [np.full((1, 1), corner, np.float32) for corner in corners]
-        self._errors = [np.zeros((1, 1), np.float32) for _ in corners]
+    def __init__(self, samples: Samples, depth: int) -> None:
+        self.samples = samples
+        self.magnitudes: Samples = np.zeros_like(samples)
+        self.middle = 1 << (depth - 1)
 
-    def stages(self, until: int = 1) -> Iterator[tuple[int, Stage]]:
-        """The stages down to the distance ``until``, each with its own distance.
-
-        All planes of a stage must be put before the next stage is asked for.
-        """
-        distance = (1 << (max(self._size) - 1).bit_length()) // 2
+    def stages(self, until: int = 1) -> Iterator[Stage]:
+        """The stages down to the distance ``until``. All planes of a stage must be put before the next is asked for."""
+        planes, *size = self.samples.shape
+        # All stages use the same memory: to get new memory from the system may take longer than all the arithmetic.
+        rows, pitch = _stretch(*size)
+        memory = np.empty((14 * planes + 1, rows * pitch), np.float32)
+        of_stage = memory[6 * planes :]
+        of_stage[4 : 1 + 4 * planes : 4] = of_stage[1 + 7 * planes :] = 0  # what is not written in the margin
+        of_lattices = memory[: 6 * planes].reshape(3, 2, planes, -1)
+        distance = GRID // 2
         while distance >= until:
-            shape = [-(-side // distance) for side in self._size]
-            self._values, self._errors = (
-                [_spread_out(plane, shape) for plane in planes] for planes in (self._values, self._errors)
-            )
-            mirrors = [_mirrored(side) for side in shape]
-            for between in (False, True):
-                for plane in (*self._values, *self._errors):
-                    _fill_margin(plane, *mirrors)
-                stage = Stage(self._values, self._errors, distance, between)
-                if stage.number:
-                    yield distance, stage
-            self._values, self._errors = (
-                [plane[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN] for plane in planes]
-                for planes in (self._values, self._errors)
-            )
+            samples, magnitudes = (array[:, ::distance, ::distance] for array in (self.samples, self.magnitudes))
+            # No stage looks at the last lattice, so that it needs no memory of its own.
+            lattices = [_Lattice(of_lattices[number % 3], number, *samples.shape[1:]) for number in range(4)]
+            lattices[_KNOWN].put_samples(samples[:, ::2, ::2], magnitudes[:, ::2, ::2], self.middle)
+            for number in (_CENTRES, _BELOW, _BESIDE):
+                stage = Stage(self, lattices, number, distance, of_stage)
+                if stage.rows and stage.columns:
+                    yield stage
+                if number != _BESIDE:
+                    lattices[number].put(stage.features[4::4], stage.errors)
             distance //= 2
-
-    @property
-    def planes(self) -> list[Floats]:
-        """All planes, (height, width), once all stages have been put."""
-        return self._values
-
-
-def _spread_out(plane: Floats, shape: list[int]) -> Floats:
-    """Known samples moved to every other row and column of a picture of this shape, with its margin."""
-    padded = np.zeros([side + 2 * _MARGIN for side in shape], np.float32)
-    padded[_MARGIN:-_MARGIN:2, _MARGIN:-_MARGIN:2] = plane
-    return padded
-
-
-def _mirrored(side: int) -> NDArray[np.intp]:
-    """For each position of the margin at both ends, the inner one that it mirrors; both are counted with the margin."""
-    outside = np.array([*range(-_MARGIN, 0), *range(side, side + _MARGIN)])
-    period = max(2 * (side - 1), 1)
-    inside = np.abs(outside) % period
-    places: NDArray[np.intp] = _MARGIN + np.where(inside < side, inside, period - inside)
-    return places
-
-
-def _fill_margin(padded: Floats, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> None:
-    outer = [*range(_MARGIN), *range(-_MARGIN, 0)]
-    padded[:, outer] = padded[:, columns]
-    padded[outer] = padded[rows]

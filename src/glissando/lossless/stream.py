@@ -7,205 +7,123 @@ context of an error, and each context has a table that suits it.
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from glissando.bitstream import ans
-from glissando.bitstream.fields import Cursor, Number
-from glissando.errors import CorruptError
+from glissando.bitstream.fields import Cursor
 
 from .fitting import best_choices, fit
-from .pyramid import CLASSES, Pyramid, Stage, predictor_size, spread_size
-from .tables import CHOICES, low_bits_of, plane_tables, raw_tables, table_of
-from .weights import context_of, contexts, default_predictor, default_spread, predicted
+from .header import Header
+from .pyramid import GRID, KINDS, Pyramid, Samples, Stage, predictor_size, spread_size
+from .symbols import Pass, decoded, encoded
+from .tables import plane_tables
+from .weights import Weights, context_of, contexts, default_predictor, default_spread, predicted
 
-__all__ = ["decode_stream", "encode_stream"]
-
-Floats = NDArray[np.float32]
-Weights = NDArray[np.int16]
-
-HEADER_LENGTH = Number("header_length", "varint", 1, 1 << 16, "length of the deflated header in bytes")
-
-
-@dataclass(frozen=True)
-class _Header:
-    """What a stream says of its planes.
-
-    Attributes:
-        corners: uint16 (planes,), the first samples.
-        weights: of each kind of stage, for each plane those of the prediction and those of the expected error.
-        choices: uint8 (planes, contexts): how the errors of each context are coded.
-    """
-
-    corners: NDArray[np.uint16]
-    weights: list[list[tuple[Weights, Weights]]]
-    choices: NDArray[np.uint8]
-
-    def pack(self) -> bytes:
-        parts = [self.corners.astype("<u2").tobytes()]
-        parts += [array.astype("<i2").tobytes() for kind in self.weights for pair in kind for array in pair]
-        packer = zlib.compressobj(9, wbits=-15)
-        return packer.compress(b"".join([*parts, self.choices.tobytes()])) + packer.flush()
-
-    @classmethod
-    def unpack(cls, data: bytes, planes: int, depth: int) -> _Header:
-        """Raises CorruptError where the bytes are no header of so many planes of this depth."""
-        sizes = [size for plane in range(planes) for size in (predictor_size(plane), spread_size(plane))]
-        whole = 2 * planes + 2 * CLASSES * sum(sizes) + planes * contexts(depth)
-        unpacker = zlib.decompressobj(-15)
-        try:
-            raw = unpacker.decompress(data, whole + 1)
-        except zlib.error as error:
-            raise CorruptError(f"the header of planes cannot be inflated: {error}") from error
-        if len(raw) != whole or not unpacker.eof or unpacker.unused_data:
-            raise CorruptError(f"the header of planes does not inflate to {whole} bytes")
-        corners = np.frombuffer(raw, "<u2", planes)
-        numbers = np.frombuffer(raw, "<i2", CLASSES * sum(sizes), 2 * planes).astype(np.int16)
-        arrays = iter(np.split(numbers, np.cumsum(sizes * CLASSES)[:-1]))
-        weights = [[(next(arrays), next(arrays)) for _ in range(planes)] for _ in range(CLASSES)]
-        choices = np.frombuffer(raw, np.uint8, offset=whole - planes * contexts(depth)).reshape(planes, -1)
-        if int(corners.max()) >> depth or choices.max() >= CHOICES:
-            raise CorruptError(
-                f"planes of {depth} bits begin with {corners.max()}, or have a context of choice {choices.max()}"
-            )
-        return cls(corners, weights, choices)
-
-
-@dataclass(frozen=True)
-class _Pass:
-    """The errors of one plane in one stage, int32 (n,), and the context of each, uint8 (n,)."""
-
-    plane: int
-    errors: NDArray[np.int32]
-    contexts: NDArray[np.uint8]
-
-
-def encode_stream(planes: NDArray[np.uint16], depth: int) -> bytes:
-    """Planes (planes, height, width) of ``depth`` bits to bytes. None of the sides may be 0."""
-    weights = [
-        [(_zeros(predictor_size(k)), _zeros(spread_size(k))) for k in range(len(planes))] for _ in range(CLASSES)
-    ]
-    # The coarsest stages share their weights, which are therefore found first. They hold a sixteenth of all samples.
-    for distance, stage, samples in _known_stages(planes, depth, until=_COARSE):
-        _code_stage(stage, samples, weights, depth, find=distance == _COARSE)
-    passes = [
-        one
-        for distance, stage, samples in _known_stages(planes, depth)
-        for one in _code_stage(stage, samples, weights, depth, find=distance < _COARSE)
-    ]
-    choices = best_choices(
-        [one.errors for one in passes],
-        [one.contexts for one in passes],
-        [one.plane for one in passes],
-        (len(planes), contexts(depth)),
-    )
-    header = _Header(planes[:, 0, 0], weights, choices).pack()
-    coded = (
-        part for one in reversed(passes) for part in reversed(_coded(one.errors, choices[one.plane][one.contexts]))
-    )
-    tables = plane_tables()
-    stream = ans.encode_reversed((symbols, index, tables) for symbols, index in coded)
-    return HEADER_LENGTH.write(len(header)) + header + stream
-
-
-def decode_stream(data: bytes, planes: int, height: int, width: int, depth: int) -> NDArray[np.uint16]:
-    """The planes that ``encode_stream`` was given. Raises FormatError where the bytes are damaged."""
-    cursor = Cursor(data)
-    header = _Header.unpack(bytes(cursor.take(HEADER_LENGTH.read(cursor), "header of planes")), planes, depth)
-    decoder = ans.Decoder(cursor.data[cursor.offset :], plane_tables())
-    middle = 1 << (depth - 1)
-    pyramid = Pyramid(header.corners.astype(np.float32) - middle, height, width)
-    for _, stage in pyramid.stages():
-        for plane in range(planes):
-            prediction, context = _expected(*stage.look(plane), *header.weights[stage.kind][plane], plane, depth)
-            errors = _decoded(decoder, header.choices[plane][context])
-            values = _wrapped(prediction.astype(np.int32) + errors, depth)
-            magnitudes = np.abs(_wrapped(errors, depth))
-            stage.put(plane, values.astype(np.float32), magnitudes.astype(np.float32))
-    decoder.finish()
-    return np.stack([(plane + middle).astype(np.uint16) for plane in pyramid.planes])
-
-
-def _wrapped(numbers: NDArray[np.int32], depth: int) -> NDArray[np.int32]:
-    """Numbers modulo 2^depth, as those from -2^(depth - 1) to 2^(depth - 1) - 1."""
-    half = 1 << (depth - 1)
-    return ((numbers + half) & (2 * half - 1)) - half
-
-
-def _expected(
-    features: Floats, spreads: Floats, predictor: Weights, spread: Weights, plane: int, depth: int
-) -> tuple[Floats, NDArray[np.uint8]]:
-    """The predictions of a plane's samples, and the contexts of their errors, from what ``Stage.look`` gives."""
-    if not predictor.any():
-        predictor = default_predictor(plane)
-    if not spread.any():
-        spread = default_spread(plane)
-    return predicted(features, predictor, depth), context_of(spreads, spread, depth)
-
-
-# Encoding -----------------------------------------------------------------------------------------------------------
+__all__ = ["decode_stream", "encode_stream", "sample_type"]
 
 _COARSE = 4
 """Stages of this distance and of larger ones have the same weights."""
 
 
-def _zeros(size: int) -> Weights:
-    return np.zeros(size, np.int16)
+def sample_type(depth: int) -> type[np.uint8 | np.uint16]:
+    """The type that samples of so many bits have here: 1 to 16."""
+    return np.uint8 if depth <= 8 else np.uint16
 
 
-def _known_stages(planes: NDArray[np.uint16], depth: int, until: int = 1) -> Iterator[tuple[int, Stage, list[Floats]]]:
-    """The stages of planes with their distance and their samples, centred on zero, of each plane."""
-    middle = 1 << (depth - 1)
-    pyramid = Pyramid(planes[:, 0, 0].astype(np.float32) - middle, *planes.shape[1:])
-    for distance, stage in pyramid.stages(until):
-        dense = planes[:, ::distance, ::distance]
-        yield distance, stage, [stage.samples(plane).astype(np.float32) - middle for plane in dense]
+def encode_stream(planes: NDArray[np.unsignedinteger], depth: int) -> bytes:
+    """Planes (planes, height, width) of ``depth`` bits to bytes. None of the sides may be 0."""
+    planes = planes.astype(sample_type(depth), copy=False)
+    weights = [
+        [(np.zeros(predictor_size(k), np.int16), np.zeros(spread_size(k), np.int16)) for k in range(len(planes))]
+        for _ in range(KINDS)
+    ]
+    # The coarsest stages share their weights, which are therefore found first. They hold a sixteenth of all samples.
+    for stage in Pyramid(planes, depth).stages(until=_COARSE):
+        _code_stage(stage, weights[stage.kind], depth, find=stage.distance == _COARSE)
+    passes = [
+        one
+        for stage in Pyramid(planes, depth).stages()
+        for one in _code_stage(stage, weights[stage.kind], depth, find=stage.distance < _COARSE)
+    ]
+    choices = best_choices(passes, (len(planes), contexts(depth)))
+    header = Header(planes[:, ::GRID, ::GRID].astype(np.uint16), weights, choices)
+    return header.write() + encoded(passes, choices)
 
 
-def _code_stage(
-    stage: Stage, samples: list[Floats], weights: list[list[tuple[Weights, Weights]]], depth: int, *, find: bool
-) -> list[_Pass]:
+def decode_stream(data: bytes, planes: int, height: int, width: int, depth: int) -> Samples:
+    """The planes that ``encode_stream`` was given, uint8 of up to 8 bits, or uint16.
+
+    Raises FormatError where the bytes are damaged.
+    """
+    cursor = Cursor(data)
+    header = Header.read(cursor, planes, height, width, depth)
+    decoder = ans.Decoder(cursor.data[cursor.offset :], plane_tables())
+    samples = np.zeros((planes, height, width), sample_type(depth))
+    samples[:, ::GRID, ::GRID] = header.grid
+    for stage in Pyramid(samples, depth).stages():
+        for plane, weights in enumerate(header.weights[stage.kind]):
+            prediction, context = _expected(stage, plane, weights, depth)
+            errors = np.empty_like(prediction)
+            found = decoded(decoder, _counted(context, depth), header.choices[plane])
+            errors.reshape(-1)[_sorted(context)] = found.astype(errors.dtype)
+            known = stage.samples[plane] = (prediction + errors) & errors.dtype.type((1 << depth) - 1)
+            stage.put(plane, known, _magnitudes(_signed(errors, depth)))
+    decoder.finish()
+    return samples
+
+
+def _code_stage(stage: Stage, weights: list[tuple[Weights, Weights]], depth: int, *, find: bool) -> list[Pass]:
     """The errors of each plane's samples in a stage. ``find``: fit the weights to these samples first."""
     passes = []
-    for plane, values in enumerate(samples):
-        known = stage.look(plane)
+    for plane, samples in enumerate(stage.samples):
+        known = np.ascontiguousarray(samples)
         if find:
-            weights[stage.kind][plane] = fit(*known, values, plane)
-        prediction, context = _expected(*known, *weights[stage.kind][plane], plane, depth)
-        errors = _wrapped((values - prediction).astype(np.int32), depth)
-        stage.put(plane, values, np.abs(errors).astype(np.float32))
-        passes.append(_Pass(plane, errors, context))
+            weights[plane] = fit(stage, plane)
+        prediction, context = _expected(stage, plane, weights[plane], depth)
+        errors = _signed(known - prediction, depth)
+        stage.put(plane, known, _magnitudes(errors))
+        passes.append(Pass(plane, errors.reshape(-1)[_sorted(context)], _counted(context, depth)))
     return passes
 
 
-# Errors to symbols, and back ----------------------------------------------------------------------------------------
+def _expected(
+    stage: Stage, plane: int, weights: tuple[Weights, Weights], depth: int
+) -> tuple[Samples, NDArray[np.uint8]]:
+    """The predictions of a plane's samples, (rows, columns), and the contexts of their errors, (rows·columns,)."""
+    predictor, spread = weights
+    if not predictor.any():
+        predictor = default_predictor(plane)
+    if not spread.any():
+        spread = default_spread(plane)
+    prediction, context = (
+        np.ascontiguousarray(numbers.reshape(stage.rows, stage.pitch)[:, : stage.columns])
+        for numbers in (
+            predicted(stage.features[: len(predictor)], predictor, depth).astype(sample_type(depth)),
+            context_of(stage.spreads[plane], stage.errors[:plane], spread, depth),
+        )
+    )
+    return prediction, context.reshape(-1)
 
-_TABLES = table_of(np.arange(CHOICES, dtype=np.uint8))
-_LOW_BITS = low_bits_of(np.arange(CHOICES, dtype=np.uint8))
+
+def _sorted(context: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """The order in which errors are coded: by context, and those of one as they come. It is a radix sort."""
+    return np.argsort(context, kind="stable")
 
 
-def _coded(errors: NDArray[np.int32], choice: NDArray[np.uint8]) -> list[tuple[NDArray[np.int32], NDArray[np.int16]]]:
-    """The passes of the coder: high parts, and after them the low bits of those that have some."""
-    low = _LOW_BITS[choice]
-    if not low.any():
-        return [(errors, _TABLES[choice])]
-    noisy = np.flatnonzero(low)
-    bits = low[noisy]
-    lowest = errors[noisy] & ((1 << bits) - 1)
-    return [(errors >> low, _TABLES[choice]), (lowest - (1 << (bits - 1)), raw_tables(bits))]
+def _counted(context: NDArray[np.uint8], depth: int) -> NDArray[np.intp]:
+    """How many errors each context has."""
+    return np.bincount(context, minlength=contexts(depth))
 
 
-def _decoded(decoder: ans.Decoder, choice: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """The errors that ``_coded`` was given."""
-    errors = decoder.decode(_TABLES[choice]).astype(np.int32)
-    low = _LOW_BITS[choice]
-    if low.any():
-        noisy = np.flatnonzero(low)
-        bits = low[noisy]
-        lowest = decoder.decode(raw_tables(bits)) + (1 << (bits - 1))
-        errors[noisy] = (errors[noisy] << bits) + lowest
-    return errors
+def _signed(errors: Samples, depth: int) -> NDArray[np.signedinteger]:
+    """Errors that are known modulo 2^depth, as those from -2^(depth - 1) on."""
+    unused = 8 * errors.itemsize - depth
+    signed: NDArray[np.signedinteger] = (errors << unused).view(f"i{errors.itemsize}") >> unused
+    return signed
+
+
+def _magnitudes(errors: NDArray[np.signedinteger]) -> Samples:
+    """Magnitudes, of which the largest fits into the unsigned type."""
+    magnitudes: Samples = np.abs(errors).view(f"u{errors.itemsize}")
+    return magnitudes

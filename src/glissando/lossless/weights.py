@@ -9,11 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .pyramid import predictor_size, spread_size
+from .pyramid import Floats, predictor_size, spread_size
 
 __all__ = [
     "PREDICTOR_BITS",
     "SPREAD_BITS",
+    "Weights",
     "context_of",
     "contexts",
     "default_predictor",
@@ -21,7 +22,6 @@ __all__ = [
     "predicted",
 ]
 
-Floats = NDArray[np.float32]
 Weights = NDArray[np.int16]
 
 PREDICTOR_BITS = 12
@@ -31,13 +31,12 @@ SPREAD_BITS = 8
 """Weights of an expected error are in units of 2^-8."""
 
 _EXACT = 1 << 24  # whole numbers below it are exact in float32
-_LEAST_SPREAD = 16  # one sixteenth of a level, in units of 2^-8
-_FIRST_CONTEXT = (127 + 4) << 2  # the upper bits of the least spread in float32: its exponent and two binary digits
+_LEAST_SPREAD = -4  # a context for all expected errors up to 2^-4 of a level, and then four for each doubling
 
 
 def contexts(depth: int) -> int:
     """How many contexts the errors of a plane have: four for each doubling of the expected error."""
-    return 4 * (depth + 4)
+    return 4 * (depth - _LEAST_SPREAD)
 
 
 def default_predictor(plane: int) -> Weights:
@@ -54,38 +53,44 @@ def default_spread(plane: int) -> Weights:
     return weights
 
 
-def predicted(features: Floats, weights: Weights, depth: int) -> Floats:
-    """Predictions of samples that are centred on zero: whole numbers in float32, (number,).
+def predicted(features: Floats, weights: Weights, depth: int) -> NDArray[np.floating]:
+    """Predictions of samples, real numbers from 0 to 2^depth - 1, (number,), which are yet to be rounded down.
 
     ``features``: rows of ``Stage.features``; ``weights``: one for each row.
     """
     middle = 1 << (depth - 1)
     planes = len(weights) // 4
     bounds = np.array([1, *(middle * factor for _ in range(planes) for factor in (2, 2, 8, 1))])[: len(weights)]
-    total = _exact_sum(features, weights, bounds)
-    total += 1 << (PREDICTOR_BITS - 1)
-    total *= 2.0**-PREDICTOR_BITS
-    np.floor(total, out=total)
-    return np.clip(total, -middle, middle - 1, out=total).astype(np.float32, copy=False)
+    wide = weights.astype(np.int64)
+    wide[0] += (middle << PREDICTOR_BITS) + (1 << (PREDICTOR_BITS - 1))  # samples around zero to those from 0, rounded
+    scaled = _scaled(wide, bounds, PREDICTOR_BITS)
+    total = scaled @ features.astype(scaled.dtype, copy=False)
+    return np.clip(total, 0, 2 * middle - 1, out=total)
 
 
-def context_of(spreads: Floats, weights: Weights, depth: int) -> NDArray[np.uint8]:
+def context_of(spreads: Floats, errors: Floats, weights: Weights, depth: int) -> NDArray[np.uint8]:
     """The context of each sample's error, 0 … contexts(depth) - 1, (number,).
 
-    ``spreads``: rows of ``Stage.spreads``; ``weights``: one for each row.
+    ``spreads``: those of ``Stage.spreads`` of the plane; ``errors``: those of ``Stage.errors`` of the planes before it;
+    ``weights``: of the three spreads, of the number 1, and of each of the planes before.
     """
     whole = 1 << depth
     bounds = np.array([2 * whole, 2 * whole, 2 * whole, 1, *[whole] * (len(weights) - 4)])
-    total = _exact_sum(spreads, weights, bounds).astype(np.float32, copy=False)
-    np.maximum(total, _LEAST_SPREAD, out=total)
-    found = (total.view(np.int32) >> 21) - _FIRST_CONTEXT
-    context: NDArray[np.uint8] = np.minimum(found, contexts(depth) - 1).astype(np.uint8)
+    # The least expected error becomes 2.0. Of a float32 from there on, the exponent's lowest bits and two binary digits
+    # are the context; the exponent's highest bit is beyond the byte.
+    scaled = _scaled(weights.astype(np.int64), bounds, SPREAD_BITS - 1 + _LEAST_SPREAD)
+    total = scaled[:3] @ spreads.astype(scaled.dtype, copy=False)
+    total += scaled[3]
+    if len(errors):
+        total += scaled[4:] @ errors.astype(scaled.dtype, copy=False)
+    total = total.astype(np.float32, copy=False)
+    largest = np.nextafter(np.float32(2 << (depth - _LEAST_SPREAD)), np.float32(0))
+    np.clip(total, np.float32(2), largest, out=total)
+    context: NDArray[np.uint8] = (total.view(np.int32) >> 21).astype(np.uint8)
     return context
 
 
-def _exact_sum(rows: Floats, weights: Weights, bounds: NDArray[np.int64]) -> NDArray[np.floating]:
-    """The weighted sum of rows whose magnitudes are at most ``bounds``; exact, and in float32 where that suffices."""
-    exact = (
-        np.float32 if int(np.abs(weights.astype(np.int64)) @ bounds) + (1 << PREDICTOR_BITS) < _EXACT else np.float64
-    )
-    return np.asarray(weights.astype(exact) @ rows.astype(exact, copy=False))
+def _scaled(weights: NDArray[np.int64], bounds: NDArray[np.int64], bits: int) -> NDArray[np.floating]:
+    """Weights over 2^bits, in float32 where weighted sums of numbers up to ``bounds`` are exact in it."""
+    exact = np.float32 if int(np.abs(weights) @ bounds) < _EXACT else np.float64
+    return (weights / (1 << bits)).astype(exact)

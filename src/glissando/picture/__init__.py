@@ -9,14 +9,15 @@ Metadata that cannot be read or carried cost a note, and never the picture.
 
     file ── reading ──> Pillow image ── conversion ──> Picture ── writing ──> file
              │                              │             ↑          │
-             png, jxl: what Pillow          │           array        embedding: metadata into each format
-             cannot tell of a file          │                        samples: what of them a format has
+             png, jxl, jpeg_scans: what     │           array        embedding: metadata into each format
+             Pillow cannot tell of a file   │                        samples: what of them a format has
                                             │                        sixteen: PNG and TIFF of 16 bits
+                                            │                        deep_avif: AVIF of 10 and 12
                                             │
                depth: 9 to 16 bits ─────────┤
                alpha: opacity ──────────────┤
                colour: CMYK ────────────────┤
-               extraction: metadata ────────┤   of the parts exif, xmp, jpeg, isobmff, colour_tags, icc
+               extraction: metadata ────────┤   of the parts exif, xmp, jpeg, isobmff, av1, colour_tags, icc
                orientation: set upright ────┘
 
 ``picture`` holds the picture itself, ``metadata`` what travels with it, ``coercion`` says what may become one, and

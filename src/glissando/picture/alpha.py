@@ -8,7 +8,7 @@ from PIL import Image
 
 from .picture import Pixels
 
-__all__ = ["samples_of", "with_transparent_colour", "without_opaque"]
+__all__ = ["divided_by_opacity", "samples_of", "with_transparent_colour", "without_opaque"]
 
 _WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 
@@ -42,6 +42,19 @@ def with_transparent_colour(samples: Pixels, colour: int | tuple[int, ...], dept
     hidden = found.all(axis=2) if samples.ndim == 3 else found
     alpha = np.where(hidden, 0, (1 << depth) - 1).astype(samples.dtype)
     return np.dstack([samples, alpha])
+
+
+def divided_by_opacity(samples: Pixels, depth: int) -> Pixels:
+    """Samples whose colours are multiplied by their opacity as such with colours of their own.
+
+    Args:
+        samples: (height, width, 2) or (height, width, 4), of which the last channel is the opacity.
+        depth: bits of a sample.
+    """
+    top = (1 << depth) - 1
+    alpha = np.maximum(samples[..., -1:].astype(np.uint32), 1)
+    colour = np.minimum((samples[..., :-1].astype(np.uint32) * top + alpha // 2) // alpha, top)
+    return np.concatenate([colour.astype(samples.dtype), samples[..., -1:]], axis=2)
 
 
 def without_opaque(samples: Pixels, depth: int = 8) -> Pixels:

@@ -11,15 +11,17 @@ from PIL import Image
 from glissando.errors import PictureError
 
 from . import alpha, colour, depth, orientation
-from .extraction import exif_of_tiff, metadata_of
-from .metadata import within_limit
+from .extraction import before_loading, metadata_of
+from .metadata import MAX_METADATA, FileMetadata, within_limit
 from .picture import Picture
 from .pillow import damage, load_pixels
-from .png import MAX_METADATA, PngMetadata
 
-__all__ = ["from_pillow"]
+__all__ = ["HINT", "from_pillow"]
 
-_HINT = "use --convert (convert=True in Python)"
+HINT = "use --convert (convert=True in Python)"
+"""What messages advise where a picture cannot be carried as it is."""
+
+_SAMPLES_PER_PIXEL = 277  # a tag of TIFF
 
 
 def from_pillow(
@@ -28,7 +30,7 @@ def from_pillow(
     convert: bool,
     name: str,
     stream: IO[bytes] | None = None,
-    beside: PngMetadata | None = None,
+    beside: FileMetadata | None = None,
 ) -> Picture:
     """Pixels, metadata and notes of an image whose header has been read.
 
@@ -41,12 +43,13 @@ def from_pillow(
 
 
 def _from_pillow(
-    image: Image.Image, convert: bool, name: str, stream: IO[bytes] | None, beside: PngMetadata | None
+    image: Image.Image, convert: bool, name: str, stream: IO[bytes] | None, beside: FileMetadata | None
 ) -> Picture:
     obstacles, notes = _frames(image)
     if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):
         what = "floating-point" if image.mode == "F" else "32-bit"
         raise PictureError(f"{name}: {what} samples, which have no agreed white; scale them to 8 bits first")
+    notes += _more_channels(image)
     file = depth.file_of(image) if stream is None else stream
     bits = depth.bits_per_sample(image, file)
     if image.mode == "CMYK":
@@ -54,18 +57,19 @@ def _from_pillow(
     elif image.mode in ("LAB", "HSV", "YCbCr"):
         obstacles.append(f"{image.mode} colours")
         notes.append(f"{image.mode} colours are converted to RGB")
-    # Pillow forgets this when it loads the pixels, so it is read before.
-    tiff_exif = _exif_of_tiff(image, notes) if image.format == "TIFF" else None
+    before = before_loading(image, file)
     deep = depth.deep_samples(image, file, bits) if bits > 8 and not (obstacles and not convert) else None
     if bits > 8 and deep is None:
-        package = " (with the package imagecodecs they are kept)" if image.format == "AVIF" else ""
+        package = (
+            " (with the package imagecodecs they are kept)" if image.format in ("AVIF", "JXL") and bits <= 16 else ""
+        )
         obstacles.append(f"{bits} bits per sample{package}")
         notes.append(f"{bits} bits per sample are scaled to 8")
     if obstacles and not convert:
-        raise PictureError(f"{name}: {' and '.join(obstacles)}: not carried yet; to convert, {_HINT}")
+        raise PictureError(f"{name}: {' and '.join(obstacles)}: not carried yet; to convert, {HINT}")
 
     load_pixels(image)
-    metadata, more = metadata_of(image, tiff_exif=tiff_exif, beside=beside, stream=stream)
+    metadata, more = metadata_of(image, before=before, beside=beside, ours=stream is not None)
     notes += more
     if image.mode == "CMYK":
         image, note = colour.rgb_of_cmyk(image, metadata.icc)
@@ -84,12 +88,13 @@ def _from_pillow(
     return Picture(np.ascontiguousarray(pixels), depth=bits, **metadata.as_arguments(), notes=tuple(notes))
 
 
-def _exif_of_tiff(image: Image.Image, notes: list[str]) -> bytes | None:
-    try:
-        return exif_of_tiff(image)
-    except Exception:  # what Pillow raises on EXIF that it cannot read depends on where it is damaged
-        notes.append("EXIF cannot be read; left out")
-        return None
+def _more_channels(image: Image.Image) -> list[str]:
+    """A note for the channels of a TIFF that are neither colour nor opacity."""
+    if image.format != "TIFF":
+        return []
+    channels = getattr(image, "tag_v2", {}).get(_SAMPLES_PER_PIXEL, 1)
+    more = channels - len(image.getbands())
+    return [f"the last {more} of {channels} channels are neither colour nor opacity; left out"] if more > 0 else []
 
 
 def _frames(image: Image.Image) -> tuple[list[str], list[str]]:

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .alpha import divided_by_opacity
+from .jxl import read_jxl
 from .pillow import load_pixels, raw_mode, without_limit
 
 __all__ = ["bits_per_sample", "deep_samples", "file_of"]
@@ -45,13 +47,13 @@ def _declared(image: Image.Image, stream: IO[bytes]) -> int:
         return max(bits) if isinstance(bits, tuple) else int(bits)
     if image.format == "HEIF":
         return int(image.info.get("bit_depth", 8))
-    if image.format not in _DECLARED_IN:
+    if image.format not in (*_DECLARED_IN, "JXL"):
         return 8
     position = stream.tell()
     stream.seek(0)
-    head = stream.read(2**20)
+    bits = read_jxl(stream).depth if image.format == "JXL" else _DECLARED_IN[image.format or ""](stream.read(2**20))
     stream.seek(position)
-    return _DECLARED_IN[image.format](head)
+    return bits
 
 
 def _of_png(head: bytes) -> int:
@@ -96,6 +98,12 @@ def deep_samples(image: Image.Image, stream: IO[bytes] | None, bits: int) -> tup
         depth; None where no more than 8 bits of them can be read.
     """
     raw = raw_mode(image)
+    if stream is not None and image.format == "HEIF":
+        return _of_pillow_heif(stream, bits)
+    if stream is not None and image.format in ("AVIF", "JXL"):
+        found = _of_imagecodecs(image, stream, bits)
+        if found is not None:
+            return found
     if image.mode.startswith("I"):
         inverted = image.format == "TIFF" and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
         load_pixels(image)
@@ -105,18 +113,19 @@ def deep_samples(image: Image.Image, stream: IO[bytes] | None, bits: int) -> tup
         return (grey >> (16 - bits) if image.format == "JPEG2000" else grey), bits  # these it shifts
     if stream is None:
         return None
-    if image.format == "AVIF":
-        return _of_imagecodecs(image, stream, bits)
-    if image.format == "HEIF":
-        return _of_pillow_heif(stream, bits)
     if raw == "LA;16B":  # two 16-bit samples take the place of four of 8 bits
         both = _decoded_as(image, stream, "RGBA")
+        load_pixels(image)  # which tells what damage there is
         return None if both is None else (both.view(">u2").astype(np.uint16), 16)
-    if raw not in _SWAPPED:
+    as_they_are = raw.replace("RGBa", "RGBA")
+    if as_they_are not in _SWAPPED:
         return None
-    low = _decoded_as(image, stream, _SWAPPED[raw])
+    high, low = (_decoded_as(image, stream, each) for each in (as_they_are, _SWAPPED[as_they_are]))
     load_pixels(image)
-    return None if low is None else (np.asarray(image) * np.uint16(256) + low, 16)
+    if high is None or low is None:
+        return None
+    samples = high * np.uint16(256) + low
+    return (samples if raw == as_they_are else divided_by_opacity(samples, 16)), 16
 
 
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
@@ -148,7 +157,7 @@ def _decoded_as(image: Image.Image, stream: IO[bytes], raw: str) -> NDArray[np.u
 
 
 def _of_imagecodecs(image: Image.Image, stream: IO[bytes], bits: int) -> tuple[Samples, int] | None:
-    """Samples of an AVIF, of which Pillow decodes 8 bits; None where the package imagecodecs is not installed."""
+    """Samples of an AVIF or JPEG XL, of which Pillow shows 8 bits; None where imagecodecs is not installed."""
     try:
         imagecodecs = importlib.import_module("imagecodecs")
     except ImportError:
@@ -157,7 +166,8 @@ def _of_imagecodecs(image: Image.Image, stream: IO[bytes], bits: int) -> tuple[S
     stream.seek(0)
     data = stream.read()
     stream.seek(position)
-    samples = imagecodecs.avif_decode(data, index=0)
+    decode = imagecodecs.avif_decode if image.format == "AVIF" else imagecodecs.jpegxl_decode
+    samples = decode(data, index=0)
     if samples.dtype != np.uint16 or samples.shape[:2] != (image.height, image.width):
         return None
     return samples, bits
@@ -170,4 +180,6 @@ def _of_pillow_heif(stream: IO[bytes], bits: int) -> tuple[Samples, int] | None:
     found = importlib.import_module("pillow_heif").open_heif(stream, convert_hdr_to_8bit=False, hdr_to_16bit=False)
     samples = np.asarray(found)
     stream.seek(position)
-    return (samples, bits) if samples.dtype == np.uint16 else None
+    if samples.dtype != np.uint16:
+        return None
+    return (divided_by_opacity(samples, bits) if found.premultiplied_alpha else samples), bits

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 from PIL import Image
 
+from . import av1, jpeg, xmp
 from . import exif as exif_blocks
 from . import icc as profiles
-from . import jpeg, xmp
 from .colour_tags import Chromaticities, Cicp, cicp_of
 from .embedded_icc import embedded_icc
 from .isobmff import HeifBoxes, read_boxes
-from .metadata import Density, Metadata
-from .png import MAX_METADATA, PngMetadata
+from .metadata import MAX_METADATA, Density, FileMetadata, Metadata
 
-__all__ = ["exif_of_tiff", "metadata_of"]
+__all__ = ["BeforeLoading", "before_loading", "metadata_of"]
 
 _EXIF_PREFIX = b"Exif\0\0"
 
@@ -30,31 +30,58 @@ _WHITE_POINT_TAG, _PRIMARIES_TAG = 318, 319
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 
 
+@dataclass(frozen=True, slots=True)
+class BeforeLoading:
+    """What is read of an image's file before its pixels are loaded: Pillow forgets it then, or closes the file.
+
+    Attributes:
+        exif: of a TIFF, its EXIF.
+        icc: a profile that the plugin passes over.
+        boxes: what the boxes of an AVIF or HEIF tell.
+        notes: a sentence for what cannot be read.
+    """
+
+    exif: bytes | None = None
+    icc: bytes | None = None
+    boxes: HeifBoxes = field(default_factory=HeifBoxes)
+    notes: tuple[str, ...] = ()
+
+
+def before_loading(image: Image.Image, file: IO[bytes] | None) -> BeforeLoading:
+    """What is to be read before an image is loaded. ``file``: the one that it comes from, where there is one."""
+    format = image.format or ""
+    icc = None if file is None else embedded_icc(file, format)
+    boxes = read_boxes(file) if file is not None and format in ("AVIF", "HEIF") else HeifBoxes()
+    if format != "TIFF":
+        return BeforeLoading(None, icc, boxes)
+    try:
+        return BeforeLoading(_exif_of_tiff(image), icc, boxes)
+    except Exception:  # what Pillow raises on EXIF that it cannot read depends on where it is damaged
+        return BeforeLoading(None, icc, boxes, ("EXIF cannot be read; left out",))
+
+
 def metadata_of(
-    image: Image.Image,
-    *,
-    tiff_exif: bytes | None = None,
-    beside: PngMetadata | None = None,
-    stream: IO[bytes] | None = None,
+    image: Image.Image, *, before: BeforeLoading, beside: FileMetadata | None, ours: bool
 ) -> tuple[Metadata, list[str]]:
     """The metadata of a loaded image, and a note for each that is left out.
 
     Args:
-        tiff_exif: of a TIFF, what ``exif_of_tiff`` gave before the image was loaded.
+        image: loaded.
+        before: what was read before that.
         beside: what the file tells and Pillow does not; of a PNG that is all metadata.
-        stream: the file, where there is one.
+        ours: the image was opened here, and no caller has had it.
     """
-    notes: list[str] = []
+    notes = list(before.notes)
     if image.format == "PNG" and beside is not None:
         found = beside
     else:
         found = _of_info(image.info)
-        _read_exif(image, tiff_exif, found, notes, ours=stream is not None)
+        _read_exif(image, before.exif, found, notes, ours=ours)
         if beside is not None:
+            found.exif = found.exif or beside.exif
             found.xmp = found.xmp or beside.xmp
             found.notes += beside.notes
-    if found.icc is None and stream is not None:
-        found.icc = embedded_icc(stream, image.format or "")
+    found.icc = found.icc or before.icc
     notes += found.notes
     if image.info.get("depth_images"):
         notes.append("the depth map of the picture is not carried; left out")
@@ -62,11 +89,12 @@ def metadata_of(
     if segments and found.xmp is not None:
         found.xmp, more = jpeg.extended_xmp(found.xmp, segments, MAX_METADATA)
         notes += more
-    heif = read_boxes(stream) if stream is not None and image.format in ("AVIF", "HEIF") else HeifBoxes()
+    heif = before.boxes
+    found.cicp = heif.cicp or found.cicp
     if image.format == "HEIF":
-        heif = HeifBoxes(heif.cicp or _heif_cicp(image.info), heif.gain_map)
-    if heif.cicp is not None:
-        found.cicp = heif.cicp
+        found.cicp = found.cicp or _heif_cicp(image.info)
+    elif image.format == "AVIF" and found.icc is None:
+        found.cicp = found.cicp or av1.cicp_in(heif.coded)
     if found.exif is not None and image.format == "JXL" and not getattr(image, "jpeg", False):
         # Its codestream says how the picture is turned, which the decoder obeys, and EXIF does not count.
         found.exif, more = exif_blocks.set_upright(found.exif, image.width, image.height)
@@ -93,7 +121,7 @@ def metadata_of(
     return metadata, notes
 
 
-def exif_of_tiff(image: Image.Image) -> bytes | None:
+def _exif_of_tiff(image: Image.Image) -> bytes | None:
     """EXIF of a TIFF that is not loaded yet: loading applies the orientation and drops it."""
     source = image.getexif()
     kept = Image.Exif()
@@ -114,7 +142,7 @@ def exif_of_tiff(image: Image.Image) -> bytes | None:
 # Colours -----------------------------------------------------------------------------------------------
 
 
-def _colours(found: PngMetadata, *, grey: bool) -> tuple[bytes | None, Cicp | None, list[str]]:
+def _colours(found: FileMetadata, *, grey: bool) -> tuple[bytes | None, Cicp | None, list[str]]:
     """The profile and the code points that say what colours mean, both None for sRGB; and notes.
 
     Code points win over a profile, which is kept beside them, and this over sRGB, gAMA and cHRM, as in PNG.
@@ -143,9 +171,9 @@ def _heif_cicp(info: dict[Any, Any]) -> Cicp | None:
 # What Pillow read --------------------------------------------------------------------------------------
 
 
-def _of_info(info: dict[Any, Any]) -> PngMetadata:
+def _of_info(info: dict[Any, Any]) -> FileMetadata:
     """What Pillow keeps in ``Image.info``, EXIF excepted."""
-    found = PngMetadata(icc=_bytes_or_none(info.get("icc_profile")), xmp=_bytes_or_none(info.get("xmp")))
+    found = FileMetadata(icc=_bytes_or_none(info.get("icc_profile")), xmp=_bytes_or_none(info.get("xmp")))
     gamma, chromaticities = info.get("gamma"), info.get("chromaticity")
     if isinstance(gamma, int | float) and 0.01 <= gamma <= 100:
         found.gamma = 1 / gamma
@@ -219,7 +247,7 @@ def _bytes_or_none(value: object) -> bytes | None:
 
 
 def _read_exif(
-    image: Image.Image, tiff_exif: bytes | None, found: PngMetadata, notes: list[str], *, ours: bool
+    image: Image.Image, tiff_exif: bytes | None, found: FileMetadata, notes: list[str], *, ours: bool
 ) -> None:
     """EXIF as the file has it, or as the caller changed it through ``Image.getexif``.
 

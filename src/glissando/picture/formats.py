@@ -20,7 +20,9 @@ class Writing:
         carries: the metadata that it carries, by the names of their attributes in ``Metadata``.
         has_grey: whether it has pictures of one channel; in others grey becomes RGB.
         has_alpha: whether it has opacity; in others colours are blended over white.
-        depth: bits of its samples, at most; of a picture with more they are rounded.
+        depths: bits that its samples may have, ascending. A picture is written with the fewest that hold its own, or is
+            rounded to the most; to 8 where ``deep_package`` is not installed.
+        deep_package: the package that writes more than 8 bits, where it is not Pillow.
         fits_profiles: whether readers refuse an ICC profile of other channels than the picture's.
         longest: its longest side in pixels; None without a limit of its own.
         largest_block: the longest EXIF in bytes; None without a limit.
@@ -31,7 +33,8 @@ class Writing:
     carries: frozenset[str] = frozenset()
     has_grey: bool = True
     has_alpha: bool = False
-    depth: int = 8
+    depths: tuple[int, ...] = (8,)
+    deep_package: str = ""
     fits_profiles: bool = False
     longest: int | None = None
     largest_block: int | None = None
@@ -72,7 +75,7 @@ FORMATS = (
         "PIL.PngImagePlugin",
         rb"\x89PNG\r\n\x1a\n",
         ("png",),
-        Writing({"compress_level": 2}, carries=_ALL, has_alpha=True, depth=16, fits_profiles=True),
+        Writing({"compress_level": 2}, carries=_ALL, has_alpha=True, depths=(8, 16), fits_profiles=True),
     ),
     FileFormat(
         "JPEG",
@@ -110,6 +113,8 @@ FORMATS = (
             grey_options={"subsampling": "4:0:0"},
             carries=_BLOCKS | {"cicp"},
             has_alpha=True,
+            depths=(8, 10, 12),
+            deep_package="imagecodecs",
             fits_profiles=True,
             longest=65536,
         ),
@@ -119,7 +124,9 @@ FORMATS = (
         "PIL.TiffImagePlugin",
         rb"II[*+]\0|MM\0[*+]",
         ("tif", "tiff"),
-        Writing({"compression": "tiff_adobe_deflate"}, carries=_BLOCKS | {"iptc", "density"}, has_alpha=True, depth=16),
+        Writing(
+            {"compression": "tiff_adobe_deflate"}, carries=_BLOCKS | {"iptc", "density"}, has_alpha=True, depths=(8, 16)
+        ),
     ),
     FileFormat("BMP", "PIL.BmpImagePlugin", rb"BM", ("bmp",), Writing(carries=frozenset({"density"}))),
     FileFormat("PPM", "PIL.PpmImagePlugin", rb"P[1-6f]\s|P[1-6]#", ("ppm", "pgm", "pnm"), Writing()),

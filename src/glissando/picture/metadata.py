@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 from glissando.errors import InputError
 
-from .colour_tags import Cicp
+from .colour_tags import Chromaticities, Cicp
 
-__all__ = ["KINDS", "Density", "Metadata", "within_limit"]
+__all__ = ["KINDS", "MAX_METADATA", "Density", "FileMetadata", "Metadata", "within_limit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,36 @@ class Density:
         return rounded(self.x), rounded(self.y)
 
 
+MAX_METADATA = 2**24
+"""Bytes of metadata, unpacked, that are read of a file; what exceeds them is left out with a note."""
+
+
+@dataclass(slots=True)
+class FileMetadata:
+    """What a file tells beside its pixels, in as many ways as it has; ``Metadata`` is what becomes of it.
+
+    Attributes:
+        icc, exif, xmp, iptc, cicp, density, text: as in ``Metadata``.
+        srgb: whether it says that colours are sRGB.
+        gamma, chromaticities: what colours are, as in :func:`~glissando.picture.colour_tags.cicp_of`.
+        notes: a sentence for each thing that cannot be read.
+        room: bytes that metadata may still take when they are unpacked.
+    """
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    cicp: Cicp | None = None
+    srgb: bool = False
+    gamma: float | None = None
+    chromaticities: Chromaticities | None = None
+    density: Density | None = None
+    text: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    room: int = MAX_METADATA
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metadata:
     """What travels with a picture's pixels.
@@ -67,7 +97,7 @@ class Metadata:
 
     def as_arguments(self) -> dict[str, Any]:
         """The metadata by the names of the arguments that they are given as."""
-        return {field.name: getattr(self, field.name) for field in fields(Metadata)}
+        return {each.name: getattr(self, each.name) for each in fields(Metadata)}
 
     def keeping(self, kinds: Collection[str]) -> Self:
         """The same with the metadata of these kinds (see ``KINDS``) alone. Raises InputError for an unknown kind."""

@@ -141,7 +141,7 @@ def _checked_depth(pixels: Pixels, depth: int | None) -> int:
     bits = 8 * pixels.dtype.itemsize
     if depth is None:
         return bits
-    if isinstance(depth, bool) or not isinstance(depth, int) or not MIN_DEPTH <= depth <= MAX_DEPTH:
+    if isinstance(depth, bool) or not isinstance(depth, int | np.integer) or not MIN_DEPTH <= depth <= MAX_DEPTH:
         raise InputError(f"depth is {MIN_DEPTH} to {MAX_DEPTH} bits of a sample, not {depth!r}")
     if (depth > MIN_DEPTH) != (bits > 8):
         raise InputError(
@@ -149,4 +149,4 @@ def _checked_depth(pixels: Pixels, depth: int | None) -> int:
         )
     if depth < bits and int(pixels.max()) >> depth:
         raise InputError(f"a sample is {pixels.max()}, which has more than {depth} bits")
-    return depth
+    return int(depth)

@@ -14,6 +14,7 @@ from PIL import Image
 from glissando.errors import PictureError
 
 from .formats import FileFormat
+from .isobmff import read_boxes
 
 __all__ = ["damage", "load_pixels", "load_plugin", "open_image", "raw_mode", "without_limit"]
 
@@ -59,6 +60,8 @@ def open_image(stream: IO[bytes], format: FileFormat) -> Image.Image:
         except SyntaxError as error:
             if format.name == "TIFF" and str(error).isdigit():  # a key that the plugin's table lacks, and no more
                 raise SyntaxError(f"unknown compression {error}") from error
+            if format.name == "HEIF" and (kind := read_boxes(stream).kind) not in ("hvc1", ""):
+                raise SyntaxError(f"unsupported kind of coding, {kind!r}") from error
             raise
 
 

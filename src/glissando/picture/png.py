@@ -11,49 +11,28 @@ import io
 import re
 import struct
 import zlib
-from dataclasses import dataclass, field
 from typing import IO
 
-from .colour_tags import Chromaticities, Cicp
-from .metadata import Density
+from .colour_tags import Cicp
+from .metadata import Density, FileMetadata
 
-__all__ = ["MAX_METADATA", "PngMetadata", "inserted", "separate"]
+__all__ = ["inserted", "separate"]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-MAX_METADATA = 2**24
-"""Bytes of metadata, unpacked, that are read of a file; what exceeds them is left out with a note."""
 
 _FOR_PIXELS = (b"tRNS", b"acTL", b"fcTL", b"fdAT")  # ancillary, but they change what is seen
 _SILENT = (b"tIME", b"bKGD", b"hIST", b"sBIT", b"sPLT")  # hints to programs, not part of the picture
 _XMP_KEYWORD = "XML:com.adobe.xmp"
 
 
-@dataclass(slots=True)
-class PngMetadata:
-    """What the chunks of a file tell beside its pixels."""
-
-    icc: bytes | None = None
-    exif: bytes | None = None
-    xmp: bytes | None = None
-    iptc: bytes | None = None
-    cicp: Cicp | None = None
-    srgb: bool = False
-    gamma: float | None = None
-    chromaticities: Chromaticities | None = None
-    density: Density | None = None
-    text: list[tuple[str, str]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    room: int = MAX_METADATA
-
-
-def separate(stream: IO[bytes]) -> tuple[IO[bytes], PngMetadata]:
+def separate(stream: IO[bytes]) -> tuple[IO[bytes], FileMetadata]:
     """A PNG of the chunks that pixels need, and what the others tell. The stream stands at the signature.
 
     What follows the first chunk that is cut short, or none at all, is passed on as it is.
     """
     pixels = io.BytesIO()
     pixels.write(stream.read(len(SIGNATURE)))
-    found = PngMetadata()
+    found = FileMetadata()
     while len(head := stream.read(8)) == 8:
         length, kind = int.from_bytes(head[:4], "big"), head[4:]
         if not kind.isalpha() or length >= 2**31:
@@ -90,7 +69,7 @@ class _UnreadableError(Exception):
     """Metadata that cannot be read, in words that follow its name."""
 
 
-def _read_chunk(kind: bytes, data: bytes, found: PngMetadata) -> None:
+def _read_chunk(kind: bytes, data: bytes, found: FileMetadata) -> None:
     reader = _CHUNKS.get(kind)
     if reader is None:
         if kind not in _SILENT:
@@ -107,7 +86,7 @@ def _read_chunk(kind: bytes, data: bytes, found: PngMetadata) -> None:
         found.notes.append(f"chunk {kind.decode()} cannot be read; left out")
 
 
-def _inflated(data: bytes, found: PngMetadata) -> bytes:
+def _inflated(data: bytes, found: FileMetadata) -> bytes:
     unpacker = zlib.decompressobj()
     try:
         content = unpacker.decompress(data, found.room)
@@ -119,28 +98,30 @@ def _inflated(data: bytes, found: PngMetadata) -> bytes:
     return content
 
 
-def _iccp(data: bytes, found: PngMetadata) -> None:
+def _iccp(data: bytes, found: FileMetadata) -> None:
     _, rest = data.split(b"\0", 1)
     found.icc = _inflated(rest[1:], found)
 
 
-def _cicp(data: bytes, found: PngMetadata) -> None:
+def _cicp(data: bytes, found: FileMetadata) -> None:
     primaries, transfer, matrix, full_range = struct.unpack(">4B", data)
     if matrix != 0:
         raise _UnreadableError(f"names a matrix, {matrix}, which PNG does not have")
     if not full_range:
-        found.notes.append("chunk cICP says that samples have a narrow range, which is not carried")
+        found.notes.append(
+            "chunk cICP says that samples have a narrow range; they are kept, and taken for the full range"
+        )
     found.cicp = Cicp(primaries, transfer)
 
 
-def _gama(data: bytes, found: PngMetadata) -> None:
+def _gama(data: bytes, found: FileMetadata) -> None:
     (value,) = struct.unpack(">I", data)
     if not 1_000 <= value <= 10_000_000:
         raise _UnreadableError(f"has the impossible value {value}")
     found.gamma = 100_000 / value
 
 
-def _chrm(data: bytes, found: PngMetadata) -> None:
+def _chrm(data: bytes, found: FileMetadata) -> None:
     values = struct.unpack(">8I", data)
     if max(values) > 200_000:
         raise _UnreadableError("has impossible values")
@@ -148,31 +129,31 @@ def _chrm(data: bytes, found: PngMetadata) -> None:
     found.chromaticities = (a, b, c, d, e, f, g, h)
 
 
-def _srgb(data: bytes, found: PngMetadata) -> None:
+def _srgb(data: bytes, found: FileMetadata) -> None:
     found.srgb = len(data) == 1
 
 
-def _phys(data: bytes, found: PngMetadata) -> None:
+def _phys(data: bytes, found: FileMetadata) -> None:
     x, y, unit = struct.unpack(">IIB", data)
     if x and y and unit < 2 and (unit or x != y):
         found.density = Density(x, y, unit == 1)
 
 
-def _exif(data: bytes, found: PngMetadata) -> None:
+def _exif(data: bytes, found: FileMetadata) -> None:
     found.exif = data
 
 
-def _text(data: bytes, found: PngMetadata) -> None:
+def _text(data: bytes, found: FileMetadata) -> None:
     keyword, content = data.split(b"\0", 1)
     _keep(keyword, content.decode("latin-1"), found)
 
 
-def _ztxt(data: bytes, found: PngMetadata) -> None:
+def _ztxt(data: bytes, found: FileMetadata) -> None:
     keyword, rest = data.split(b"\0", 1)
     _keep(keyword, _inflated(rest[1:], found).decode("latin-1"), found)
 
 
-def _itxt(data: bytes, found: PngMetadata) -> None:
+def _itxt(data: bytes, found: FileMetadata) -> None:
     keyword, rest = data.split(b"\0", 1)
     compressed, rest = rest[0], rest[2:]
     _language, _translated, content = rest.split(b"\0", 2)
@@ -184,7 +165,7 @@ def _itxt(data: bytes, found: PngMetadata) -> None:
         _keep(keyword, content.decode("utf-8"), found)
 
 
-def _keep(keyword: bytes, content: str, found: PngMetadata) -> None:
+def _keep(keyword: bytes, content: str, found: FileMetadata) -> None:
     name = keyword.decode("latin-1")
     if raw := re.match(r"Raw profile type (\w+)$", name):
         _keep_profile(raw[1].lower(), _raw_profile(content, name), found)
@@ -194,7 +175,7 @@ def _keep(keyword: bytes, content: str, found: PngMetadata) -> None:
         found.text.append((name, content))
 
 
-def _keep_profile(kind: str, data: bytes, found: PngMetadata) -> None:
+def _keep_profile(kind: str, data: bytes, found: FileMetadata) -> None:
     """Metadata that ImageMagick wrote as text; the chunks that are meant for the same win."""
     if kind in ("exif", "app1") and data.startswith(b"http://ns.adobe.com/xap/1.0/\0"):
         found.xmp = found.xmp or data.split(b"\0", 1)[1]

@@ -8,16 +8,21 @@ import re
 from dataclasses import replace
 from typing import IO
 
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+
 from glissando.bitstream.fields import SIGNATURE
 from glissando.errors import PictureError
 
-from .conversion import from_pillow
+from .conversion import HINT, from_pillow
 from .formats import FileFormat, recognise
 from .isobmff import without_exif
-from .jxl import read_boxes
+from .jpeg_scans import lacks_precision, scans_of, with_longer_scans
+from .jxl import read_jxl, without_packed
+from .metadata import FileMetadata
 from .picture import MAX_PIXELS, Picture, check_size
-from .pillow import damage, load_plugin, open_image
-from .png import PngMetadata, separate
+from .pillow import damage, load_pixels, load_plugin, open_image
+from .png import separate
 
 __all__ = ["read_picture"]
 
@@ -93,37 +98,72 @@ def _read(stream: IO[bytes], name: str, convert: bool, max_pixels: int, allow_tr
     # What is missing is made up by the decoder, once it is told that the file ends.
     stream.seek(0)
     ended = io.BytesIO(stream.read() + b"\xff\xd9")
-    picture = _decode(ended, format, name, convert, max_pixels)
+    picture = _decode(ended, format, name, convert, max_pixels, whole=False)
     return replace(picture, notes=(*picture.notes, "the file is cut short; what is missing is grey"))
 
 
-def _decode(stream: IO[bytes], format: FileFormat, name: str, convert: bool, max_pixels: int) -> Picture:
-    """The picture in a file of this format, whose plugin is loaded."""
-    beside = PngMetadata()
+def _decode(
+    stream: IO[bytes], format: FileFormat, name: str, convert: bool, max_pixels: int, *, whole: bool = True
+) -> Picture:
+    """The picture in a file of this format, whose plugin is loaded.
+
+    ``whole``: a JPEG whose scans end too early is damaged; else it is taken as it is.
+    """
+    beside = FileMetadata()
     if format.name == "PNG":
         stream, beside = separate(stream)
     elif format.name == "JXL":  # its plugin decodes all pixels to tell their number
         try:
-            boxes = read_boxes(stream)
+            file = read_jxl(stream)
         except PictureError as error:
             raise PictureError(f"{name}: {error}") from None
-        check_size(boxes.width, boxes.height, max_pixels, name)
-        beside.xmp = boxes.xmp
-        if boxes.packed:
-            beside.notes.append("compressed metadata of JPEG XL are not read; left out")
+        check_size(file.width, file.height, max_pixels, name)
+        beside.exif, beside.xmp, beside.notes = file.exif, file.xmp, file.notes
+        if file.animated:
+            if not convert:
+                raise PictureError(f"{name}: several frames (an animated JPEG XL): not carried yet; to convert, {HINT}")
+            beside.notes.append("of several frames the last is kept, which is what the decoder shows")
     with damage(name):
         try:
             image = open_image(stream, format)
         except Exception as error:  # which kind it is depends on what of the EXIF is damaged
-            if format.name != "AVIF" or not re.search("exif|tiff", str(error), re.IGNORECASE):
-                raise
             stream.seek(0)
-            stream = io.BytesIO(without_exif(stream.read()))
+            if format.name == "AVIF" and re.search("exif|tiff", str(error), re.IGNORECASE):
+                stream = io.BytesIO(without_exif(stream.read()))
+                beside.notes.append("EXIF is damaged; left out")
+            elif format.name == "JXL" and beside.notes:  # of metadata that cannot be unpacked
+                stream = io.BytesIO(without_packed(stream.read()))
+            else:
+                raise
             image = open_image(stream, format)
-            beside.notes.append("EXIF is damaged; left out")
     with image:
         check_size(image.width, image.height, max_pixels, name)
-        return from_pillow(image, convert=convert, name=name, stream=stream, beside=beside)
+        picture = from_pillow(image, convert=convert, name=name, stream=stream, beside=beside)
+        if format.name != "JPEG" or not whole:
+            return picture
+        return replace(picture, notes=(*picture.notes, *_check_scans(image, stream, name)))
+
+
+def _check_scans(image: Image.Image, stream: IO[bytes], name: str) -> list[str]:
+    """A note where a loaded JPEG is coarser than it could be. Raises PictureError where a scan of it is cut short."""
+    stream.seek(0)
+    data = stream.read()
+    scans = scans_of(data)
+    longer = with_longer_scans(data, scans)
+    if longer is not None:
+        with damage(name), JpegImageFile(io.BytesIO(longer)) as again:
+            load_pixels(again)
+            if not _same(again, image):
+                raise PictureError(f"{name}: damaged or cut short (a scan is truncated)")
+    if lacks_precision(scans):
+        return ["the scans of the JPEG leave details out, as if some of them were missing"]
+    return []
+
+
+def _same(one: Image.Image, other: Image.Image) -> bool:
+    """Whether two images of one size show the same, compared some rows at a time, so that no copy is made of them."""
+    bands = ((0, top, one.width, min(top + 256, one.height)) for top in range(0, one.height, 256))
+    return all(one.crop(band).tobytes() == other.crop(band).tobytes() for band in bands)
 
 
 def _recognise(head: bytes, name: str) -> FileFormat:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 
 from .formats import Writing
@@ -21,7 +23,7 @@ def scaled(samples: Pixels, depth: int, wanted: int) -> Pixels:
 def over_white(samples: Pixels, depth: int) -> Pixels:
     """Samples with opacity, (height, width, 2) or (height, width, 4), over white: without opacity."""
     top = (1 << depth) - 1
-    colour, alpha = samples[..., :-1].astype(np.uint64), samples[..., -1:].astype(np.uint64)
+    colour, alpha = samples[..., :-1].astype(np.uint32), samples[..., -1:].astype(np.uint32)  # sums are at most top^2
     mixed = ((colour * alpha + top * (top - alpha) + top // 2) // top).astype(samples.dtype)
     return mixed[:, :, 0] if mixed.shape[2] == 1 else mixed
 
@@ -32,13 +34,25 @@ def eight_bits(picture: Picture) -> Pixels:
     return scaled(samples if picture.alpha is None else over_white(samples, depth), depth, 8)
 
 
-def fitted(picture: Picture, format: str, writing: Writing) -> tuple[Pixels, list[str]]:
-    """A picture's samples as a format of files has them, of 8 or 16 bits, and a note for what is lost by it."""
+def fitted(picture: Picture, format: str, writing: Writing) -> tuple[Pixels, int, list[str]]:
+    """A picture's samples as a format of files has them, how many bits these have, and a note for what is lost."""
     samples, depth, notes = picture.pixels, picture.format.depth, []
     if picture.alpha is not None and not writing.has_alpha:
         samples = over_white(samples, depth)
         notes.append(f"{format} carries no transparency; it is blended over white")
-    wanted = 16 if depth > 8 and writing.depth == 16 else 8
+    most = writing.depths[-1]
+    wanted = next((bits for bits in writing.depths if bits >= depth), most)
+    with_package = ""
+    if wanted > 8 and writing.deep_package and not _is_installed(writing.deep_package):
+        wanted, with_package = 8, f" ({most} with the package {writing.deep_package})"
     if wanted < depth:
-        notes.append(f"{format} carries 8 bits per sample; {depth} bits are rounded")
-    return scaled(samples, depth, wanted), notes
+        notes.append(f"{format} carries {wanted} bits per sample{with_package}; {depth} bits are rounded")
+    return scaled(samples, depth, wanted), wanted, notes
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        importlib.import_module(package)
+    except ImportError:
+        return False
+    return True

@@ -41,6 +41,7 @@ def encode_sixteen(samples: Samples, format: str, options: Mapping[str, Any]) ->
 
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by the number of channels
 _ROWS_AT_ONCE = 64
+_LONGEST_CHUNK = 2**30  # of which those with pixels may be several; the format allows 2^31 - 1 bytes
 
 
 def _png(samples: Samples, options: Mapping[str, Any]) -> bytes:
@@ -55,7 +56,11 @@ def _png(samples: Samples, options: Mapping[str, Any]) -> bytes:
     out = [frame.getvalue()[:8]]
     for kind, content in _chunks(frame.getvalue()):
         new = {b"IHDR": header, b"IDAT": pixels}.get(kind, content)
-        out.append(struct.pack(">I", len(new)) + kind + new + struct.pack(">I", zlib.crc32(new, zlib.crc32(kind))))
+        for start in range(0, max(len(new), 1), _LONGEST_CHUNK):
+            part = new[start : start + _LONGEST_CHUNK]
+            out.append(
+                struct.pack(">I", len(part)) + kind + part + struct.pack(">I", zlib.crc32(part, zlib.crc32(kind)))
+            )
     return b"".join(out)
 
 

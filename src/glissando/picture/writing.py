@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 from typing import IO
 
-import numpy as np
 from PIL import Image
 
 from glissando.errors import PictureError
 from glissando.files import atomic_write
 
+from .deep_avif import encode_deep_avif
 from .embedding import embedded, tagged
 from .formats import FileFormat, Writing, writable_formats, written_as
 from .picture import Picture
@@ -29,9 +29,9 @@ def write_picture(
     """Write a picture file, with the metadata that its format carries.
 
     PNG, TIFF, BMP, PPM and WebP are written without loss; JPEG at quality 95 and AVIF at 90, both without chroma
-    subsampling. PNG and TIFF have 16 bits per sample where the picture has more than 8; in the others they are rounded
-    to 8. PNG, TIFF, WebP and AVIF have its opacity; in the others it is blended over white. A path is replaced only
-    when the new file is complete.
+    subsampling. Where the picture has more than 8 bits per sample, PNG and TIFF have 16, AVIF has 10 or 12 where the
+    package imagecodecs is installed, and in the others samples are rounded to 8. PNG, TIFF, WebP and AVIF have its
+    opacity; in the others it is blended over white. A path is replaced only when the new file is complete.
 
     Args:
         dest: a path, whose extension names the format, or a file opened for writing bytes.
@@ -69,15 +69,17 @@ def _encode(picture: Picture, format: FileFormat, writing: Writing, name: str) -
             f"{name}: {picture.width}x{picture.height}: {format.name} allows {writing.longest:,} on a side"
         )
     grey = picture.format.grey
-    samples, notes = fitted(picture, format.name, writing)
+    samples, depth, notes = fitted(picture, format.name, writing)
     options, more = embedded(picture, format.name, writing, grey=grey)
     notes += more
     if grey:
         options = {**writing.grey_options, **options}
     options = {**writing.options, **options}
     try:
-        if samples.dtype == np.uint16:
+        if depth == 16:
             data = encode_sixteen(samples, format.name, options)
+        elif depth > 8:
+            data = encode_deep_avif(samples, depth, options)
         else:
             out = io.BytesIO()
             Image.fromarray(samples).save(out, format.name, **options)

@@ -1,4 +1,7 @@
-"""The models of this package: "glissando:NAME" for each installed one, "glissando:FOLDER" for an exported one."""
+"""The models of this package: "glissando:NAME" for each installed one, "glissando:FOLDER" for an exported one.
+
+"glissando:NAME@8" encodes with effort 8.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ import glissando
 from glissando import zoo
 from glissando.bench.packages import package_versions
 from glissando.bench.results import ModelInfo
-from glissando.errors import BenchmarkError, CodecUnavailableError, GlissandoError, ModelError
+from glissando.codec.effort import DEFAULT_EFFORT, check_effort, schedule_of
+from glissando.errors import BenchmarkError, CodecUnavailableError, GlissandoError, InputError, ModelError
 from glissando.zoo import Card
 
 from .base import Codec, Pixels, family, register, rgb8
@@ -27,6 +31,7 @@ class ModelCodec(Codec):
     ours = True
     opened_by: ClassVar[str]  # what ``glissando.open_model`` is given: a name or a folder
     card: ClassVar[Card]
+    effort: ClassVar[int] = DEFAULT_EFFORT
 
     def __init__(self, threads: int) -> None:
         super().__init__(threads)
@@ -43,11 +48,12 @@ class ModelCodec(Codec):
         top = max(self.card.bf16_quality, self.card.bf16_encode_quality)
         precision = f"bf16 up to quality {top:g}" if top >= 0 and fast_precision(engine) == "bf16" else "f32"
         library = f"{engine} {package_versions()[engine]}, {precision}"
-        return f"glissando {glissando.__version__}, model {self.card.hash} ({library})"
+        effort = "" if self.effort == DEFAULT_EFFORT else f", effort {self.effort}"
+        return f"glissando {glissando.__version__}, model {self.card.hash} ({library}{effort})"
 
     def encode(self, pixels: Pixels, setting: float) -> bytes:
         try:
-            return self._codec.encode(pixels, setting)
+            return self._codec.encode(pixels, setting, effort=self.effort)
         except GlissandoError as error:
             raise BenchmarkError(f"{self.name}: {error}") from error
 
@@ -59,8 +65,9 @@ class ModelCodec(Codec):
         return rgb8(decoded, self.name)
 
 
-def _codec_of(card: Card, opened_by: str, label: str) -> type[ModelCodec]:
-    """The class of one model, which ``glissando.open_model(opened_by)`` opens."""
+def _codec_of(card: Card, opened_by: str, label: str, effort: int = DEFAULT_EFFORT) -> type[ModelCodec]:
+    """The class of one model, which ``glissando.open_model(opened_by)`` opens, at an effort."""
+    usual = effort == DEFAULT_EFFORT
     model = ModelInfo(
         name=card.name,
         hash=str(card.hash),
@@ -69,8 +76,10 @@ def _codec_of(card: Card, opened_by: str, label: str) -> type[ModelCodec]:
         decode_kmac_per_pixel=float(card.decode_kmac_per_pixel),
     )
     values = {
-        "name": f"glissando:{opened_by}",
-        "label": label,
+        "name": f"glissando:{opened_by}" if usual else f"glissando:{opened_by}@{effort}",
+        "label": label if usual else f"{label}, effort {effort}",
+        "effort": effort,
+        "slow": schedule_of(effort) is not None,
         "opened_by": opened_by,
         "card": card,
         "model": model,
@@ -89,14 +98,17 @@ def _tuned_for(card: Card) -> str:
 
 
 @family("glissando")
-def _in_folder(folder: str) -> type[Codec]:
-    """Raises BenchmarkError where there is no model in the folder."""
+def _named(rest: str) -> type[Codec]:
+    """Of "FOLDER", "FOLDER@EFFORT" and "NAME@EFFORT". Raises BenchmarkError where there is no such model or effort."""
+    opened_by, _, number = rest.rpartition("@") if rest.rpartition("@")[2].isdecimal() else (rest, "", "")
     try:
-        card = zoo.find(folder).card
-    except ModelError as error:
-        raise BenchmarkError(str(error)) from error
-    # Its name alone may well be that of an installed model, measured beside it.
-    return _codec_of(card, folder, f"Glissando {card.name} ({Path(folder).resolve().name})")
+        card = zoo.find(opened_by).card
+        effort = check_effort(int(number)) if number else DEFAULT_EFFORT
+    except (InputError, ModelError) as error:
+        raise BenchmarkError(f"glissando:{rest}: {error}") from error
+    # The name alone of a model in a folder may well be that of an installed model, measured beside it.
+    within = "" if opened_by == card.name else f" ({Path(opened_by).resolve().name})"
+    return _codec_of(card, opened_by, f"Glissando {card.name}{within}", effort)
 
 
 for _card in {card.name: card for card in reversed(glissando.list_models())}.values():  # of each name the newest
