@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import signal
+from collections.abc import Callable
 from typing import IO, Any
 
 import numpy as np
@@ -89,10 +91,19 @@ class Codec:
         lossless: bool = False,
         alpha_quality: float = 100.0,
         exact: bool = False,
+        effort: int = 4,
+        progress: Callable[[float], object] | None = None,
     ) -> bytes:
         picture = as_picture(picture)
         if picture.width == 13:
             raise RuntimeError("thirteen columns")
+        if progress is not None:
+            shares = [0.25, 0.5, 0.75, 1.0]
+            if picture.width == 17:
+                signal.raise_signal(signal.SIGINT)
+            told = next((share for share in shares if progress(share) is False), 1.0)
+        else:
+            told = None
         boxes = {k: getattr(picture, k) for k in ("icc", "exif", "xmp")}
         head = {
             "shape": picture.pixels.shape,
@@ -101,6 +112,7 @@ class Codec:
             "model": self.name,
             "encoder": self.encoder,
             "alpha": [alpha_quality, exact],
+            "effort": [effort, told],
             "boxes": {k: base64.b64encode(v).decode() for k, v in boxes.items() if v},
         }
         return SIGNATURE + json.dumps(head).encode() + b"\n" + picture.pixels.tobytes()

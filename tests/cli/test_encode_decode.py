@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from glissando.cli.patience import patience
+
 
 def test_there_and_back(invoke, photo, tmp_path):
     pixels = photo("a.png")
@@ -43,6 +45,41 @@ def test_quality_reaches_the_codec(invoke, photo, tmp_path):
     assert b'"quality": 60.0' in (tmp_path / "a.gliss").read_bytes()
     assert invoke("encode", "-q", "32.5", "a.png", "a.gliss").exit_code == 0
     assert b'"quality": 32.5' in (tmp_path / "a.gliss").read_bytes()
+
+
+def test_effort(invoke, photo, tmp_path):
+    photo("a.png")
+    for option, expected in ([], b"[4, null]"), (["-e", "5"], b"[4, null]"), (["--effort", "8"], b"[8, 1.0]"):
+        assert invoke("encode", "a.png", "a.gliss", *option).exit_code == 0
+        assert b'"effort": ' + expected in (tmp_path / "a.gliss").read_bytes()
+    result = invoke("encode", "a.png", "a.gliss", "--lossless", "--effort", "9")
+    assert result.exit_code == 0
+    assert b'"effort": [4, null]' in (tmp_path / "a.gliss").read_bytes()
+    assert invoke("encode", "a.png", "a.gliss", "--effort", "11").exit_code == 2
+    result = invoke("encode", "a.png", "a.gliss", "--effort", "6", "--quality-map", "b.png")
+    assert result.exit_code == 2
+    assert "--effort" in result.stderr
+
+
+def test_ctrl_c_ends_refinement_and_the_file_is_written(invoke, photo, tmp_path):
+    photo("a.png", width=17)
+    photo("b.png")
+    before = signal.getsignal(signal.SIGINT)
+    result = invoke("encode", "a.png", "b.png", "out/", "--effort", "8")
+    assert result.exit_code == 130
+    assert "interrupted" in result.stderr
+    assert b'"effort": [8, 0.25]' in (tmp_path / "out" / "a.gliss").read_bytes()
+    assert not (tmp_path / "out" / "b.gliss").exists()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_ctrl_c_stops_at_once():
+    with patience(show=False) as progress:
+        assert progress(0.1)
+        signal.raise_signal(signal.SIGINT)
+        assert not progress(0.2)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_lossless(invoke, photo, tmp_path):

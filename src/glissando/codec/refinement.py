@@ -34,7 +34,19 @@ from .quality import LocalQuality, Quality
 if TYPE_CHECKING:
     from glissando.graphs import Builder
 
-__all__ = ["Picture", "Progress", "Refinement", "Refiner", "Relaxed", "Rounded", "Rounding", "halves"]
+__all__ = [
+    "EvenDraws",
+    "Method",
+    "Picture",
+    "Progress",
+    "Refinement",
+    "Refiner",
+    "Relaxed",
+    "Rounded",
+    "Rounding",
+    "dithered",
+    "halves",
+]
 
 Floats = NDArray[np.float32]
 
@@ -59,6 +71,9 @@ class Rounded:
 
 Rounding = Callable[[str, str], Rounded]
 """From values of a graph, a latent and a draw of ±½ for it, to what it is rounded to."""
+
+Method = Callable[["Builder", str], Rounding]
+"""From a graph and its value of the amplitude, which falls towards 0, to the rounding."""
 
 
 @dataclass(frozen=True)
@@ -136,10 +151,21 @@ class Picture:
 
 
 class Refiner:
-    """Refines the latents of pictures with one model. Graphs are compiled for each size of a window, and kept."""
+    """Refines the latents of pictures with one model. Graphs are compiled for each size of a window, and kept.
 
-    def __init__(self, engine: Engine, refinement: Refinement) -> None:
+    ``method`` and ``draws``: what stands in for rounding, and where its draws come from; studies give others.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        refinement: Refinement,
+        *,
+        method: Method | None = None,
+        draws: type[EvenDraws] | None = None,
+    ) -> None:
         self._engine, self._refinement = engine, refinement
+        self._method, self._draws = method or dithered, draws or EvenDraws
         self._aim = Aim.of(engine.model.card)
         self._graphs: dict[tuple[Any, ...], Graph] = {}
 
@@ -187,7 +213,7 @@ class Refiner:
         moved = {name: value[0][inner[name]] for name, value in values.items()}  # views: their margins stay as they are
         inputs = {**own.conditions(window, picture.grid.coded, quality), **self._of_picture(window, picture, quality)}
         graph = self._graph(values, inputs)
-        dither = _Dither({name: value.shape for name, value in values.items()})
+        dither = self._draws({name: value.shape for name, value in values.items()})
         adam = _Adam({name: value.shape for name, value in moved.items()})
 
         def run(amplitude: float, drawn: Mapping[str, Floats]) -> tuple[float, list[Floats]]:
@@ -234,7 +260,7 @@ class Refiner:
         graph = Builder()
         shapes = {**shapes, **{f"{name}.draw": shapes[name] for name in variables}, "amplitude": (1,)}
         inputs = {name: graph.input(name, shape) for name, shape in shapes.items()}
-        rounding = _dithered(graph, inputs["amplitude"])
+        rounding = self._method(graph, inputs["amplitude"])
         relaxed = self._refinement.relaxed(graph, inputs, rounding)
         height, width = shapes["theirs"][2:]
         seen = graph.part(graph.part(relaxed.pixels, 1, 0, height), 2, 0, width)
@@ -282,7 +308,7 @@ def halves(progress: Progress | None) -> tuple[Progress | None, Progress | None]
     return (lambda share: progress(share / 2)), (lambda share: progress((1 + share) / 2))
 
 
-def _dithered(graph: Builder, amplitude: str) -> Rounding:
+def dithered(graph: Builder, amplitude: str) -> Rounding:
     """Rounding with dither of this amplitude, whose gradient is that of its argument."""
 
     def straight_through(x: str, value: str) -> str:
@@ -298,7 +324,7 @@ def _dithered(graph: Builder, amplitude: str) -> Rounding:
     return rounding
 
 
-class _Dither:
+class EvenDraws:
     """Draws of ±½ for each latent, as even as they can be within few steps.
 
     Every second draw is the negative of the one before, and the pairs follow the golden ratio. So the gradients of few

@@ -178,11 +178,23 @@ class Builder:
             self.nodes.append(copy)
         return [names[value.name] for value in inner.output]
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of all values whose shapes follow from those of the inputs."""
+        inferred = onnx.shape_inference.infer_shapes(self._model(self.nodes, []), data_prop=True)
+        known: dict[str, tuple[int, ...]] = {name: array.shape for name, array in self.constants.items()}
+        for value in (*inferred.graph.input, *inferred.graph.value_info):
+            sides = value.type.tensor_type.shape.dim
+            if value.type.tensor_type.HasField("shape") and all(side.HasField("dim_value") for side in sides):
+                known[value.name] = tuple(side.dim_value for side in sides)
+        return known
+
     def finished(self, outputs: Mapping[str, str], name: str) -> OnnxGraph:
         """The graph with these outputs, by the names that they are to have; ``name`` is for messages."""
         for output, value in outputs.items():
             self.nodes.append(helper.make_node("Identity", [value], [output]))
-        nodes = _needed(self.nodes, outputs)
+        return OnnxGraph(name, self._model(_needed(self.nodes, outputs), list(outputs)).SerializeToString())
+
+    def _model(self, nodes: Sequence[onnx.NodeProto], outputs: Sequence[str]) -> onnx.ModelProto:
         used = {name for node in nodes for name in node.input}
         graph = helper.make_graph(
             nodes,
@@ -191,8 +203,7 @@ class Builder:
             [helper.make_tensor_value_info(output, TensorProto.FLOAT, None) for output in outputs],
             [numpy_helper.from_array(array, name) for name, array in self.constants.items() if name in used],
         )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION)
-        return OnnxGraph(name, model.SerializeToString())
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION)
 
 
 def _needed(nodes: Sequence[onnx.NodeProto], outputs: Iterable[str]) -> list[onnx.NodeProto]:

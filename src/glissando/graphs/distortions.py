@@ -11,6 +11,20 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from glissando.perception import (
+    BIAS,
+    CONES,
+    CONTRAST,
+    LUMINANCE,
+    MS_SSIM_WEIGHTS,
+    RADIUS,
+    SIGMA,
+    SMALLEST,
+    STRUCTURE,
+    TOTAL,
+    WEIGHTS,
+)
+
 from .builder import Builder
 
 __all__ = ["ms_ssim", "ms_ssim_scales", "mse", "ssimulacra2", "ssimulacra2_scales"]
@@ -43,45 +57,7 @@ def _filtered(graph: Builder, x: str, taps: NDArray[np.float64], channels: int, 
 
 # SSIMULACRA 2 -------------------------------------------------------------------------------------------------------
 
-# By scale, finest first, and by channel (0: X, red against green; 1: Y, light; 2: B − Y, blue): the weights of the
-# mean and of the 4-norm (each in that order: of structure, ringing, blur) of the three maps. The metric has 108
-# weights, six scales of three channels; those that are left out here are below 0.01, where the others reach 225, and
-# with them the sixth scale and half of the others' channels.
-WEIGHTS: tuple[dict[int, tuple[float, ...]], ...] = (
-    {1: (0, 0, 0, 7.466890328078848, 0, 17.445833984131262)},
-    {
-        0: (0, 0, 0, 1.1041726426657346, 0, 0),
-        1: (0, 0, 0, 6.683678146179332, 0, 1.027889937768264),
-    },
-    {
-        0: (0, 0, 0, 1.8422455520539298, 11.441172603757666, 0),
-        1: (225.20515300849274, 0, 0, 19.213238186143016, 0, 0),
-    },
-    {
-        0: (0, 0, 0, 1.8787594979546387, 10.94906990605142, 0),
-        1: (176.39317598450694, 0, 0, 24.43300999870476, 0.28520802612117757, 0),
-        2: (0, 0, 0, 8.826982764996862, 23.19243343998926, 0),
-    },
-    {
-        0: (0, 0.9677937080626833, 0, 0, 0.9981766977854967, 0),
-        1: (0, 0, 0, 34.77906344483772, 44.835625328877896, 0),
-        2: (
-            95.1080498811086,
-            0.9863978034400682,
-            0.9834382792465353,
-            0,
-            171.2667255897307,
-            0.9807858872435379,
-        ),
-    },
-)
-TOTAL = 0.9562382616834844  # the metric's factor on the sum of all
-# Linear RGB → responses of the eye's cones, their bias, and the curve's value at zero light.
-CONES = ((0.30, 0.622, 0.078), (0.23, 0.692, 0.078), (0.24342268924547819, 0.20476744424496821, 0.5518098665095536))
-BIAS = 0.0037930732552754493
-CURVE_AT_ZERO = BIAS ** (1 / 3)
-RADIUS, SIGMA = 5, 1.5  # of the Gaussian windows, pixels
-CONTRAST = 0.0009  # C2
+CURVE_AT_ZERO = BIAS ** (1 / 3)  # the curve of the eye's responses at zero light
 _THRESHOLD = 0.04045  # of sRGB's line near black
 
 
@@ -185,21 +161,16 @@ def _flipped(graph: Builder, x: str) -> str:
 
 # MS-SSIM ------------------------------------------------------------------------------------------------------------
 
-SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-"""Weights of the five scales, finest first (Wang, Simoncelli and Bovik 2003)."""
-LUMINANCE, STRUCTURE = 0.01**2, 0.03**2  # C1 and C2
-SMALLEST = 1e-2  # the least similarity of a scale that counts: the power of a smaller one has an unbounded gradient
-
 
 def ms_ssim_scales(side: int) -> int:
     """At how many scales pictures are compared whose smallest side has so many pixels: a window fits into each."""
-    return sum(side >> scale > 2 * RADIUS for scale in range(len(SCALES)))
+    return sum(side >> scale > 2 * RADIUS for scale in range(len(MS_SSIM_WEIGHTS)))
 
 
-def ms_ssim(graph: Builder, ours: str, theirs: str, scales: int = len(SCALES)) -> str:
+def ms_ssim(graph: Builder, ours: str, theirs: str, scales: int = len(MS_SSIM_WEIGHTS)) -> str:
     """1 less multi-scale structural similarity, the mean of the three channels."""
     product = None
-    for scale, weight in enumerate(SCALES[:scales]):
+    for scale, weight in enumerate(MS_SSIM_WEIGHTS[:scales]):
         if scale:
             ours, theirs = _halved(graph, ours), _halved(graph, theirs)
         similarity = graph.clip(_similarity(graph, ours, theirs, scale == scales - 1), SMALLEST, 2.0)

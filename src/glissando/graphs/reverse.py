@@ -8,7 +8,7 @@ differentiated by gets nodes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -21,6 +21,7 @@ Rule = Callable[[Builder, onnx.NodeProto, str, list[bool]], Sequence[str | None]
 """From the graph, a node, the gradient by its output, and which inputs matter, to the gradients by its inputs."""
 
 _NOT_DIFFERENTIATED = frozenset({"Shape", "Floor", "Round", "Greater", "Less", "Cast", "Sign", "Equal"})
+_BROADCASTING = frozenset({"Add", "Sub", "Mul", "Div", "Max"})
 _TINY = 1e-30
 
 
@@ -37,6 +38,7 @@ def gradients(graph: Builder, of: str, by: Sequence[str]) -> list[str]:
         if reached.intersection(node.input):
             reached.update(node.output)
             path.append(node)
+    shapes = graph.shapes()
     found: dict[str, list[str]] = {of: [graph.constant([1.0])]}
     for node in reversed(path):
         parts = found.pop(node.output[0], None)
@@ -50,8 +52,25 @@ def gradients(graph: Builder, of: str, by: Sequence[str]) -> list[str]:
         matters = [name in reached for name in node.input]
         for name, part in zip(node.input, rule(graph, node, graph.add(*parts), matters), strict=False):
             if part is not None and name in reached:
+                if node.op_type in _BROADCASTING:
+                    part = _summed(graph, part, name, node.output[0], shapes)
                 found.setdefault(name, []).append(part)
     return [graph.add(*found[name]) if name in found else graph.multiply(name, 0.0) for name in by]
+
+
+def _summed(graph: Builder, part: str, operand: str, result: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """The gradient by an operand, which arithmetic repeats along the axes where it has one element: the sum over them.
+
+    Where shapes are not known yet, the graph itself finds these axes.
+    """
+    if operand in shapes and result in shapes:
+        pairs = zip(shapes[operand], shapes[result], strict=True)
+        axes = [axis for axis, (own, side) in enumerate(pairs) if own != side]
+        return graph.add_node("ReduceSum", part, graph.integers(*axes), keepdims=1) if axes else part
+    equal = graph.add_node("Equal", graph.add_node("Shape", operand), graph.add_node("Shape", result))
+    repeated = graph.add_node("NonZero", graph.add_node("Not", equal))
+    axes_found = graph.add_node("Reshape", repeated, graph.integers(-1))
+    return graph.add_node("ReduceSum", part, axes_found, keepdims=1, noop_with_empty_axes=1)
 
 
 # Arithmetic ---------------------------------------------------------------------------------------------------------

@@ -8,15 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from glissando.perception import LUMINANCE, MS_SSIM_WEIGHTS, RADIUS, SIGMA, SMALLEST, STRUCTURE
+
 from .precision import full_precision
 
 __all__ = ["ms_ssim", "mse"]
 
-SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-"""Weights of the five scales, finest first (Wang, Simoncelli and Bovik 2003)."""
-WINDOW, SIGMA = 11, 1.5  # side and deviation of the Gaussian window, pixels
-LUMINANCE, CONTRAST = 0.01**2, 0.03**2  # C1 and C2
-SMALLEST = 1e-2  # the least similarity of a scale that counts: the power of a smaller one has an unbounded gradient
+WINDOW = 2 * RADIUS + 1  # side of the Gaussian window, pixels
 
 
 def mse(out: Tensor, picture: Tensor) -> Tensor:
@@ -35,11 +33,11 @@ def ms_ssim(out: Tensor, picture: Tensor) -> Tensor:
         # Depthwise filters are several times faster on channels-last memory.
         ours, theirs = (x.float().contiguous(memory_format=torch.channels_last) for x in (out, picture))
         product = torch.ones((), device=out.device)
-        for scale, weight in enumerate(SCALES):
+        for scale, weight in enumerate(MS_SSIM_WEIGHTS):
             if scale:
                 odd = [side % 2 for side in ours.shape[2:]]
                 ours, theirs = (F.avg_pool2d(x, 2, padding=odd) for x in (ours, theirs))
-            last = scale == len(SCALES) - 1
+            last = scale == len(MS_SSIM_WEIGHTS) - 1
             similarity: Tensor = _Similarity.apply(ours, theirs, last)  # type: ignore[no-untyped-call]
             product = product * similarity.clamp_min(SMALLEST) ** weight
         return product.mean(1)
@@ -53,8 +51,8 @@ class _Similarity(torch.autograd.Function):
         mean, mean_p = _blur(out), _blur(picture)
         square, square_p, product = _blur(out * out), _blur(picture * picture), _blur(out * picture)
         inner, outer = mean * mean_p, mean.square() + mean_p.square()
-        below = square + square_p - outer + CONTRAST
-        similarity = (2 * (product - inner) + CONTRAST) / below
+        below = square + square_p - outer + STRUCTURE
+        similarity = (2 * (product - inner) + STRUCTURE) / below
         # Derivatives of the map by out's blurred square, by the blurred product, and by out's mean.
         by_product, by_square = 2 / below, -similarity / below
         by_mean = 2 * similarity * mean / below - mean_p * by_product

@@ -14,53 +14,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from glissando.perception import BIAS, CONES, CONTRAST, RADIUS, SIGMA, TOTAL, WEIGHTS
+
 from .precision import full_precision
 
 __all__ = ["SMALLEST_SIDE", "ssimulacra2_score", "ssimulacra2_sum"]
 
-# By scale, finest first, and by channel (0: X, red against green; 1: Y, light; 2: B − Y, blue): the weights of the
-# mean and of the 4-norm (each in that order: of structure, ringing, blur) of the three maps. The metric has 108
-# weights, six scales of three channels; those that are left out here are below 0.01, where the others reach 225, and
-# with them the sixth scale and half of the others' channels.
-WEIGHTS: tuple[dict[int, tuple[float, ...]], ...] = (
-    {1: (0, 0, 0, 7.466890328078848, 0, 17.445833984131262)},
-    {
-        0: (0, 0, 0, 1.1041726426657346, 0, 0),
-        1: (0, 0, 0, 6.683678146179332, 0, 1.027889937768264),
-    },
-    {
-        0: (0, 0, 0, 1.8422455520539298, 11.441172603757666, 0),
-        1: (225.20515300849274, 0, 0, 19.213238186143016, 0, 0),
-    },
-    {
-        0: (0, 0, 0, 1.8787594979546387, 10.94906990605142, 0),
-        1: (176.39317598450694, 0, 0, 24.43300999870476, 0.28520802612117757, 0),
-        2: (0, 0, 0, 8.826982764996862, 23.19243343998926, 0),
-    },
-    {
-        0: (0, 0.9677937080626833, 0, 0, 0.9981766977854967, 0),
-        1: (0, 0, 0, 34.77906344483772, 44.835625328877896, 0),
-        2: (
-            95.1080498811086,
-            0.9863978034400682,
-            0.9834382792465353,
-            0,
-            171.2667255897307,
-            0.9807858872435379,
-        ),
-    },
-)
-TOTAL = 0.9562382616834844  # the metric's factor on the sum of all
 SMALLEST_SIDE = 8 << (len(WEIGHTS) - 1)
 """Pixels of the smallest side that a picture may have: the metric leaves out scales where a side is below 8."""
 
-# Linear RGB → responses of the eye's cones, their bias, and the curve's value at zero light.
-CONES = ((0.30, 0.622, 0.078), (0.23, 0.692, 0.078), (0.24342268924547819, 0.20476744424496821, 0.5518098665095536))
-BIAS = 0.0037930732552754493
-CURVE_AT_ZERO = BIAS ** (1 / 3)
-
-RADIUS, SIGMA = 5, 1.5  # of the Gaussian windows, pixels
-CONTRAST = 0.0009  # C2
+CURVE_AT_ZERO = BIAS ** (1 / 3)  # the curve's value at zero light
 TINY = 1e-30  # added to what gradients divide by, which is zero only where the gradient is zero too
 
 

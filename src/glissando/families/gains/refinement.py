@@ -35,7 +35,7 @@ from glissando.zoo import Model
 from .coding import VECTORS, GainsCoding, GainsLatents, checkerboard
 from .symbols import SymbolModel, octaves, row_of_each_latent
 
-__all__ = ["REFINEMENT", "GainsRefinement"]
+__all__ = ["REFINEMENT", "GainsRefinement", "ScaleNetwork"]
 
 Floats = NDArray[np.float32]
 
@@ -43,7 +43,7 @@ _FLOAT, _INT32 = 1, 6  # types of ONNX
 _LARGEST = ACTIVATION_MAX / (1 << ACTIVATION_BITS)
 
 
-class _ScaleNetwork:
+class ScaleNetwork:
     """The scale network in real numbers, channels first."""
 
     def __init__(self, graph: Builder, integers: Mapping[str, NDArray[Any]]) -> None:
@@ -166,7 +166,7 @@ class GainsRefinement:
     def relaxed(self, graph: Builder, inputs: Mapping[str, str], rounding: Rounding) -> Relaxed:
         """Bits and pixels of a window; ``inputs``: its variables, their draws and ``conditions`` by name."""
         model, integers = self._model, self._coding.integers
-        network, tables = _ScaleNetwork(graph, model.integers), _Tables(graph, integers)
+        network, tables = ScaleNetwork(graph, model.integers), _Tables(graph, integers)
 
         def channels_first(name: str) -> str:
             return graph.transpose(inputs[name], 0, 3, 1, 2)
