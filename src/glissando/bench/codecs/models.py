@@ -18,7 +18,7 @@ from glissando.zoo import Card
 
 from .base import Codec, Pixels, family, register, rgb8
 
-__all__ = ["ModelCodec"]
+__all__ = ["ModelCodec", "effort_of"]
 
 
 class ModelCodec(Codec):
@@ -63,6 +63,12 @@ class ModelCodec(Codec):
         except GlissandoError as error:
             raise BenchmarkError(f"{self.name}: {error}") from error
         return rgb8(decoded, self.name)
+
+
+def effort_of(name: str) -> int:
+    """The effort that a codec's name says, as 8 for "glissando:medium@8"; the default effort where it says none."""
+    number = name.rpartition("@")[2]
+    return int(number) if "@" in name and number.isdecimal() else DEFAULT_EFFORT
 
 
 def _codec_of(card: Card, opened_by: str, label: str, effort: int = DEFAULT_EFFORT) -> type[ModelCodec]:
