@@ -14,6 +14,7 @@ import glissando
 from glissando.codec import Codec
 from glissando.codec.aim import Aim
 from glissando.codec.effort import SCHEDULES, check_effort, schedule_of
+from glissando.codec.engine import KEPT
 from glissando.codec.geometry import CELL
 from glissando.codec.quality import LocalQuality, Quality
 from glissando.codec.refinement import EvenDraws, Picture, Refiner, halves
@@ -185,7 +186,7 @@ def test_large_pictures_are_refined_in_windows(natural: Callable[..., Pixels], m
         analysed = codec.analyse(picture, 20)
         sizes: list[tuple[int, int]] = []
 
-        def compiled(graph: Any, precision: str = "f32") -> Any:
+        def other_graph(key: Any, build: Any) -> Any:
             def run(**inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
                 sizes.append(inputs["theirs"].shape[2:])
                 # One cost before, a lower one after; every latent is to be lowered.
@@ -193,7 +194,7 @@ def test_large_pictures_are_refined_in_windows(natural: Callable[..., Pixels], m
 
             return run
 
-        monkeypatch.setattr(codec.engine, "compiled", compiled)
+        monkeypatch.setattr(codec.engine, "other_graph", other_graph)
         refiner = refiner_of(codec)
         quality = LocalQuality(Quality.of(20))
         one = replace(SCHEDULES[6], steps=1)
@@ -225,6 +226,15 @@ def test_a_card_without_a_recipe_says_so(codecs: Callable[[str], Codec]) -> None
     card: Card = replace(codecs("medium").card, training={})
     with pytest.raises(ModelError, match="does not say what it was trained for"):
         Aim.of(card)
+
+
+def test_few_graphs_are_kept_and_closing_lets_them_go(natural: Callable[..., Pixels]) -> None:
+    with glissando.open_model("medium-psnr", precision="f32", threads=1) as codec:
+        for width in (16, 32, 48, 64, 80):
+            codec.encode(natural(32, width), 30, effort=6, progress=lambda share: False)
+        assert len(codec.engine._others) == KEPT
+    with pytest.raises(InputError, match="closed"):
+        codec.encode(natural(32, 32), 30, effort=6)
 
 
 def test_two_refinements_are_one_progress() -> None:

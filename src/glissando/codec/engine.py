@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
@@ -26,6 +27,8 @@ __all__ = ["Engine"]
 
 WINDOW = 24
 """Cells (1,536 pixels): the longest side of what a network runs over at once, without the halo."""
+KEPT = 6
+"""Graphs beside the model's own that an engine keeps: those of the windows of one picture, about."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -60,6 +63,7 @@ class Engine:
         """Begin without any graph or thread; the pool starts its threads when it is first given work."""
         self._lock = threading.Lock()
         self._graphs: dict[tuple[str, str, bool], Future[Graph]] = {}
+        self._others: OrderedDict[Hashable, Graph] = OrderedDict()
         threads = self.options.threads or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="glissando")
 
@@ -68,6 +72,7 @@ class Engine:
         with self._lock:
             self._closed = True
             self._graphs.clear()
+            self._others.clear()
         self._pool.shutdown()
 
     def __enter__(self) -> Self:
@@ -130,11 +135,28 @@ class Engine:
                 raise ModelMismatchError(
                     f"model {self.model.card.name}: {name} takes 8-bit pixels alone ({error})"
                 ) from error
-        return self.compiled(source, precision)
+        return self._compiled(source, precision)
 
-    def compiled(self, graph: OnnxGraph, precision: str = "f32") -> Graph:
-        """A graph that is not the model's, for the same engine and threads."""
+    def _compiled(self, graph: OnnxGraph, precision: str) -> Graph:
         return open_graph(graph, backend=self._backend, precision=precision, threads=self.options.threads)
+
+    def other_graph(self, key: Hashable, build: Callable[[], OnnxGraph]) -> Graph:
+        """A graph that is not the model's but built, in f32; built once for each ``key`` as long as it is kept.
+
+        The ``KEPT`` graphs that were last asked for are kept, since each may hold hundreds of megabytes.
+        """
+        with self._lock:
+            self._check_open()
+            if key in self._others:
+                self._others.move_to_end(key)
+                return self._others[key]
+        graph = self._compiled(build(), "f32")
+        with self._lock:
+            self._check_open()
+            self._others[key] = graph
+            while len(self._others) > KEPT:
+                self._others.popitem(last=False)
+        return graph
 
     # What they run over -------------------------------------------------------------------------------
 
@@ -183,6 +205,7 @@ def _restart_all() -> None:
     """Start all engines anew in a forked child, where their threads are gone, and locks may be held by one of them."""
     for engine in list(_RUNNING):
         abandon(engine._graphs)
+        abandon(engine._others)
         engine._start()
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -151,7 +152,7 @@ class Picture:
 
 
 class Refiner:
-    """Refines the latents of pictures with one model. Graphs are compiled for each size of a window, and kept.
+    """Refines the latents of pictures with one model. Graphs are compiled for each size of a window.
 
     ``method`` and ``draws``: what stands in for rounding, and where its draws come from; studies give others.
     """
@@ -167,7 +168,6 @@ class Refiner:
         self._engine, self._refinement = engine, refinement
         self._method, self._draws = method or dithered, draws or EvenDraws
         self._aim = Aim.of(engine.model.card)
-        self._graphs: dict[tuple[Any, ...], Graph] = {}
 
     def refine(
         self,
@@ -249,9 +249,7 @@ class Refiner:
         """The graph for arrays of these shapes, which are fixed in it: engines then use memory again and again."""
         shapes = {name: array.shape for name, array in {**values, **inputs}.items()}
         key = tuple(shapes.items())
-        if key not in self._graphs:
-            self._graphs[key] = self._engine.compiled(self._built(list(values), shapes))
-        return self._graphs[key]
+        return self._engine.other_graph((self._method, key), lambda: self._built(list(values), shapes))
 
     def _built(self, variables: list[str], shapes: Mapping[str, tuple[int, ...]]) -> OnnxGraph:
         """The graph from variables to the cost and its slopes by each of them."""
@@ -284,10 +282,9 @@ class Refiner:
             ours = picture.part(shown, *place)
             if scale is not None:
                 ours = theirs + (ours - theirs) * scale
-            key = ("loss", theirs.shape)
-            if key not in self._graphs:
-                self._graphs[key] = self._engine.compiled(self._built_loss(theirs.shape))
-            (loss,) = self._graphs[key](ours=ours, **inputs)
+            shape = theirs.shape
+            run = self._engine.other_graph(("loss", shape), partial(self._built_loss, shape))
+            (loss,) = run(ours=ours, **inputs)
             total += float(loss[0])
         return total
 
