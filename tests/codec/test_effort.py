@@ -199,7 +199,7 @@ def test_large_pictures_are_refined_in_windows(natural: Callable[..., Pixels], m
         quality = LocalQuality(Quality.of(20))
         one = replace(SCHEDULES[6], steps=1)
         refined = refiner.refine(analysed.latents, Picture(picture, 8, analysed.grid), quality, one)
-        assert max(max(size) for size in sizes) <= (16 + 2 * codec.engine.halo) * CELL
+        assert max(max(size) for size in sizes) <= (12 + 2 * codec.engine.halo) * CELL
         moved = refiner._refinement.variables(refined, quality)
         before = refiner._refinement.variables(analysed.latents, quality)
         for name, array in moved.items():

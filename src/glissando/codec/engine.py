@@ -27,8 +27,8 @@ __all__ = ["Engine"]
 
 WINDOW = 24
 """Cells (1,536 pixels): the longest side of what a network runs over at once, without the halo."""
-KEPT = 6
-"""Graphs beside the model's own that an engine keeps: those of the windows of one picture, about."""
+KEPT = 2
+"""Graphs beside the model's own that an engine keeps: one to refine with, and one to judge by."""
 
 T = TypeVar("T")
 R = TypeVar("R")

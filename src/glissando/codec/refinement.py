@@ -14,7 +14,7 @@ Files are written from refined latents as from any others, and read by the same 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -54,7 +54,7 @@ Floats = NDArray[np.float32]
 Progress = Callable[[float], bool | None]
 """Told what share of a refinement is done, 0 to 1. Where it returns False, the refinement ends with what it has."""
 
-WINDOW = 16
+WINDOW = 12
 """Cells of a window, each way, without its margin: what is refined at once."""
 SIDES = 16
 """Sides of the pictures that distortions compare are multiples of this, since pictures are halved up to four times."""
@@ -182,8 +182,8 @@ class Refiner:
         A window whose cost does not fall keeps its latents.
         """
         variables = self._refinement.variables(latents, quality)
-        todo = list(windows(picture.grid.cells, WINDOW, self._engine.halo))
-        sizes = [math.prod(part.stop - part.start for part in window.outer(1)) for window in todo]
+        todo = _by_shape(windows(picture.grid.cells, WINDOW, self._engine.halo))
+        sizes = [math.prod(_shape(window)) for window in todo]
         done = 0.0
         for window, size in zip(todo, sizes, strict=True):
             share = size / sum(sizes)
@@ -275,7 +275,7 @@ class Refiner:
     def loss(self, shown: NDArray[np.unsignedinteger[Any]], picture: Picture, quality: LocalQuality) -> float:
         """λ·D in bits of what a reader sees of a picture, the sum over its windows."""
         total = 0.0
-        for window in windows(picture.grid.cells, WINDOW, 0):
+        for window in _by_shape(windows(picture.grid.cells, WINDOW, 0)):
             place = window.outer(CELL)
             inputs = self._of_picture(window, picture, quality)
             theirs, scale = inputs["theirs"], inputs.pop("error_scale", None)
@@ -296,6 +296,15 @@ class Refiner:
         prices = graph.input("prices", (len(self._aim.prices(Quality(0), shape[2:])),))
         loss = self._aim.loss(graph, ours, theirs, prices, shape[2:])
         return graph.finished({"loss": loss}, "the graph of the distortion")
+
+
+def _shape(window: Window) -> tuple[int, ...]:
+    return tuple(part.stop - part.start for part in window.outer(1))
+
+
+def _by_shape(found: Iterable[Window]) -> list[Window]:
+    """Windows of one shape after each other, so that each shape's graph is compiled once."""
+    return sorted(found, key=_shape)
 
 
 def halves(progress: Progress | None) -> tuple[Progress | None, Progress | None]:
