@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from glissando.bench.codecs.models import effort_of
+from glissando.bench.codecs.models import named_effort
 from glissando.bench.results import CodecInfo, Results
 from glissando.bench.summary import against
 from glissando.errors import BenchmarkError, GlissandoError
@@ -33,7 +33,7 @@ def ladders(results: Results) -> dict[str, dict[int, CodecInfo]]:
     found: dict[str, dict[int, CodecInfo]] = {}
     for codec in results.codecs:
         if codec.model is not None:
-            found.setdefault(codec.model.name, {})[effort_of(codec.name)] = codec
+            found.setdefault(codec.model.name, {})[named_effort(codec.name)[1]] = codec
     several = {name: dict(sorted(efforts.items())) for name, efforts in found.items() if len(efforts) > 1}
     if not several:
         raise BenchmarkError("no model took part with several efforts, as in glissando:medium,glissando:medium@8")

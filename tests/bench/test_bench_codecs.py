@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import glissando
 from glissando import zoo
 from glissando.bench.codecs import DEFAULTS, Codec, external, open_codec, registered
 from glissando.bench.codecs.base import register, rgb8
@@ -145,6 +146,21 @@ def test_chroma_is_subsampled_where_the_label_says_so(name: str, sharp: bool, ps
 
 
 # Names --------------------------------------------------------------------------------------------------
+
+
+def test_a_model_at_an_effort(natural: Callable[..., NDArray[np.uint8]]) -> None:
+    codec = open_codec("glissando:medium-psnr@6", 1)
+    assert codec.name == "glissando:medium-psnr@6"
+    assert codec.label == "Glissando medium-psnr, effort 6"
+    assert codec.slow
+    assert codec.version.endswith(", effort 6)")
+    picture = natural(64, 96)
+    usual = open_codec("glissando:medium-psnr", 1)
+    assert "effort" not in usual.version
+    assert codec.encode(picture, 40) == glissando.encode(picture, 40, model="medium-psnr", effort=6, threads=1)
+    assert codec.encode(picture, 40) != usual.encode(picture, 40)
+    with pytest.raises(BenchmarkError, match="effort must be a whole number from 0 to 10, not 11"):
+        open_codec("glissando:medium@11", 1)
 
 
 @pytest.mark.parametrize("name", ["tiff", "", "glissando", "glissando:", "jpeg:90"])

@@ -170,13 +170,19 @@ def _megapixels(text: str) -> list[float]:
 
 def _check_codecs(names: list[str] | None, option: str) -> None:
     from glissando.bench.codecs import registered
+    from glissando.bench.codecs.models import named_effort
+    from glissando.errors import InputError
 
     known = registered()
     if names is not None and not names:
         raise typer.BadParameter(f"no codec named; known: {', '.join(known)}", param_hint=option)
     for name in names or ():
+        try:
+            model, _ = named_effort(name) if name.startswith("glissando:") else (name, 0)
+        except InputError as error:
+            raise typer.BadParameter(f"{name}: {error}", param_hint=option) from None
         # What follows a colon may be a folder: whether that holds a model, opening it tells.
-        if name not in known and not (name.startswith("glissando:") and os.path.isdir(name.partition(":")[2])):
+        if model not in known and not (name.startswith("glissando:") and os.path.isdir(model.partition(":")[2])):
             raise typer.BadParameter(f"no codec called {name!r}; known: {', '.join(known)}", param_hint=option)
 
 

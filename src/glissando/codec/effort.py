@@ -39,7 +39,7 @@ class Schedule:
 
 
 SCHEDULES = {
-    6: Schedule(24, 0.015, 0.35),
+    6: Schedule(24, 0.015, 0.25),
     7: Schedule(48, 0.01, 0.4),
     8: Schedule(96, 0.007, 0.5),
     9: Schedule(160, 0.006, 0.5),

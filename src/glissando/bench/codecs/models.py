@@ -18,7 +18,7 @@ from glissando.zoo import Card
 
 from .base import Codec, Pixels, family, register, rgb8
 
-__all__ = ["ModelCodec", "effort_of"]
+__all__ = ["ModelCodec", "named_effort"]
 
 
 class ModelCodec(Codec):
@@ -65,10 +65,13 @@ class ModelCodec(Codec):
         return rgb8(decoded, self.name)
 
 
-def effort_of(name: str) -> int:
-    """The effort that a codec's name says, as 8 for "glissando:medium@8"; the default effort where it says none."""
-    number = name.rpartition("@")[2]
-    return int(number) if "@" in name and number.isdecimal() else DEFAULT_EFFORT
+def named_effort(name: str) -> tuple[str, int]:
+    """A codec's name without its effort, and that: 8 for "glissando:medium@8", the default effort where it has none.
+
+    Raises InputError for an effort that there is not.
+    """
+    before, _, number = name.rpartition("@")
+    return (before, check_effort(int(number))) if before and number.isdecimal() else (name, DEFAULT_EFFORT)
 
 
 def _codec_of(card: Card, opened_by: str, label: str, effort: int = DEFAULT_EFFORT) -> type[ModelCodec]:
@@ -106,10 +109,9 @@ def _tuned_for(card: Card) -> str:
 @family("glissando")
 def _named(rest: str) -> type[Codec]:
     """Of "FOLDER", "FOLDER@EFFORT" and "NAME@EFFORT". Raises BenchmarkError where there is no such model or effort."""
-    opened_by, _, number = rest.rpartition("@") if rest.rpartition("@")[2].isdecimal() else (rest, "", "")
     try:
+        opened_by, effort = named_effort(rest)
         card = zoo.find(opened_by).card
-        effort = check_effort(int(number)) if number else DEFAULT_EFFORT
     except (InputError, ModelError) as error:
         raise BenchmarkError(f"glissando:{rest}: {error}") from error
     # The name alone of a model in a folder may well be that of an installed model, measured beside it.
