@@ -32,7 +32,7 @@ import glissando
 from glissando.codec import Codec
 from glissando.codec.effort import SCHEDULES, Schedule
 from glissando.codec.quality import LocalQuality, Quality
-from glissando.codec.refinement import EvenDraws, Floats, Method, Picture, Refiner, Rounded, Rounding, dithered
+from glissando.codec.refinement import EvenDraws, Floats, Method, Refiner, Rounded, Rounding, Target, dithered
 from glissando.graphs import Builder
 from glissando.machine import Machine
 from glissando.training.data import load_tiles, training_folder
@@ -94,7 +94,7 @@ class _Tiles:
     def __init__(self, codec: Codec, tiles: Sequence[NDArray[np.uint8]], quality: float) -> None:
         self._codec, self._quality = codec, LocalQuality(Quality.of(quality))
         self._analysed = [codec.analyse(tile, quality) for tile in tiles]
-        self._pictures = [Picture(of.source.pixels, 8, of.grid) for of in self._analysed]
+        self._pictures = [Target(of.source.pixels, 8, of.grid) for of in self._analysed]
         judge = self.refiner(dithered, EvenDraws)
         self._before = [self._cost(judge, number, of.latents) for number, of in enumerate(self._analysed)]
         self._judge = judge

@@ -6,9 +6,9 @@ windows lie; ``quality``, ``importance`` and ``automatic`` decide the quality of
 what a file says about itself.
 """
 
+from .analysed import Analysed
 from .codec import Codec, open_codec
 from .decoder import PictureSymbols
-from .encoder import Analysed
 from .info import Info, probe, read_importance
 from .options import BackendOptions, EncodeOptions
 from .quality import Quality, QualityField

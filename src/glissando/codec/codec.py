@@ -16,10 +16,11 @@ from glissando.families import Family
 from glissando.picture import Picture, Pixels, as_picture
 from glissando.zoo import Card, Model
 
+from .analysed import Analysed
 from .coding import Coding
 from .decoder import Decoder, PictureSymbols
 from .effort import DEFAULT_EFFORT
-from .encoder import Analysed, Encoder
+from .encoder import Encoder
 from .engine import Engine
 from .geometry import CELL, Region
 from .options import BackendOptions, EncodeOptions, ImportanceLike

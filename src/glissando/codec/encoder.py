@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,7 @@ from glissando.errors import InputError
 from glissando.picture import Picture, Pixels, scaled
 
 from .alpha import Opacity, carried_along, opacity_of, without_opacity
+from .analysed import Analysed
 from .automatic import automatic_field
 from .coding import Coding
 from .effort import DEFAULT_EFFORT, check_effort, schedule_of
@@ -42,43 +43,12 @@ from .metadata import boxes_of
 from .options import EncodeOptions
 from .pixels import padded
 from .quality import TOP_UNITS, LocalQuality, Quality, QualityField
-from .refinement import Picture as RefinedPicture
-from .refinement import Progress, Refiner, halves
+from .refinement import Progress, Refiner, Target, halves
 from .size import same_size
 
-__all__ = ["Analysed", "Encoder"]
+__all__ = ["Encoder"]
 
 TILE_LOG2 = 9  # tiles of 512 pixels
-
-
-@dataclass(frozen=True)
-class Analysed:
-    """A picture's latents before any quality is chosen: what every file of it is coded from.
-
-    Attributes:
-        latents: the family's own dataclass, whose arrays lie over the whole grid.
-        grid: where the latents lie.
-        source: the picture without its opacity; colours that it hides are made up.
-        boxes: metadata by the type of their box.
-        exact: the bytes that code a tile's pixels exactly, by the number of each tile where these may be fewer.
-        opacity: what the file says of the picture's opacity; None where all of it is opaque.
-    """
-
-    latents: Any
-    grid: Grid
-    source: Picture
-    boxes: dict[str, bytes]
-    exact: Mapping[int, bytes]
-    opacity: Opacity | None
-
-    @property
-    def format(self) -> PixelFormat:
-        """What a pixel is made of, opacity left out."""
-        return self.source.format
-
-    def not_seen(self, part: tuple[slice, slice]) -> NDArray[np.bool_] | None:
-        """Where in a part of the picture opacity hides what colours there are; None where all of them are seen."""
-        return None if self.opacity is None else self.opacity.hidden[part]
 
 
 class Encoder:
@@ -223,14 +193,15 @@ class Encoder:
         if schedule is None:
             return analysed
         refiner = self._refiner
-        picture = RefinedPicture(
-            analysed.source.pixels, analysed.format.depth, analysed.grid, self._weight(analysed, quality)
+        target = Target(
+            analysed.source.pixels, analysed.format.depth, analysed.grid, analysed.weight_of_errors(quality)
         )
-        refined = replace(analysed, latents=refiner.refine(analysed.latents, picture, quality, schedule, progress))
+        latents = refiner.refine(analysed.latents, target, quality, schedule, progress)
+        refined = replace(analysed, latents=latents, refined=True)
 
         def cost(of: Analysed) -> float:
             data = self._written(of, quality, self._coded(self.passes(of, quality)))
-            return 8 * len(data) + refiner.loss(self._show(data, of.grid.region), picture, quality)
+            return 8 * len(data) + refiner.loss(self._show(data, of.grid.region), target, quality)
 
         return refined if cost(refined) < cost(analysed) else analysed
 
@@ -243,21 +214,6 @@ class Encoder:
                 "the highest effort for it is 5"
             )
         return Refiner(self._engine, family.refinement(model, self._coding))
-
-    def _weight(self, analysed: Analysed, quality: LocalQuality) -> NDArray[np.float32] | None:
-        """How much errors count at each pixel beyond what the file's own quality says; None where all count alike.
-
-        A place of a higher quality counts more, in the measure in which that quality pays for errors; what opacity
-        hides does not count.
-        """
-        weight = None
-        if quality.field is not None:
-            paid = np.array([price_of_error(local) / price_of_error(quality.base) for local in quality.palette])
-            weight = analysed.grid.over_pixels(paid[quality.field.index]).astype(np.float32)
-        if analysed.opacity is not None:
-            seen = ~analysed.opacity.hidden
-            weight = seen.astype(np.float32) if weight is None else weight * seen
-        return weight
 
     def lossless(self, source: Picture) -> bytes:
         """The file of a picture of which every tile is exact. No model takes part."""
@@ -303,7 +259,8 @@ class Encoder:
             depth = analysed.format.depth
             precision = self._engine.encoder_precision(quality.highest, depth)
             latents = self._latents(filled(analysed.source.pixels, seen_pixels), depth, grid, precision)
-            analysed = replace(analysed, latents=latents)
+            kept = [] if not analysed.refined else [area for n, area in enumerate(grid.tiles) if n not in exact]
+            analysed = replace(analysed, latents=_with_areas(latents, analysed.latents, kept, grid))
         return self._coded(self.passes(analysed, quality), {number: analysed.exact[number] for number in exact}, empty)
 
     def _corrected(self, analysed: Analysed, quality: LocalQuality, tiles: Sequence[Tile], error: int) -> list[Tile]:
@@ -424,6 +381,17 @@ class Encoder:
 def _where(places: NDArray[np.bool_], there: Any, elsewhere: NDArray[Any]) -> NDArray[Any]:
     """One array where ``places``, (height, width), are true, and another one elsewhere, which may have channels."""
     return np.where(places[..., None] if elsewhere.ndim == 3 else places, there, elsewhere)
+
+
+def _with_areas(latents: Any, others: Any, areas: Sequence[Area], grid: Grid) -> Any:
+    """A family's latents over the grid, which are those of ``others`` in some areas."""
+    arrays = {name: array.copy() for name, array in vars(latents).items()} if areas else {}
+    for name, array in arrays.items():
+        per_cell = len(array) // grid.cells[0]
+        for area in areas:
+            place = tuple(slice(part.start * per_cell, part.stop * per_cell) for part in area.cells())
+            array[place] = getattr(others, name)[place]
+    return replace(latents, **arrays)
 
 
 def _file_of(

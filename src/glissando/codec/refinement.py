@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 __all__ = [
     "EvenDraws",
     "Method",
-    "Picture",
     "Progress",
     "Refinement",
     "Refiner",
     "Relaxed",
     "Rounded",
     "Rounding",
+    "Target",
     "dithered",
     "halves",
 ]
@@ -113,7 +113,7 @@ class Refinement(Protocol):
 
 
 @dataclass(frozen=True)
-class Picture:
+class Target:
     """What latents are refined for.
 
     Attributes:
@@ -172,7 +172,7 @@ class Refiner:
     def refine(
         self,
         latents: Any,
-        picture: Picture,
+        target: Target,
         quality: LocalQuality,
         schedule: Schedule,
         progress: Progress | None = None,
@@ -182,7 +182,7 @@ class Refiner:
         A window whose cost does not fall keeps its latents.
         """
         variables = self._refinement.variables(latents, quality)
-        todo = _by_shape(windows(picture.grid.cells, WINDOW, self._engine.halo))
+        todo = _by_shape(windows(target.grid.cells, WINDOW, self._engine.halo))
         sizes = [math.prod(_shape(window)) for window in todo]
         done = 0.0
         for window, size in zip(todo, sizes, strict=True):
@@ -191,7 +191,7 @@ class Refiner:
             def advance(step: int, before: float = done, share: float = share) -> bool:
                 return progress is None or progress(before + share * step / schedule.steps) is not False
 
-            going = self._refine_window(variables, window, picture, quality, schedule, advance)
+            going = self._refine_window(variables, window, target, quality, schedule, advance)
             done += share
             if not going:
                 break
@@ -201,7 +201,7 @@ class Refiner:
         self,
         variables: Mapping[str, Floats],
         window: Window,
-        picture: Picture,
+        target: Target,
         quality: LocalQuality,
         schedule: Schedule,
         advance: Callable[[int], bool],
@@ -211,7 +211,7 @@ class Refiner:
         inner = {name: window.inner_of_result(own.per_cell(name)) for name in variables}
         values = {name: variables[name][window.outer(own.per_cell(name))][None].copy() for name in variables}
         moved = {name: value[0][inner[name]] for name, value in values.items()}  # views: their margins stay as they are
-        inputs = {**own.conditions(window, picture.grid.coded, quality), **self._of_picture(window, picture, quality)}
+        inputs = {**own.conditions(window, target.grid.coded, quality), **self._of_target(window, target, quality)}
         graph = self._graph(values, inputs)
         dither = self._draws({name: value.shape for name, value in values.items()})
         adam = _Adam({name: value.shape for name, value in moved.items()})
@@ -234,12 +234,12 @@ class Refiner:
                 variables[name][window.inner(own.per_cell(name))] = value
         return going
 
-    def _of_picture(self, window: Window, picture: Picture, quality: LocalQuality) -> dict[str, Floats]:
+    def _of_target(self, window: Window, target: Target, quality: LocalQuality) -> dict[str, Floats]:
         place = window.outer(CELL)
-        inputs = {"theirs": picture.part(picture.pixels, *place)}
+        inputs = {"theirs": target.part(target.pixels, *place)}
         shape = inputs["theirs"].shape[2:]
         inputs["prices"] = np.array(self._aim.prices(quality.base, shape), np.float32)
-        if (scale := picture.error_scale(*place)) is not None:
+        if (scale := target.error_scale(*place)) is not None:
             inputs["error_scale"] = scale
         return inputs
 
@@ -272,14 +272,14 @@ class Refiner:
 
     # What a picture costs -----------------------------------------------------------------------------
 
-    def loss(self, shown: NDArray[np.unsignedinteger[Any]], picture: Picture, quality: LocalQuality) -> float:
+    def loss(self, shown: NDArray[np.unsignedinteger[Any]], target: Target, quality: LocalQuality) -> float:
         """λ·D in bits of what a reader sees of a picture, the sum over its windows."""
         total = 0.0
-        for window in _by_shape(windows(picture.grid.cells, WINDOW, 0)):
+        for window in _by_shape(windows(target.grid.cells, WINDOW, 0)):
             place = window.outer(CELL)
-            inputs = self._of_picture(window, picture, quality)
+            inputs = self._of_target(window, target, quality)
             theirs, scale = inputs["theirs"], inputs.pop("error_scale", None)
-            ours = picture.part(shown, *place)
+            ours = target.part(shown, *place)
             if scale is not None:
                 ours = theirs + (ours - theirs) * scale
             shape = theirs.shape
