@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from glissando.bayes import priors
 from glissando.bayes.coding import MODES, decode_rows
-from glissando.bayes.frequencies import count_symbols, entropy, inflate
+from glissando.bayes.frequencies import count_symbols, entropy
 from glissando.bayes.layout import Layout
 from glissando.bayes.posterior import Posterior
 from glissando.bayes.search import check_rate_weight
@@ -20,6 +19,7 @@ from glissando.bayes.source import Source, points_of
 from glissando.bayes.targets import guess_weight, largest_within
 from glissando.bitstream import arrays
 from glissando.bitstream.arrays import DEFAULT_ARRAY_LIMITS, DTYPES, ArrayLimits, Coded, Entry, Raw
+from glissando.deflate import deflated, inflated
 from glissando.errors import CorruptError, GlissandoError, InputError
 
 __all__ = [
@@ -217,8 +217,7 @@ def _raw_entry(name: str, array: NDArray[Any]) -> Entry:
         known = ", ".join(map(str, DTYPES.values()))
         raise InputError(f"elements of type {array.dtype} cannot be carried; known: {known}")
     data = np.ascontiguousarray(array).astype(dtype.newbyteorder("<"), copy=False).tobytes()
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return Entry(name, dtype, array.shape, Raw(packer.compress(data) + packer.flush()))
+    return Entry(name, dtype, array.shape, Raw(deflated(data)))
 
 
 def decompress(data: Buffer, *, max_values: int = DEFAULT_ARRAY_LIMITS.max_values) -> NDArray[Any]:
@@ -253,7 +252,7 @@ def _decode(entry: Entry) -> NDArray[Any]:
 
 def _decode_raw(entry: Entry, content: Raw) -> NDArray[Any]:
     little = entry.dtype.newbyteorder("<")
-    data = inflate(bytes(content.payload), entry.size * little.itemsize, "elements")
+    data = inflated(bytes(content.payload), entry.size * little.itemsize, "the stream of elements")
     if entry.dtype == bool and data.translate(None, b"\0\1"):
         raise CorruptError("a truth value is neither 0 nor 1")
     try:

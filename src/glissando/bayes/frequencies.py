@@ -7,7 +7,6 @@ on both sides and on every machine; ``docs/array-format.md``, Frequencies, is th
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from glissando.bayes.grid import symbol_depths
 from glissando.bitstream import SymbolTables
+from glissando.deflate import deflated, inflated
 from glissando.errors import CorruptError
 from glissando.frequencies import WHOLE, complete
 
@@ -23,7 +23,6 @@ __all__ = [
     "count_symbols",
     "entropy",
     "estimate_learnt",
-    "inflate",
     "level_weights",
     "make_tables",
     "pack_levels",
@@ -116,33 +115,19 @@ def pack_levels(levels: NDArray[np.uint8]) -> bytes:
     order = _by_depth((levels.shape[1] + 1).bit_length() - 2)
     ordered = levels[:, order]
     ordered[:, 1:] -= ordered[:, :-1].copy()
-    packer = zlib.compressobj(6, zlib.DEFLATED, -15)
-    return packer.compress(ordered.tobytes()) + packer.flush()
+    return deflated(ordered.tobytes(), level=6)
 
 
 def unpack_levels(data: bytes, count: int, depth: int) -> NDArray[np.uint8]:
     """The levels [T, A] that ``pack_levels`` packed, T = ``count``; CorruptError where they are none."""
     size = symbols_of(depth)
-    raw = inflate(data, count * size, "symbol tables")
+    raw = inflated(data, count * size, "the stream of symbol tables")
     ordered = np.cumsum(np.frombuffer(raw, np.uint8).reshape(count, size), axis=1, dtype=np.uint8)
     if ordered.max() > MAX_LEVEL:
         raise CorruptError(f"a symbol table has the level {ordered.max()}; the largest is {MAX_LEVEL}")
     levels = np.empty_like(ordered)
     levels[:, _by_depth(depth)] = ordered
     return levels
-
-
-def inflate(data: bytes, size: int, name: str) -> bytes:
-    """Inflate exactly ``size`` bytes; CorruptError where the data are damaged, or hold more or less."""
-    opener = zlib.decompressobj(-15)
-    try:
-        # Asking for one byte more than expected detects a stream that is too long without inflating all of it.
-        raw = opener.decompress(data, size + 1)
-    except zlib.error as error:
-        raise CorruptError(f"{name} cannot be inflated: {error}") from None
-    if len(raw) != size or not opener.eof or opener.unused_data:
-        raise CorruptError(f"{name} do not inflate to {size} bytes")
-    return raw
 
 
 # --- Tables learnt -----------------------------------------------------------------------------------------

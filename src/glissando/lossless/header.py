@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glissando.bitstream.fields import Cursor, Number
+from glissando.deflate import deflated, inflated
 from glissando.errors import CorruptError
 
 from .pyramid import GRID, KINDS, predictor_size, spread_size
@@ -38,8 +38,7 @@ class Header:
         """Its bytes, and how many they are before them."""
         parts = [self.grid.astype("<u2").tobytes()]
         parts += [array.astype("<i2").tobytes() for kind in self.weights for pair in kind for array in pair]
-        packer = zlib.compressobj(9, wbits=-15)
-        packed = packer.compress(b"".join([*parts, self.choices.tobytes()])) + packer.flush()
+        packed = deflated(b"".join([*parts, self.choices.tobytes()]))
         return HEADER_LENGTH.write(len(packed)) + packed
 
     @classmethod
@@ -50,13 +49,7 @@ class Header:
         known = shape[0] * shape[1] * shape[2]
         sizes = [size for plane in range(planes) for size in (predictor_size(plane), spread_size(plane))]
         whole = 2 * known + 2 * KINDS * sum(sizes) + planes * contexts(depth)
-        unpacker = zlib.decompressobj(-15)
-        try:
-            raw = unpacker.decompress(packed, whole + 1)
-        except zlib.error as error:
-            raise CorruptError(f"the header of planes cannot be inflated: {error}") from error
-        if len(raw) != whole or not unpacker.eof or unpacker.unused_data:
-            raise CorruptError(f"the header of planes does not inflate to {whole} bytes")
+        raw = inflated(packed, whole, "the header of planes")
         grid = np.frombuffer(raw, "<u2", known).reshape(shape)
         numbers = np.frombuffer(raw, "<i2", KINDS * sum(sizes), 2 * known).astype(np.int16)
         arrays = iter(np.split(numbers, np.cumsum(sizes * KINDS)[:-1]))

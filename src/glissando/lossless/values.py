@@ -6,12 +6,11 @@ left of them are planes of fewer bits, in which the values keep their order.
 
 from __future__ import annotations
 
-import zlib
-
 import numpy as np
 from numpy.typing import NDArray
 
 from glissando.bitstream.fields import Cursor, Number
+from glissando.deflate import deflated, inflated
 from glissando.errors import CorruptError
 
 __all__ = ["bits_of", "pack_values", "unpack_values", "values_of"]
@@ -49,8 +48,7 @@ def bits_of(count: int) -> int:
 
 def pack_values(values: Samples) -> bytes:
     """The bytes of ascending values: how many, and a deflated list of how much each is above the one before."""
-    packer = zlib.compressobj(9, wbits=-15)
-    packed = packer.compress(np.diff(values, prepend=np.uint16(0)).astype("<u2").tobytes()) + packer.flush()
+    packed = deflated(np.diff(values, prepend=np.uint16(0)).astype("<u2").tobytes())
     return VALUE_COUNT.write(len(values)) + LIST_LENGTH.write(len(packed)) + packed
 
 
@@ -59,13 +57,7 @@ def unpack_values(data: bytes, depth: int) -> tuple[Samples, bytes]:
     cursor = Cursor(data)
     count = VALUE_COUNT.read(cursor)
     packed = bytes(cursor.take(LIST_LENGTH.read(cursor), "list of values"))
-    unpacker = zlib.decompressobj(-15)
-    try:
-        raw = unpacker.decompress(packed, 2 * count + 1)
-    except zlib.error as error:
-        raise CorruptError(f"the list of values cannot be inflated: {error}") from error
-    if len(raw) != 2 * count or not unpacker.eof or unpacker.unused_data:
-        raise CorruptError(f"the list of values does not inflate to {count} of them")
+    raw = inflated(packed, 2 * count, "the list of values", f"{count} of them")
     steps = np.frombuffer(raw, "<u2").astype(np.int64)
     values = np.cumsum(steps)
     if not steps[1:].all() or values[-1] >> depth:

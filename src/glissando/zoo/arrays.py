@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glissando.deflate import inflated
 from glissando.errors import InputError, ModelMismatchError
 
 __all__ = ["MAX_SYMBOL", "STEPS_PER_OCTAVE", "Stepped", "read_arrays", "values_of", "write_arrays"]
@@ -269,10 +270,7 @@ def _unpack(shapes: list[tuple[int, ...]], members: dict[str, NDArray[Any]]) -> 
     if rows.dtype != np.uint8 or columns.dtype != np.uint8 or members["far"].dtype != np.int16:
         raise ValueError("rows and columns are bytes, far symbols int16")
     order, counts = _order(rows, columns, sides)
-    opener = zlib.decompressobj(-15)
-    high = np.frombuffer(opener.decompress(members["high"].tobytes(), order.size + 1), np.uint8)
-    if high.size != order.size or not opener.eof or opener.unused_data:
-        raise ValueError(f"its symbols do not inflate to {order.size} bytes")
+    high = np.frombuffer(inflated(members["high"].tobytes(), order.size, "its stream of symbols"), np.uint8)
     ordered = (high >> 1).astype(np.int16) ^ -(high & 1).astype(np.int16)
     (far,) = np.nonzero(high == _FAR)
     if far.size != members["far"].size:
