@@ -230,6 +230,13 @@ def test_efforts_that_there_are_not(codecs: Callable[[str], Codec], effort: Any)
         codecs("medium").encode(np.zeros((8, 8, 3), np.uint8), effort=effort)
 
 
+def test_efforts_are_checked_whatever_else_is_asked_for(codecs: Callable[[str], Codec]) -> None:
+    codec, picture = codecs("medium"), np.zeros((64, 64, 3), np.uint8)
+    analysed, field = codec.analyse(picture), codec.quality_field(picture, np.eye(8))
+    with pytest.raises(InputError, match="effort must be a whole number"):
+        codec.encode_analysed(analysed, 50, quality_field=field, keep_size=True, effort=11)
+
+
 def test_numpy_integers_are_efforts() -> None:
     assert check_effort(np.int64(7)) == 7
     assert schedule_of(5) is None

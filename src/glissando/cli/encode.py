@@ -45,8 +45,6 @@ EXAMPLES = examples(
 
 
 LOSSLESS = "lossless"
-HIGHEST_QUICK = 5
-"""The highest effort at which no picture is refined."""
 
 
 @guarded
@@ -171,15 +169,15 @@ def encode(
     if quality_map is not None and len(todo.jobs) > 1:
         raise typer.BadParameter("it draws one picture; encode them one by one", param_hint="--quality-map")
 
-    if quality_map is not None and effort > HIGHEST_QUICK:
-        raise typer.BadParameter(f"with --quality-map it is {HIGHEST_QUICK} at most", param_hint="--effort")
-
     import glissando
     from glissando.api import tuned_model
+    from glissando.codec.effort import HIGHEST_QUICK
     from glissando.errors import InputError, UnknownModelError
     from glissando.files import atomic_write
     from glissando.picture import Picture, eight_bits, read_picture, write_picture
 
+    if quality_map is not None and effort > HIGHEST_QUICK:
+        raise typer.BadParameter(f"with --quality-map it is {HIGHEST_QUICK} at most", param_hint="--effort")
     try:
         chosen = tuned_model(tune, model)
     except InputError as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,35 +63,29 @@ class Aim:
 
         ``prices``: what ``prices`` gives for that shape.
         """
-        from glissando.graphs import distortions
-
-        scales = self._scales(shape)
-        if self.distortion == "ms-ssim" and scales:
-            terms = [distortions.ms_ssim(graph, ours, theirs, scales)]
-        else:
-            terms = [distortions.mse(graph, ours, theirs)]
-            if scales:
-                terms.append(distortions.ssimulacra2(graph, ours, theirs, scales))
+        terms = [term(graph, ours, theirs) for term in self._terms(shape).values()]
         each = graph.concatenate([graph.total(term) for term in terms], 0)
         return graph.total(graph.multiply(each, prices))
 
     def prices(self, quality: Quality, shape: tuple[int, ...]) -> list[float]:
         """What one unit of each distortion that D is made of costs in bits, for a picture of a shape."""
         price = self.price(quality) * shape[0] * shape[1]
-        scales = self._scales(shape)
-        if self.distortion == "ms-ssim" and scales:
-            return [price]
-        if self.distortion == "eye" and scales:
-            worth = float(np.interp(quality.number, np.linspace(0, 100, len(self.scales)), self.scales))
-            return [self.share_of_mse * 255**2 * price, (1 - self.share_of_mse) * worth * price]
-        return [255**2 * price]
+        terms = self._terms(shape)
+        share = self.share_of_mse if "ssimulacra2" in terms else 1.0
+        worth = float(np.interp(quality.number, np.linspace(0, 100, len(self.scales)), self.scales))
+        units = {"ms-ssim": 1.0, "mse": share * 255**2, "ssimulacra2": (1 - share) * worth}
+        return [units[name] * price for name in terms]
 
-    def _scales(self, shape: tuple[int, ...]) -> int:
-        """The scales at which the model's own distortion compares pictures of a shape.
+    def _terms(self, shape: tuple[int, ...]) -> dict[str, Callable[[Builder, str, str], str]]:
+        """The distortions that D is made of, by name.
 
-        There are none for "mse", and none where pictures are too small; then squared errors count alone.
+        Where a picture is too small for the model's own distortion, squared errors count alone.
         """
         from glissando.graphs import distortions
 
-        count = {"eye": distortions.ssimulacra2_scales, "ms-ssim": distortions.ms_ssim_scales}.get(self.distortion)
-        return 0 if count is None else count(min(shape))
+        side = min(shape)
+        if self.distortion == "ms-ssim" and (scales := distortions.ms_ssim_scales(side)):
+            return {"ms-ssim": partial(distortions.ms_ssim, scales=scales)}
+        if self.distortion == "eye" and (scales := distortions.ssimulacra2_scales(side)):
+            return {"mse": distortions.mse, "ssimulacra2": partial(distortions.ssimulacra2, scales=scales)}
+        return {"mse": distortions.mse}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from glissando.errors import InputError
 
-__all__ = ["DEFAULT_EFFORT", "HIGHEST_EFFORT", "Schedule", "check_effort", "schedule_of"]
+__all__ = ["DEFAULT_EFFORT", "HIGHEST_EFFORT", "HIGHEST_QUICK", "Schedule", "check_effort", "schedule_of"]
 
 DEFAULT_EFFORT = 4
 HIGHEST_EFFORT = 10
@@ -45,7 +45,9 @@ SCHEDULES = {
     9: Schedule(160, 0.006, 0.5),
     10: Schedule(256, 0.005, 0.5, last=0.07),
 }
-"""Refinement by effort; below, the encoder's networks work alone. Found by ``benchmarks.effort`` (docs/effort.md)."""
+"""Refinement by effort; ``benchmarks.effort`` compares them with their neighbours (docs/effort.md)."""
+HIGHEST_QUICK = min(SCHEDULES) - 1
+"""The highest effort at which the encoder's networks work alone."""
 
 
 def check_effort(effort: object) -> int:
@@ -55,6 +57,6 @@ def check_effort(effort: object) -> int:
     return int(effort.__index__())
 
 
-def schedule_of(effort: int) -> Schedule | None:
-    """How latents are refined at an effort; None where they are not."""
-    return SCHEDULES.get(effort)
+def schedule_of(effort: object) -> Schedule | None:
+    """How latents are refined at an effort; None where they are not. Raises InputError as ``check_effort``."""
+    return SCHEDULES.get(check_effort(effort))

@@ -23,7 +23,7 @@ from .alpha import Opacity, carried_along, opacity_of, without_opacity
 from .analysed import Analysed
 from .automatic import automatic_field
 from .coding import Coding
-from .effort import DEFAULT_EFFORT, check_effort, schedule_of
+from .effort import DEFAULT_EFFORT, HIGHEST_QUICK, schedule_of
 from .engine import Engine
 from .exact import (
     WORST_ERROR,
@@ -189,7 +189,7 @@ class Encoder:
         of what a reader sees of them; where it would be, it comes back as it was. ``progress`` is told the share that
         is done. Raises InputError for an effort that there is not, or that this model's family cannot make.
         """
-        schedule = schedule_of(check_effort(effort))
+        schedule = schedule_of(effort)
         if schedule is None:
             return analysed
         refiner = self._refiner
@@ -211,7 +211,7 @@ class Encoder:
         if not family.refines:
             raise InputError(
                 f"model {model.card.name} (of the family {family.name!r}) cannot refine pictures: "
-                "the highest effort for it is 5"
+                f"the highest effort for it is {HIGHEST_QUICK}"
             )
         return Refiner(self._engine, family.refinement(model, self._coding))
 
