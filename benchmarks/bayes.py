@@ -139,7 +139,7 @@ def main() -> None:
     options = parser.parse_args()
     machine, versions = Machine.this(), package_versions()
     print(
-        f"{machine.processor} ({', '.join(machine.extensions)}), one thread, Python {machine.python}, "
+        f"{machine.described}, one thread, Python {machine.python}, "
         f"numpy {versions['numpy']}, constriction {versions['constriction']}"
     )
     measure_search()

@@ -149,18 +149,13 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
                         print(heads[-1], label, f"{won:.2f} %", flush=True)
     return {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": _machine(),
+        "machine": Machine.this().described,
         "processor_seconds": round(time.process_time() - started),
         "tiles": len(tiles),
         "heads": heads,
         "methods": methods,
         "schedules": schedules,
     }
-
-
-def _machine() -> str:
-    machine = Machine.this()
-    return f"{machine.processor} ({', '.join(machine.extensions)})"
 
 
 def markdown(results: dict[str, Any]) -> str:

@@ -77,11 +77,10 @@ def markdown(results: Results) -> str:
                 ]
             )
     head = ["model, effort", f"seconds, {size} (over {anchor.label})", *own, *theirs]
-    machine = results.machine
     note = (
         f"Bits at equal quality (BD-rate) against the same model's default effort, and against {anchor.label}; "
-        f"{len(results.pictures)} pictures, {results.date[:10]}, {machine.processor} "
-        f"({', '.join(machine.extensions)}), threads: {results.threads}."
+        f"{len(results.pictures)} pictures, {results.date[:10]}, {results.machine.described}, "
+        f"threads: {results.threads}."
     )
     return table(head, body) + "\n\n" + note
 

@@ -161,7 +161,7 @@ def train(plan: Plan, row: Row, seed: int, tiles: Tiles, bfloat16: bool) -> dict
         "bfloat16": bfloat16,
         "kmac": {path: kmac_per_pixel(network, path)["total"] for path in ("encode", "decode")},
         "curve": curve,
-        "machine": _machine(),
+        "machine": Machine.this().described,
     }
 
 
@@ -201,11 +201,6 @@ def _runs(plan: Plan, only: str = "") -> Iterator[tuple[Row, int]]:
     chosen = [row for row in plan.rows if only in f"{row.group} / {row.name}"]
     for turn in range(max((len(row.seeds) for row in chosen), default=0)):
         yield from ((row, row.seeds[turn]) for row in chosen if turn < len(row.seeds))
-
-
-def _machine() -> str:
-    machine = Machine.this()
-    return f"{machine.processor} ({', '.join(machine.extensions)})"
 
 
 def _curve(result: dict[str, Any], points: int | None = None) -> Curve:

@@ -175,10 +175,9 @@ def _times(results: Results) -> str:
 
 
 def _where(results: Results) -> str:
-    machine = results.machine
     return (
         f"{results.date[:10]}, glissando {results.version}, {len(results.pictures)} pictures, "
-        f"{machine.processor} ({', '.join(machine.extensions)}), {results.threads} threads."
+        f"{results.machine.described}, {results.threads} threads."
     )
 
 

@@ -44,6 +44,11 @@ class Machine:
         """Whether the processor multiplies bfloat16 itself."""
         return bool(_NATIVE_BF16 & set(self.extensions))
 
+    @property
+    def described(self) -> str:
+        """Processor and, in brackets, its vector extensions: what stands beside every speed."""
+        return f"{self.processor} ({', '.join(self.extensions)})"
+
     @classmethod
     def this(cls, cpuinfo: Path = Path("/proc/cpuinfo")) -> Machine:
         """The machine that runs this process; what it does not tell is left empty."""
