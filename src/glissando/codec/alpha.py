@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from glissando.bitstream.fields import ALPHA_STEP, Cursor
 from glissando.bitstream.pixel_format import Alpha
-from glissando.errors import CorruptError, InputError
+from glissando.errors import CorruptError
 from glissando.lossless import decode_planes, encode_planes
 from glissando.picture import Picture, Pixels
 
@@ -26,7 +26,6 @@ from .geometry import Grid, Region, in_common
 __all__ = [
     "Opacity",
     "carried_along",
-    "check_alpha_quality",
     "coded_alpha",
     "opacity_of",
     "paste_alpha",
@@ -91,17 +90,6 @@ def without_opacity(source: Picture, opacity: Opacity | None) -> Picture:
 
 
 # Steps ------------------------------------------------------------------------------------------------------------
-
-
-def check_alpha_quality(quality: float) -> float:
-    """Raises InputError unless it is a number from 0 to 100."""
-    try:
-        value = float(quality)
-    except (TypeError, ValueError, OverflowError):
-        raise InputError(f"alpha_quality must be a number from 0 to 100, not {quality!r}") from None
-    if not 0 <= value <= 100:
-        raise InputError(f"alpha_quality must be from 0 to 100, not {quality}")
-    return value
 
 
 def step_of(quality: float, depth: int) -> int:

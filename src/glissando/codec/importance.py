@@ -19,7 +19,7 @@ from glissando.picture import Picture, scaled
 
 from .geometry import Grid
 from .options import ImportanceLike
-from .quality import QualityField
+from .quality import QualityField, from_0_to_100
 
 __all__ = ["DEFAULT_STRENGTH", "LEVELS", "as_shades", "check_strength", "field_of_importance", "field_of_shades"]
 
@@ -71,13 +71,7 @@ def _hard_edges(shades: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def check_strength(strength: float) -> float:
     """Raises InputError unless it is a number from 0 to 100."""
-    try:
-        value = float(strength)
-    except (TypeError, ValueError, OverflowError):
-        raise InputError(f"strength must be a number from 0 to 100, not {strength!r}") from None
-    if not 0 <= value <= 100:
-        raise InputError(f"strength must be from 0 to 100 quality steps, not {strength}")
-    return value
+    return from_0_to_100(strength, "strength", " quality steps")
 
 
 _TRANSPARENT = "importance is transparent in places; paint mid-grey where the picture is to stay as it is"

@@ -11,8 +11,8 @@ from PIL import Image
 from glissando.errors import InputError
 from glissando.picture import Picture
 
-from .alpha import check_alpha_quality
 from .effort import DEFAULT_EFFORT, check_effort
+from .quality import from_0_to_100
 
 __all__ = ["BackendOptions", "EncodeOptions", "ImportanceLike"]
 
@@ -68,7 +68,7 @@ class EncodeOptions:
             raise InputError("strength and keep_size need a map of importance")
         if self.importance is not None and self.lossless:
             raise InputError("importance says where to lose less; lossless loses nothing anywhere")
-        if check_alpha_quality(self.alpha_quality) < 100 and self.lossless:
+        if from_0_to_100(self.alpha_quality, "alpha_quality") < 100 and self.lossless:
             raise InputError("alpha_quality says how much opacity may lose; lossless loses nothing anywhere")
 
     @property

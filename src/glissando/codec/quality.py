@@ -12,9 +12,20 @@ from numpy.typing import NDArray
 from glissando.entropy import quality_units
 from glissando.errors import InputError
 
-__all__ = ["LocalQuality", "Quality", "QualityField"]
+__all__ = ["LocalQuality", "Quality", "QualityField", "from_0_to_100"]
 
 TOP_UNITS = 25600
+
+
+def from_0_to_100(number: Any, name: str, unit: str = "") -> float:
+    """``number`` as a float. Raises InputError, which calls it ``name``, unless it is a number from 0 to 100."""
+    try:
+        value = float(number)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{name} must be a number from 0 to 100, not {number!r}") from None
+    if not 0 <= value <= 100:
+        raise InputError(f"{name} must be from 0 to 100{unit}, not {number}")
+    return value
 
 
 @dataclass(frozen=True, order=True)
@@ -26,13 +37,7 @@ class Quality:
     @classmethod
     def of(cls, number: float) -> Quality:
         """The stored quality nearest to a number. Raises InputError unless that is from 0 to 100."""
-        try:
-            value = float(number)
-        except (TypeError, ValueError, OverflowError):
-            raise InputError(f"quality must be a number from 0 to 100, not {number!r}") from None
-        if not 0 <= value <= 100:
-            raise InputError(f"quality must be from 0 to 100, not {number}")
-        return cls(quality_units(value))
+        return cls(quality_units(from_0_to_100(number, "quality")))
 
     @property
     def number(self) -> float:
