@@ -40,8 +40,8 @@ def open_model(
     """A codec for many pictures, safe to use from several threads and after a fork; ``close`` it, or use ``with``.
 
     ``name``: an installed model, of which the newest version is taken; a model's hash in 16 hex digits; or a folder
-    written by ``glissando export``. ``encoder``: which of the model's encoders, by a name of ``Card.encoders``; its
-    usual one unless given. All make files for the same decoder.
+    written by ``glissando export``. ``encoder``: which of the model's encoders, by a name of ``Card.encoders``;
+    each picture's effort chooses unless it is given. All make files for the same decoder.
 
     ``backend``: "openvino", "onnxruntime" or "auto". ``precision`` of the transforms: "f32", "bf16", or "auto", which
     is bfloat16 where the machine is fast at it and its rounding is not seen (``Card.bf16_quality`` and
@@ -78,13 +78,13 @@ def _model_of(file: Reader) -> Model:
 
 
 @lru_cache(maxsize=4)
-def _kept(model_hash: str, folder: Path, encoder: str, threads: int | None) -> Codec:
-    """The codec of a model, for which hash, folder and encoder must have remained the same."""
-    return open_model(folder, encoder=encoder or None, threads=threads)
+def _kept(model_hash: str, folder: Path, usual: str, only: str | None, threads: int | None) -> Codec:
+    """The codec of a model, for which hash, folder and encoders must have remained the same."""
+    return open_model(folder, encoder=only, threads=threads)
 
 
 def _kept_for(model: Model, threads: int | None) -> Codec:
-    return _kept(model.card.hash, model.folder, model.card.encoder, threads)
+    return _kept(model.card.hash, model.folder, model.card.encoder, model.only, threads)
 
 
 def encode(
@@ -113,7 +113,7 @@ def encode(
 
     ``tune``: "eye", what looks best, or "psnr", the least squared error; they choose among the models. ``model``: one
     by name instead. Without either it is the one for the eye. ``encoder``: which of the model's encoders, as for
-    ``open_model``.
+    ``open_model``; the effort chooses unless it is given.
 
     ``importance``: where to spend the bits: a greyscale array or picture of any size, laid over the picture; white is
     coded ``strength`` quality steps higher (24 unless given), black as many lower, mid-grey as it is; or "auto".
@@ -126,8 +126,9 @@ def encode(
     ``alpha_quality``: 100, opacity comes back as it was; or less, down to 0, in ever larger steps. ``exact``: colours
     below fully transparent pixels count as all others do, as they do with ``lossless``; else they come back black.
 
-    ``effort``: 0 to 10, how much time encoding may take. From 6 on the file is refined for this picture, in seconds to
-    minutes; ``progress`` is told the share that is done, 0 to 1, and may return False to end it with what there is.
+    ``effort``: 0 to 10, how much time encoding may take. It chooses among the model's encoders where none is named.
+    From 6 on the file is refined for this picture, in seconds to minutes; ``progress`` is told the share that is done,
+    0 to 1, and may return False to end it with what there is.
 
     Raises InputError for an unusable picture, quality or map, ModelError for an unusable model.
     """

@@ -160,7 +160,8 @@ def open_for(file: Reader, **options: Any) -> Codec:
 
 def list_models() -> list[Card]:
     encoders = {
-        name: EncoderCard(name, "c0ffee00", kmac_per_pixel=cost) for name, cost in (("default", 20), ("slow", 99.5))
+        "default": EncoderCard("default", "c0ffee00", kmac_per_pixel=20),
+        "slow": EncoderCard("slow", "c0ffee00", kmac_per_pixel=99.5, efforts=[5, 10]),
     }
     scores = {"BD-rate against JPEG": "-45 %"}
     return [Card("medium", "c0ffee00", 5_000_000, 11.5, "A test.", scores, 10**7, encoders=encoders)]

@@ -49,8 +49,8 @@ def test_models(invoke):
     assert result.exit_code == 0
     assert "medium  (c0ffee00, 2026-01-02)" in result.stdout
     assert "5.00 M parameters, 10.0 MB, 11.5 kMAC per pixel" in result.stdout
-    assert "encoder default: 20.0 kMAC per pixel (used unless another is named)" in result.stdout
-    assert "encoder slow: 99.5 kMAC per pixel\n" in result.stdout
+    assert "encoder default: 20.0 kMAC per pixel (used unless the effort takes another)" in result.stdout
+    assert "encoder slow: 99.5 kMAC per pixel (at efforts 5 to 10)\n" in result.stdout
     (card,) = json.loads(invoke("models", "--json").stdout)
     assert card["name"] == "medium"
     assert card["encoders"]["slow"]["kmac_per_pixel"] == 99.5
@@ -60,7 +60,7 @@ def _training(monkeypatch, present=True):
     calls = []
     module = types.ModuleType("glissando.training")
     module.run = lambda recipe, **options: calls.append((recipe, options)) or Path("runs/last.pt")
-    module.export = lambda *args, **options: calls.append((*args, options))
+    module.export = module.export_encoder = lambda *args, **options: calls.append((*args, options)) or args[1]
     for name in ("glissando.training", "glissando.training.export"):
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(glissando, "training", module, raising=False)
@@ -98,6 +98,17 @@ def test_train_and_export(invoke, monkeypatch):
     assert calls.pop() == (Path("r.toml"), options)
     assert invoke("export", "last.pt", "model").exit_code == 0
     assert calls.pop() == (Path("last.pt"), Path("model"), {"data": None})
+    result = invoke("export", "last.pt", "model", "--encoder", "fast", "--efforts", "0-2")
+    assert result.exit_code == 0, result.output
+    assert calls.pop() == (Path("last.pt"), Path("model"), "fast", (0, 2), None, {})
+    assert invoke("export", "last.pt", "model", "--encoder", "fast").exit_code == 0
+    assert calls.pop() == (Path("last.pt"), Path("model"), "fast", (), None, {})
+    for wrong in (
+        ("--efforts", "0-2"),
+        ("--encoder", "fast", "--efforts", "2"),
+        ("--encoder", "x", "--efforts", "a-b"),
+    ):
+        assert invoke("export", "last.pt", "model", *wrong).exit_code == 2
     assert invoke("train", "none.toml").exit_code == 2
     assert invoke("export", "last.pt").exit_code == 2
 

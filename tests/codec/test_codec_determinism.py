@@ -179,7 +179,7 @@ def test_windows_leave_no_seam(
     decoded = codec.decode(whole)
     before = codec.analyse(pixels)
     small_windows()
-    for halo in (codec.engine.halo, codec.engine.encoder_halo):
+    for halo in (codec.engine.halo, codec.engine.encoder_halo()):
         assert len(list(windows((9, 10), 2, halo))) == 5 * 5
     after = codec.analyse(pixels)
     for one, two in zip(vars(after.latents).values(), vars(before.latents).values(), strict=True):

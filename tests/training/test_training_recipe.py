@@ -172,14 +172,27 @@ def test_a_recipe_changes_its_base_and_settings_change_both(tmp_path: Path) -> N
     [
         ("base = 3", "'base' is the name of a recipe, not 3"),
         ('base = "none.toml"', "cannot read recipe .*none.toml"),
-        ('base = "own.toml"', "must not have a base itself"),
+        ('base = "own.toml"', r"own\.toml: its bases come back to .*own\.toml"),
+        ('base = "other.toml"', r"own\.toml: its bases come back to .*own\.toml"),
     ],
 )
 def test_wrong_bases_are_named(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text(text)
+    (tmp_path / "other.toml").write_text('base = "own.toml"')
     with pytest.raises(RecipeError, match=message):
         read_recipe(path)
+
+
+def test_a_base_may_have_a_base(tmp_path: Path) -> None:
+    (tmp_path / "first.toml").write_text('family = "gains"\nname = "first"\n[data]\ncrop = 128\nbatch = 2\n')
+    (tmp_path / "second.toml").write_text('base = "first.toml"\nname = "second"\n[data]\nbatch = 3\n')
+    (tmp_path / "third.toml").write_text('base = "second.toml"\n[run]\nlearns = ["analysis.", "hyper_analysis."]\n')
+    recipe = read_recipe(tmp_path / "third.toml")
+    assert (recipe.name, recipe.data.crop, recipe.data.batch) == ("second", 128, 3)
+    assert recipe.run.learns == ("analysis.", "hyper_analysis.")
+    with pytest.raises(RecipeError, match=r"'run\.learns\[0\]' must be str, not 3"):
+        read_recipe(tmp_path / "third.toml", ["run.learns=[3]"])
 
 
 @pytest.mark.parametrize(

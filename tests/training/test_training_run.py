@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typer.testing import CliRunner  # noqa: E402
 
 import glissando  # noqa: E402
 from glissando.cli.app import app  # noqa: E402
-from glissando.errors import TrainingError, UnknownModelError  # noqa: E402
+from glissando.errors import RecipeError, TrainingError, UnknownModelError  # noqa: E402
 from glissando.families.gains.recipe import GainsRecipe  # noqa: E402
 from glissando.training.checkpoints import compact  # noqa: E402
 from glissando.training.data import Tiles  # noqa: E402
@@ -295,6 +296,30 @@ def test_a_network_may_grow_in_depth(tiles: Tiles, tmp_path: Path) -> None:
         make(tiles, tmp_path, network={"synthesis_blocks": 0}).resume(tmp_path / "a.pt")
 
 
+def test_what_learns_may_become_shallower(tiles: Tiles, tmp_path: Path) -> None:
+    first = make(tiles, tmp_path, network={"analysis_blocks": 2})
+    first.save(tmp_path / "a.pt")
+    second = make(tiles, tmp_path, network={"analysis_blocks": 1}, run={"learns": ["analysis.", "hyper_analysis."]})
+    second.resume(tmp_path / "a.pt")
+    assert torch.equal(second.network.analysis.blocks[0].enter.weight, first.network.analysis.blocks[0].enter.weight)
+    assert len(second.network.analysis.blocks) == 1
+    with pytest.raises(TrainingError, match="does not fit"):
+        make(tiles, tmp_path, network={"analysis_blocks": 1}, run={"learns": ["synthesis."]}).resume(tmp_path / "a.pt")
+
+
+def test_only_what_is_named_learns(tiles: Tiles, tmp_path: Path) -> None:
+    trainer = make(tiles, tmp_path, run={"learns": ["analysis."]}, optimiser=RATES)
+    before = {key: value.clone() for key, value in trainer.network.state_dict().items()}
+    trainer.step(1.0)
+    changed = {key for key, value in trainer.network.state_dict().items() if not torch.equal(value, before[key])}
+    assert changed
+    assert all(key.startswith("analysis.") for key in changed)
+    averaged = trainer.ema.state_dict()
+    assert all(torch.equal(averaged[key], before[key]) for key in before if not key.startswith("analysis."))
+    with pytest.raises(RecipeError, match=r"run\.learns: the network has no parameter 'analyses'"):
+        make(tiles, tmp_path, run={"learns": ["analyses"]})
+
+
 @pytest.mark.parametrize("content", [None, b"", b"rubbish", b"PK\3\4"])
 def test_a_checkpoint_that_is_none(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "last.pt"
@@ -443,6 +468,82 @@ def test_a_folder_exported_again_keeps_its_hash(exported: Path, tmp_path: Path) 
     states = [load_checkpoint(folder)["ema"] for folder in (exported, tmp_path / "again")]
     assert states[0].keys() == states[1].keys()
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.fixture(scope="module")
+def with_encoders(exported: Path, shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model with one more encoder, deeper, trained while the decoder stayed as it was."""
+    from glissando.training.export import export_encoder
+
+    folder = tmp_path_factory.mktemp("encoders")
+    shutil.copytree(exported, folder / "model")
+    (folder / "deeper.toml").write_text(
+        RECIPE.format(initial="pca")
+        .replace("analysis_latent_blocks = 0", "analysis_latent_blocks = 1")
+        .replace("samples = 6", "samples = 12")
+        .replace("e-5", "e-3")
+        .replace("[run]", '[run]\nlearns = ["analysis.", "hyper_analysis."]')
+    )
+    checkpoint = run(folder / "deeper.toml", shards, folder / "out", resume=folder / "model")
+    place = export_encoder(checkpoint, folder / "model", "deeper", (5, 10))
+    assert place == folder / "model" / "encoders" / "deeper"
+    return folder / "model"
+
+
+def test_an_encoder_is_trained_for_a_decoder(
+    with_encoders: Path, exported: Path, natural: Callable[..., Pixels]
+) -> None:
+    with glissando.open_model(with_encoders, precision="f32", threads=1) as codec:
+        assert codec.card.hash == glissando.open_model(exported).card.hash
+        card = codec.card.encoders["deeper"]
+        assert (card.efforts, card.configuration["analysis_latent_blocks"]) == ([5, 10], 1)
+        assert card.kmac_per_pixel > codec.card.encoders["default"].kmac_per_pixel
+        assert card.training["samples"] == 12
+        pixels = natural(100, 150, seed=3)
+        files = [codec.encode(pixels, 50, effort=effort) for effort in (0, 4, 5)]
+        assert files[0] == files[1] != files[2]
+        with glissando.open_model(with_encoders, encoder="deeper", precision="f32", threads=1) as deeper:
+            assert deeper.encode(pixels, 50, effort=0) == files[2]
+            assert deeper.encode(pixels, 50, effort=4) == files[2]
+        assert not np.array_equal(codec.decode(files[0]), codec.decode(files[2]))
+
+
+def test_encoders_stay_with_their_decoder(with_encoders: Path, trained: Path, tmp_path: Path) -> None:
+    """Exporting the same decoder again keeps them; another decoder in its place loses them."""
+    from glissando.training.export import export
+
+    model = Path(shutil.copytree(with_encoders, tmp_path / "model"))
+    export(with_encoders, model)
+    assert list(glissando.open_model(model).card.encoders) == ["deeper", "default"]
+    changed = torch.load(trained / "out" / "last.pt", weights_only=True)
+    changed["ema"]["synthesis.leave.bias"] += 0.1
+    torch.save(changed, tmp_path / "changed.pt")
+    export(tmp_path / "changed.pt", model)
+    assert list(glissando.open_model(model).card.encoders) == ["default"]
+
+
+@pytest.mark.parametrize(
+    ("name", "efforts", "message"),
+    [
+        ("default", (), "an encoder's name"),
+        ("../x", (), "an encoder's name"),
+        ("fast", (3, 2), "efforts are"),
+        ("fast", (0, 11), "efforts are"),
+        ("fast", (), r"has the decoder [0-9a-f]{16}, .*model has [0-9a-f]{16}"),
+    ],
+)
+def test_encoders_that_do_not_belong(
+    exported: Path, trained: Path, tmp_path: Path, name: str, efforts: tuple[int, ...], message: str
+) -> None:
+    from glissando.training.export import export_encoder
+
+    model = Path(shutil.copytree(exported, tmp_path / "model"))
+    changed = torch.load(trained / "out" / "last.pt", weights_only=True)
+    changed["ema"]["synthesis.leave.bias"] += 0.1
+    torch.save(changed, tmp_path / "changed.pt")
+    with pytest.raises(TrainingError, match=message):
+        export_encoder(tmp_path / "changed.pt", model, name, efforts)
+    assert list(glissando.open_model(model).card.encoders) == ["default"]
 
 
 def test_an_exported_model_decodes_once_it_is_registered(

@@ -92,7 +92,7 @@ def encode(
     ] = None,
     encoder: Annotated[
         str | None,
-        typer.Option("--encoder", metavar="NAME", help="One of the model's encoders; all make files for one decoder."),
+        typer.Option("--encoder", metavar="NAME", help="One of the model's encoders instead of the effort's."),
     ] = None,
     importance: Annotated[
         str | None,
@@ -131,7 +131,8 @@ def encode(
             min=0,
             max=10,
             metavar="0..10",
-            help="Time for size: from 6 on each picture is refined, in seconds to minutes. Ctrl-C ends that, "
+            help="Time for size: up to 5 it chooses among the model's encoders; from 6 on each picture is refined, in "
+            "seconds to minutes. Ctrl-C ends that, "
             "and the file is made of what was reached.",
         ),
     ] = 4,
@@ -220,11 +221,11 @@ def encode(
                 data = codec.encode(picture, level, effort=effort, progress=progress, **mapped)
             interrupted = progress.interrupted
         elif quality_map is None:
-            data = codec.encode(picture, level, lossless=lossless, **mapped)
+            data = codec.encode(picture, level, lossless=lossless, effort=effort, **mapped)
         else:
             from glissando.picture.heat import draw_bits
 
-            data, bits = codec.encode_with_bits(picture, level, **mapped)
+            data, bits = codec.encode_with_bits(picture, level, effort=effort, **mapped)
             heat = draw_bits(eight_bits(picture), bits, side=codec.pixels_per_latent)
             write_picture(Picture(heat), quality_map, format="png")
         if job.dest == STANDARD:

@@ -11,6 +11,10 @@ from glissando.cli.common import Debug, examples, guarded, need_training, say
 
 EXAMPLES = examples(
     ("glissando export runs/medium/last.pt models/medium", "graphs, tables and card, verified"),
+    (
+        "glissando export runs/large/last.pt models/medium --encoder large --efforts 5-10",
+        "one more encoder for a decoder that is there",
+    ),
 )
 
 
@@ -29,15 +33,46 @@ def export(
             help="Training pictures, which say how finely weights are stored; $GLISSANDO_DATA/train unless given.",
         ),
     ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            "--encoder",
+            metavar="NAME",
+            help="Put only the checkpoint's encoder, under this name, beside those of the model in OUT_DIR, "
+            "whose decoder it was trained for.",
+        ),
+    ] = None,
+    efforts: Annotated[
+        str | None,
+        typer.Option(
+            "--efforts",
+            metavar="LOW-HIGH",
+            help="With --encoder: the efforts at which it takes the place of the usual one; without, only by its name.",
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> int:
-    """Turn a checkpoint into an installable model.
+    """Turn a checkpoint into an installable model, or into one more encoder of a model.
 
     Writes its graphs, integer tables and card, and verifies them against torch. Needs glissando[train].
     """
+    if efforts is not None and encoder is None:
+        raise typer.BadParameter("it belongs to --encoder", param_hint="--efforts")
+    between = _range_of(efforts)
     need_training()
     from glissando.training.export import export as export_model
+    from glissando.training.export import export_encoder
 
-    export_model(checkpoint, out_dir, data=data)
-    say(f"{out_dir}: exported and verified")
+    if encoder is None:
+        say(f"{export_model(checkpoint, out_dir, data=data)}: exported and verified")
+    else:
+        say(f"{export_encoder(checkpoint, out_dir, encoder, between, data)}: exported and verified")
     return 0
+
+
+def _range_of(efforts: str | None) -> tuple[int, ...]:
+    """The two numbers of LOW-HIGH, none where it was not given."""
+    low, dash, high = (efforts or "").partition("-")
+    if efforts is not None and not (dash and low.isdecimal() and high.isdecimal()):
+        raise typer.BadParameter(f"is LOW-HIGH, such as 0-2, not {efforts!r}", param_hint="--efforts")
+    return (int(low), int(high)) if efforts is not None else ()

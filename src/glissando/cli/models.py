@@ -53,8 +53,10 @@ def models(
             f"{card.decode_kmac_per_pixel:.1f} kMAC per pixel to decode"
         )
         for name, encoder in card.encoders.items():
-            usual = " (used unless another is named)" if name == card.encoder and len(card.encoders) > 1 else ""
-            typer.echo(f"  encoder {name}: {encoder.kmac_per_pixel:.1f} kMAC per pixel{usual}")
+            used = f" (at efforts {encoder.efforts[0]} to {encoder.efforts[1]})" if len(encoder.efforts) == 2 else ""
+            if name == card.encoder and len(card.encoders) > 1:
+                used = " (used unless the effort takes another)"
+            typer.echo(f"  encoder {name}: {encoder.kmac_per_pixel:.1f} kMAC per pixel{used}")
         for what, score in card.scores.items():
             typer.echo(f"  {what}: {score}")
     return 0

@@ -31,6 +31,7 @@ class Analysed:
         boxes: metadata by the type of their box.
         exact: the bytes that code a tile's pixels exactly, by the number of each tile where these may be fewer.
         opacity: what the file says of the picture's opacity; None where all of it is opaque.
+        encoder: the name of the encoder that made the latents.
         refined: whether the latents were refined for one quality.
     """
 
@@ -40,6 +41,7 @@ class Analysed:
     boxes: dict[str, bytes]
     exact: Mapping[int, bytes]
     opacity: Opacity | None
+    encoder: str
     refined: bool = False
 
     @property

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from glissando.bitstream import ANY_SIZE, DEFAULT_LIMITS, Reader, Source, opened
+from glissando.errors import InputError
 from glissando.families import Family
 from glissando.picture import Picture, Pixels, as_picture
 from glissando.zoo import Card, Model
@@ -19,7 +20,7 @@ from glissando.zoo import Card, Model
 from .analysed import Analysed
 from .coding import Coding
 from .decoder import Decoder, PictureSymbols
-from .effort import DEFAULT_EFFORT
+from .effort import DEFAULT_EFFORT, HIGHEST_QUICK
 from .encoder import Encoder
 from .engine import Engine
 from .geometry import CELL, Region
@@ -111,9 +112,10 @@ class Codec:
         ``lossless``: every pixel comes back as it was, whatever the model: no network takes part, and the quality is
         ignored. It cannot be combined with an importance.
 
-        ``effort``: 0 to 10, how much time encoding may take. From 6 on the latents are refined for this picture, in
-        seconds to minutes. ``progress`` is told the share that is done, 0 to 1; where it returns False, the file is
-        made of what has been reached.
+        ``effort``: 0 to 10, how much time encoding may take. It chooses among the model's encoders, unless the codec
+        was opened with one of them. From 6 on the latents are refined for this picture, in seconds to minutes.
+        ``progress`` is told the share that is done, 0 to 1; where it returns False, the file is made of what has been
+        reached.
 
         Raises InputError for arguments that are not as described, and for an importance that this model cannot take.
         """
@@ -137,13 +139,16 @@ class Codec:
         depth: int | None = None,
         alpha_quality: float = 100.0,
         exact: bool = False,
+        effort: int = DEFAULT_EFFORT,
     ) -> tuple[bytes, NDArray[np.float64]]:
         """The file that ``encode`` makes, and the bits that each latent in the picture costs in it, (rows, columns).
 
         Each latent covers ``pixels_per_latent`` pixels each way. The sum is the ideal size of the file's streams, those
-        of opacity left out.
+        of opacity left out. ``effort`` is 5 at most.
         """
-        options = EncodeOptions(importance, strength, keep_size, alpha_quality=alpha_quality, exact=exact)
+        options = EncodeOptions(importance, strength, keep_size, False, alpha_quality, exact, effort)
+        if effort > HIGHEST_QUICK:
+            raise InputError(f"the bits of each latent are told up to effort {HIGHEST_QUICK}, not at {effort}")
         analysed, field = self._analysed(as_picture(picture, depth=depth), Quality.of(quality), options)
         data = self._encoder.encode(analysed, Quality.of(quality), field, keep_size=keep_size)
         used = Quality(Reader(data, limits=ANY_SIZE).header.quality)
@@ -170,13 +175,14 @@ class Codec:
         depth: int | None = None,
         alpha_quality: float = 100.0,
         exact: bool = False,
+        effort: int = DEFAULT_EFFORT,
     ) -> Analysed:
         """Latents of a picture: the costly half of encoding, which does not depend on the quality.
 
-        ``quality`` is the highest that the latents will be coded at; low ones may be computed in bfloat16.
-        ``depth``, ``alpha_quality`` and ``exact``: as in ``encode``.
+        ``quality`` is the highest that the latents will be coded at; low ones may be computed in bfloat16. ``effort``
+        chooses among the model's encoders. ``depth``, ``alpha_quality`` and ``exact``: as in ``encode``.
         """
-        options = EncodeOptions(alpha_quality=alpha_quality, exact=exact)
+        options = EncodeOptions(alpha_quality=alpha_quality, exact=exact, effort=effort)
         return self._encoder.analyse(as_picture(picture, depth=depth), Quality.of(quality), options)
 
     def quality_field(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from glissando.errors import InputError
+from glissando.zoo.model import HIGHEST_EFFORT
 
 __all__ = ["DEFAULT_EFFORT", "HIGHEST_EFFORT", "HIGHEST_QUICK", "Schedule", "check_effort", "schedule_of"]
 
 DEFAULT_EFFORT = 4
-HIGHEST_EFFORT = 10
 
 
 @dataclass(frozen=True)

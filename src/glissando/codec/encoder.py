@@ -68,25 +68,29 @@ class Encoder:
         """Latents of a picture: the costly half of encoding, which does not depend on the quality.
 
         ``highest`` is the highest quality that they will be coded at; at low ones they may be computed in bfloat16. Of
-        the options, those of opacity count here.
+        the options, the effort and those of opacity count here.
         """
         depth = source.format.depth
-        precision = self._engine.encoder_precision(highest, depth)
-        for number, name in enumerate(self._engine.family.encoder_graphs):
-            self._engine.prepare(name, precision, real_pixels=number == 0 and depth > 8)
+        encoder = self._engine.model.encoder_at(options.effort).card.name
+        analysis, *further = self._engine.family.encoder_graphs
+        precision = self._engine.encoder_precision(highest, depth, encoder)
+        self._engine.prepare(analysis, precision, real_pixels=depth > 8, encoder=encoder)
+        for name in further:
+            self._engine.prepare(name, self._engine.encoder_precision(highest, depth))
         boxes, grid = boxes_of(source), self._grid(source)
         opacity = opacity_of(
             source, grid, options.alpha_quality, keeps_hidden=options.keeps_hidden, each=self._engine.each
         )
         source = without_opacity(source, opacity)
-        latents = self._latents(source.pixels, depth, grid, precision)
-        return Analysed(latents, grid, source, boxes, self._exact_tiles(source, grid, opacity, is_candidate), opacity)
+        latents = self._latents(source.pixels, depth, grid, precision, encoder)
+        exact = self._exact_tiles(source, grid, opacity, is_candidate)
+        return Analysed(latents, grid, source, boxes, exact, opacity, encoder)
 
     def _grid(self, source: Picture) -> Grid:
         return Grid(source.width, source.height, TILE_LOG2, self._coding.latents_per_cell)
 
-    def _latents(self, pixels: Pixels, depth: int, grid: Grid, precision: str) -> Any:
-        return self._coding.latents(self._analysis_outputs(pixels, depth, grid, precision))
+    def _latents(self, pixels: Pixels, depth: int, grid: Grid, precision: str, encoder: str) -> Any:
+        return self._coding.latents(self._analysis_outputs(pixels, depth, grid, precision, encoder))
 
     def _exact_tiles(
         self, source: Picture, grid: Grid, opacity: Opacity | None, wanted: Callable[[Pixels], bool]
@@ -100,13 +104,16 @@ class Encoder:
         coded = self._engine.each(lambda number: exact_planes(parts[number], source.format.depth), chosen)
         return dict(zip(chosen, coded, strict=True))
 
-    def _analysis_outputs(self, pixels: Pixels, depth: int, grid: Grid, precision: str) -> list[NDArray[np.float32]]:
-        """The outputs of the analysis over the whole grid, (rows, columns, channels) each."""
-        analysis = self._engine.graph(self._engine.family.encoder_graphs[0], precision, real_pixels=depth > 8)
+    def _analysis_outputs(
+        self, pixels: Pixels, depth: int, grid: Grid, precision: str, encoder: str
+    ) -> list[NDArray[np.float32]]:
+        """The outputs of an encoder's analysis over the whole grid, (rows, columns, channels) each."""
+        name = self._engine.family.encoder_graphs[0]
+        analysis = self._engine.graph(name, precision, real_pixels=depth > 8, encoder=encoder)
         per_cell = self._coding.analysis_per_cell
         rows, columns = grid.cells
         outputs: list[NDArray[np.float32]] = []
-        for window in self._engine.encoder_windows(grid):
+        for window in self._engine.encoder_windows(grid, encoder):
             parts = analysis(pixels=padded(pixels, *window.outer(CELL), depth))
             if not outputs:
                 outputs = [
@@ -257,8 +264,9 @@ class Encoder:
         if len(empty) < len(exact):  # neighbours see some of them; the pixels that they do not see may be any
             seen_pixels = np.repeat(np.repeat(seen, CELL, axis=0), CELL, axis=1)[: grid.height, : grid.width]
             depth = analysed.format.depth
-            precision = self._engine.encoder_precision(quality.highest, depth)
-            latents = self._latents(filled(analysed.source.pixels, seen_pixels), depth, grid, precision)
+            precision = self._engine.encoder_precision(quality.highest, depth, analysed.encoder)
+            pixels = filled(analysed.source.pixels, seen_pixels)
+            latents = self._latents(pixels, depth, grid, precision, analysed.encoder)
             kept = [] if not analysed.refined else [area for n, area in enumerate(grid.tiles) if n not in exact]
             analysed = replace(analysed, latents=_with_areas(latents, analysed.latents, kept, grid))
         return self._coded(self.passes(analysed, quality), {number: analysed.exact[number] for number in exact}, empty)

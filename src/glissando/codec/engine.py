@@ -62,7 +62,7 @@ class Engine:
     def _start(self) -> None:
         """Begin without any graph or thread; the pool starts its threads when it is first given work."""
         self._lock = threading.Lock()
-        self._graphs: dict[tuple[str, str, bool], Future[Graph]] = {}
+        self._graphs: dict[tuple[str, str, bool, str | None], Future[Graph]] = {}
         self._others: OrderedDict[Hashable, Graph] = OrderedDict()
         threads = self.options.threads or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="glissando")
@@ -85,12 +85,13 @@ class Engine:
 
     # Precision ----------------------------------------------------------------------------------------
 
-    def encoder_precision(self, quality: Quality, depth: int = 8) -> str:
+    def encoder_precision(self, quality: Quality, depth: int = 8, encoder: str | None = None) -> str:
         """The precision of an encoder's networks: bfloat16 only where it is fast and its rounding is not seen.
 
-        bfloat16 has 8 bits itself, too few for samples of more bits: ``depth`` is how many they have.
+        bfloat16 has 8 bits itself, too few for samples of more bits: ``depth`` is how many they have. ``encoder``: the
+        usual one unless one is named.
         """
-        return self._precision(depth <= 8 and quality.number <= self.model.card.bf16_encode_quality)
+        return self._precision(depth <= 8 and quality.number <= self.model.encoder(encoder).card.bf16_quality)
 
     def decoder_precision(self, quality: Quality, depth: int = 8) -> str:
         """The precision of a decoder's networks, chosen in the same way."""
@@ -107,27 +108,29 @@ class Engine:
 
     # Graphs -------------------------------------------------------------------------------------------
 
-    def prepare(self, name: str, precision: str, *, real_pixels: bool = False) -> Future[Graph]:
+    def prepare(
+        self, name: str, precision: str, *, real_pixels: bool = False, encoder: str | None = None
+    ) -> Future[Graph]:
         """Compile a graph in the background, once; the future's result is the graph.
 
         ``real_pixels``: its input "pixels" is float32 from 0 to 255 instead of uint8, for what lies between the levels
-        of 8 bits.
+        of 8 bits. ``encoder``: whose graph it is, if it is an encoder's; the usual one's unless one is named.
         """
-        key = (name, precision, real_pixels)
+        key = (name, precision, real_pixels, encoder)
         with self._lock:
             self._check_open()
             if key not in self._graphs:
                 self._graphs[key] = self._pool.submit(self._open, *key)
             return self._graphs[key]
 
-    def graph(self, name: str, precision: str, *, real_pixels: bool = False) -> Graph:
+    def graph(self, name: str, precision: str, *, real_pixels: bool = False, encoder: str | None = None) -> Graph:
         """The compiled graph; waits until it is compiled."""
-        return self.prepare(name, precision, real_pixels=real_pixels).result()
+        return self.prepare(name, precision, real_pixels=real_pixels, encoder=encoder).result()
 
-    def _open(self, name: str, precision: str, real_pixels: bool) -> Graph:
+    def _open(self, name: str, precision: str, real_pixels: bool, encoder: str | None) -> Graph:
         if name in self.family.encoder_graphs:
-            self.model.check_encoder()
-        source = self.model.graph(name)
+            self.model.check_encoder(encoder)
+        source = self.model.graph(name, encoder)
         if real_pixels:
             try:
                 source = replace(source, content=with_real_input(source.content, "pixels"))
@@ -165,10 +168,9 @@ class Engine:
         """Cells around a window that decoded pixels inside it depend on."""
         return self._cells(self.family.decoder_halo, self.model.card.configuration)
 
-    @cached_property
-    def encoder_halo(self) -> int:
-        """Cells around a window that the latents of its pixels depend on."""
-        own = self.model.encoder().card.configuration
+    def encoder_halo(self, encoder: str | None = None) -> int:
+        """Cells around a window that the latents of its pixels depend on, those of the usual encoder or a named one."""
+        own = self.model.encoder(encoder).card.configuration
         return self._cells(self.family.encoder_halo, {**self.model.card.configuration, **own})
 
     def _cells(self, halo: Callable[[Mapping[str, Any]], int], configuration: Mapping[str, Any]) -> int:
@@ -181,9 +183,9 @@ class Engine:
         """The windows that a decoder's networks run over, so that the results cover an area, or the grid."""
         return windows(grid.cells, WINDOW, self.halo, area)
 
-    def encoder_windows(self, grid: Grid) -> Iterator[Window]:
+    def encoder_windows(self, grid: Grid, encoder: str | None = None) -> Iterator[Window]:
         """The windows that an encoder's analysis runs over, so that the latents cover the grid."""
-        return windows(grid.cells, WINDOW, self.encoder_halo)
+        return windows(grid.cells, WINDOW, self.encoder_halo(encoder))
 
     # Threads ------------------------------------------------------------------------------------------
 

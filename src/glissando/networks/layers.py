@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 __all__ = [
+    "BlockSequence",
     "DepthConvBlock",
     "Downshuffle",
     "LevelTable",
@@ -126,6 +127,13 @@ class DepthConvBlock(nn.Module):
             wide = rectified(wide, self.leak)
         out: Tensor = x + self.narrow(wide)
         return out
+
+
+class BlockSequence(nn.Sequential):
+    """So many blocks after each other, perhaps none; a training may change their number."""
+
+    def __init__(self, number: int, channels: int, ratio: int, *, gated: bool = False, leak: float = 0.0) -> None:
+        super().__init__(*(DepthConvBlock(channels, ratio, gated=gated, leak=leak) for _ in range(number)))
 
 
 class Downshuffle(nn.Sequential):

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from .layers import DepthConvBlock, Downshuffle, Pointwise, Upshuffle
+from .layers import BlockSequence, Downshuffle, Pointwise, Upshuffle
 
 __all__ = ["Analysis", "Synthesis", "TransformConfig"]
 
@@ -33,10 +33,6 @@ class TransformConfig(Protocol):
     def ratio(self) -> int: ...
 
 
-def _blocks(number: int, channels: int, ratio: int, gated: bool, leak: float) -> nn.Sequential:
-    return nn.Sequential(*(DepthConvBlock(channels, ratio, gated=gated, leak=leak) for _ in range(number)))
-
-
 class Analysis(nn.Module):
     """Picture (B, 3, H, W) in [0, 1], sides multiples of 16 → latents (B, latents, H/16, W/16).
 
@@ -48,9 +44,9 @@ class Analysis(nn.Module):
         ratio = ratio or c.ratio
         self.patch = nn.PixelUnshuffle(8)
         self.enter = Pointwise(192, c.width)
-        self.blocks = _blocks(c.analysis_blocks, c.width, ratio, gated, leak)
+        self.blocks = BlockSequence(c.analysis_blocks, c.width, ratio, gated=gated, leak=leak)
         self.down = Downshuffle(c.width, c.latents)
-        self.latent_blocks = _blocks(c.analysis_latent_blocks, c.latents, ratio, gated, leak)
+        self.latent_blocks = BlockSequence(c.analysis_latent_blocks, c.latents, ratio, gated=gated, leak=leak)
 
     def forward(self, x: Tensor) -> Tensor:
         # Under autocast the blocks' products are bfloat16; the sum that they add to stays float32.
@@ -64,9 +60,9 @@ class Synthesis(nn.Module):
 
     def __init__(self, c: TransformConfig, *, gated: bool = False, leak: float = 0.0) -> None:
         super().__init__()
-        self.latent_blocks = _blocks(c.synthesis_latent_blocks, c.latents, c.ratio, gated, leak)
+        self.latent_blocks = BlockSequence(c.synthesis_latent_blocks, c.latents, c.ratio, gated=gated, leak=leak)
         self.up = Upshuffle(c.latents, c.width)
-        self.blocks = _blocks(c.synthesis_blocks, c.width, c.ratio, gated, leak)
+        self.blocks = BlockSequence(c.synthesis_blocks, c.width, c.ratio, gated=gated, leak=leak)
         self.leave = Pointwise(c.width, 192, exact=True)
         self.patch = nn.PixelShuffle(8)
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +22,7 @@ from glissando.families import family
 from glissando.files import atomic_folder
 from glissando.zoo.arrays import Stepped, values_of, write_arrays
 from glissando.zoo.identity import identity
-from glissando.zoo.model import DECODER, ENCODER, INTEGERS, checksums
+from glissando.zoo.model import DECODER, ENCODER, HIGHEST_EFFORT, INTEGERS, checksums
 
 from .checkpoints import load_checkpoint
 from .data import load_tiles, training_folder
@@ -27,9 +31,9 @@ from .graph_export import ENCODER_FOLDER, write_graph
 from .recipe import PictureRecipe, from_dict
 from .steps import plain_steps, round_to_steps, sensitivities
 
-__all__ = ["export"]
+__all__ = ["export", "export_encoder"]
 
-
+ENCODER_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 SMALL = 512  # values: smaller parameters are kept in float16, as vectors are
 FLOATS = ("likelihood.",)  # few parameters from which tables are computed; kept in float32
 
@@ -116,36 +120,123 @@ def export(
     files do not compute what torch computes.
     """
     state = load_checkpoint(checkpoint)
+    created = created or _now()
+    with atomic_folder(out_dir) as work:
+        written = _write(work, state, data)
+        _write_json(work / ENCODER_FOLDER / "card.json", _encoder_card(work / ENCODER_FOLDER, written, created))
+        _keep_encoders(out_dir, work, written.decoder_hash)
+        versions = earlier_versions(out_dir, written.recipe.name)
+        _write_json(work / "card.json", _model_card(work, written, created, scores or {}, versions))
+    return out_dir
+
+
+def export_encoder(
+    checkpoint: Path, model_folder: Path, name: str, efforts: Sequence[int] = (), data: Path | None = None
+) -> Path:
+    """Put the encoder of a checkpoint beside those of a model, under a name of its own; returns the encoder's folder.
+
+    ``checkpoint``: of a training in which the model's decoder stayed as it was (``run.learns``). ``efforts``: the
+    lowest and the highest effort at which it takes the place of the usual encoder; without, it is used where it is
+    named. ``data``: as in ``export``.
+
+    The folder appears whole, and replaces an earlier one of that name. Raises TrainingError where the checkpoint is
+    none, has another decoder than the model, or the exported files do not compute what torch computes.
+    """
+    if not ENCODER_NAME.fullmatch(name) or name == ENCODER_FOLDER.name:
+        raise TrainingError(f"an encoder's name is of small letters, digits and '-', and not 'default'; not {name!r}")
+    if efforts and not (len(efforts) == 2 and 0 <= efforts[0] <= efforts[1] <= HIGHEST_EFFORT):
+        raise TrainingError(f"efforts are the lowest and the highest, 0 to {HIGHEST_EFFORT}, not {list(efforts)}")
+    state, model = load_checkpoint(checkpoint), load_checkpoint(model_folder)
+    # Those of the decoder stay rounded as they are; if training moved one, the hashes below tell.
+    encoder_parts = training_of(state["recipe"]["family"]).export.encoder_parts
+    stored = {key: array for key, array in model["stored"].items() if not key.startswith(encoder_parts)}
+    place = model_folder / ENCODER_FOLDER.parent / name
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        written = _write(work, {**state, "stored": stored}, data)
+        decoder, expected = written.decoder_hash, json.loads((model_folder / "card.json").read_text("utf-8"))["hash"]
+        if decoder != expected:
+            raise TrainingError(f"{checkpoint} has the decoder {decoder}, {model_folder} has {expected}")
+        card = _encoder_card(work / ENCODER_FOLDER, written, _now()) | {
+            "name": name,
+            "summary": written.recipe.summary,
+            "efforts": list(efforts),
+            "training": written.training,
+        }
+        with atomic_folder(place) as new:
+            for file in (work / ENCODER_FOLDER).iterdir():
+                shutil.copyfile(file, new / file.name)
+            _write_json(new / "card.json", card)
+    return place
+
+
+def _keep_encoders(before: Path, work: Path, decoder_hash: str) -> None:
+    """Take over the other encoders of the model that lies where the new one goes, if its decoder is the same."""
+    try:
+        if json.loads((before / "card.json").read_text(encoding="utf-8"))["hash"] != decoder_hash:
+            return
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # there is no folder yet, or it holds no model
+    for folder in sorted((before / ENCODER_FOLDER.parent).iterdir()):
+        if folder.name != ENCODER_FOLDER.name and folder.is_dir():
+            shutil.copytree(folder, work / ENCODER_FOLDER.parent / folder.name)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A model whose files, but for the cards, have been written and verified."""
+
+    recipe: PictureRecipe
+    ours: FamilyExport
+    files: dict[str, dict[str, Stored]]  # the arrays of decoder.npz and encoder.npz
+    training: dict[str, Any]  # what cards say of it
+
+    def values(self, file: str) -> dict[str, NDArray[Any]]:
+        """The arrays of a file, as a network computes with them."""
+        return {key: values_of(array) for key, array in self.files[file].items()}
+
+    @property
+    def network(self) -> dict[str, Any]:
+        shape: dict[str, Any] = self.recipe.to_dict()["network"]
+        return shape
+
+    @property
+    def decoder_hash(self) -> str:
+        shape = family(self.recipe.family).decoder_configuration(self.network)
+        return identity(self.recipe.family, shape, self.ours.integers, self.values(DECODER))
+
+    def kmac_per_pixel(self, path: str) -> float:
+        return round(training_of(self.recipe.family).cost(self.ours.network, path)["total"], 3)
+
+
+def _write(work: Path, state: dict[str, Any], data: Path | None) -> _Written:
+    """Write arrays and graphs of a checkpoint into an empty folder, and verify them."""
     recipe = from_dict(state["recipe"])
     make = training_of(recipe.family).export
     stored = store_weights(recipe, state["ema"], make.integer_parts, state.get("stored", {}), data)
     shipped = {name: torch.from_numpy(values_of(array)) for name, array in stored.items()}
     ours = make(recipe, {**state["ema"], **shipped}, data)
 
-    with atomic_folder(out_dir) as work:
-        (work / ENCODER_FOLDER).mkdir(parents=True)
-        write_arrays(work / INTEGERS, ours.integers)
-        files: dict[str, dict[str, Stored]] = {DECODER: {}, ENCODER: {}}
-        for name, array in stored.items():
-            files[ENCODER if name.startswith(ours.encoder_parts) else DECODER][name] = array
-        for file, arrays in files.items():
-            arrays |= ours.arrays.get(file, {})
-            write_arrays(work / (ENCODER_FOLDER if file == ENCODER else "") / file, arrays)
-        for name, graph in ours.graphs().items():
-            write_graph(name, graph, ours.examples(), work, stored)
-        differences = ours.verify(work)
-        created = created or datetime.now(UTC).isoformat(timespec="seconds")
-        _write_cards(
-            work,
-            ours,
-            recipe,
-            files,
-            created,
-            scores or {},
-            earlier_versions(out_dir, recipe.name),
-            {**_counted(recipe, state), "differences_from_torch": differences},
-        )
-    return out_dir
+    (work / ENCODER_FOLDER).mkdir(parents=True)
+    write_arrays(work / INTEGERS, ours.integers)
+    files: dict[str, dict[str, Stored]] = {DECODER: {}, ENCODER: {}}
+    for name, array in stored.items():
+        files[ENCODER if name.startswith(ours.encoder_parts) else DECODER][name] = array
+    for file, arrays in files.items():
+        arrays |= ours.arrays.get(file, {})
+        write_arrays(work / (ENCODER_FOLDER if file == ENCODER else "") / file, arrays)
+    for name, graph in ours.graphs().items():
+        write_graph(name, graph, ours.examples(), work, stored)
+    training = {**_counted(recipe, state), "differences_from_torch": ours.verify(work)}
+    return _Written(recipe, ours, files, training)
 
 
 def _counted(recipe: PictureRecipe, state: dict[str, Any]) -> dict[str, Any]:
@@ -163,44 +254,38 @@ def _counted(recipe: PictureRecipe, state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _write_cards(
-    folder: Path,
-    ours: FamilyExport,
-    recipe: PictureRecipe,
-    files: dict[str, dict[str, Stored]],
-    created: str,
-    scores: dict[str, Any],
-    versions: list[dict[str, Any]],
-    training: dict[str, Any],
-) -> None:
-    """The cards of the model and of its encoder, once all their files are there."""
-    network = recipe.to_dict()["network"]
-    decoder, encoder = ({key: values_of(array) for key, array in files[file].items()} for file in (DECODER, ENCODER))
-    announced, cost = family(recipe.family), training_of(recipe.family).cost
-    own, shape = announced.encoder_configuration(network), announced.decoder_configuration(network)
-    encoder_card = {
+def _encoder_card(folder: Path, written: _Written, created: str) -> dict[str, Any]:
+    """The card of the encoder whose files lie in ``folder``."""
+    recipe = written.recipe
+    own = family(recipe.family).encoder_configuration(written.network)
+    return {
         "name": ENCODER_FOLDER.name,
-        "hash": identity(recipe.family, own, {}, encoder, pixels=""),
+        "hash": identity(recipe.family, own, {}, written.values(ENCODER), pixels=""),
         "created": created,
         "configuration": own,
-        "kmac_per_pixel": round(cost(ours.network, "encode")["total"], 3),
-        "files": checksums(folder / ENCODER_FOLDER),
+        "kmac_per_pixel": written.kmac_per_pixel("encode"),
+        "files": checksums(folder),
     }
-    card = {
+
+
+def _model_card(
+    folder: Path, written: _Written, created: str, scores: dict[str, Any], versions: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The card of the model whose files lie in ``folder``."""
+    recipe = written.recipe
+    return {
         "name": recipe.name,
         "family": recipe.family,
         "summary": recipe.summary,
         "licence": "MIT",
-        "hash": identity(recipe.family, shape, ours.integers, decoder),
+        "hash": written.decoder_hash,
         "created": created,
-        "configuration": shape,
-        "parameters": sum(p.numel() for p in ours.network.parameters()),
-        "decode_kmac_per_pixel": round(cost(ours.network, "decode")["total"], 3),
+        "configuration": family(recipe.family).decoder_configuration(written.network),
+        "parameters": sum(p.numel() for p in written.ours.network.parameters()),
+        "decode_kmac_per_pixel": written.kmac_per_pixel("decode"),
         "encoder": ENCODER_FOLDER.name,
         "files": checksums(folder),
-        "training": training,
+        "training": written.training,
         "scores": scores,
         "versions": versions,
     }
-    for place, values in ((folder / ENCODER_FOLDER, encoder_card), (folder, card)):
-        (place / "card.json").write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -121,6 +121,9 @@ class Run:
     fit_entropy: int = 0  # steps in which the entropy model alone learns, before all others; of the gains family
     balance_trunk: float = 0.5  # after PCA, channels are divided by their deviation to this power
     balance_latents: float = 0.25  # the same power for the latents
+    # Beginnings of the names of the parameters that learn, such as "analysis."; all others stay as they are. An encoder
+    # for a decoder that there is, or the other way about, is trained so. Empty: all learn.
+    learns: tuple[str, ...] = ()
     log_every: int = 50  # steps
     validate_every: int = 1000
     save_every: int = 500

@@ -9,7 +9,7 @@ import math
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from glissando.errors import RecipeError
 
@@ -19,21 +19,26 @@ __all__ = ["build_tables", "merged", "read_tables"]
 def read_tables(path: Path, settings: Sequence[str] = ()) -> dict[str, Any]:
     """A recipe's tables: those of the file that its key ``base`` names, changed by its own, changed by ``settings``.
 
-    A base lies beside the recipe and has none itself. A setting is "table.key=value", as TOML has it; a value that is
-    no TOML is a string. Raises RecipeError.
+    A base lies beside the recipe and may have one itself. A setting is "table.key=value", as TOML has it; a value that
+    is no TOML is a string. Raises RecipeError.
     """
-    values = _read_toml(path)
-    if "base" in values:
-        name = values.pop("base")
-        if not isinstance(name, str):
-            raise RecipeError(f"{path}: 'base' is the name of a recipe, not {name!r}")
-        base = _read_toml(path.parent / name)
-        if "base" in base:
-            raise RecipeError(f"{path}: its base {name} must not have a base itself")
-        values = merged(base, values)
+    values = _with_bases(path, ())
     for setting in settings:
         values = merged(values, _setting(setting))
     return values
+
+
+def _with_bases(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    """A recipe's tables over those of its bases. ``above``: the recipes that build on this one."""
+    if path in above:
+        raise RecipeError(f"{above[0]}: its bases come back to {path}")
+    values = _read_toml(path)
+    if "base" not in values:
+        return values
+    name = values.pop("base")
+    if not isinstance(name, str):
+        raise RecipeError(f"{path}: 'base' is the name of a recipe, not {name!r}")
+    return merged(_with_bases(path.parent / name, (*above, path)), values)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -81,9 +86,10 @@ def build_tables(kind: type[Any], values: dict[str, Any], where: str) -> Any:
             arguments[key] = build_tables(type(default), value, f"{name}.")
             continue
         if isinstance(default, tuple):
+            expected = get_args(get_type_hints(kind)[key])[0]
             if not isinstance(value, list | tuple):
-                raise RecipeError(f"{name!r} is a list of numbers, not {value!r}")
-            arguments[key] = tuple(_checked(f"{name}[{i}]", float, item) for i, item in enumerate(value))
+                raise RecipeError(f"{name!r} is a list of {expected.__name__}, not {value!r}")
+            arguments[key] = tuple(_checked(f"{name}[{i}]", expected, item) for i, item in enumerate(value))
         else:
             arguments[key] = _checked(name, type(default), value)
     return kind(**arguments)

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
-from glissando.errors import TrainingError
+from glissando.errors import RecipeError, TrainingError
 from glissando.files import atomic_file
-from glissando.networks.layers import DepthConvBlock
+from glissando.networks.layers import BlockSequence, DepthConvBlock
 
 from .checkpoints import Progress, load_checkpoint
 from .crops import Crops, send
@@ -37,7 +37,7 @@ class Trainer:
 
     Parameters: ``recipe``; ``tiles`` decoded; ``device``; ``out``, the folder for ``last.pt`` and logs; ``processes``
     that share each batch, RecipeError where they cannot; ``fresh``, false where ``resume`` follows and the network may
-    begin as anything.
+    begin as anything. Raises RecipeError where ``run.learns`` names what the network does not have.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Trainer:
         fitted = fresh and recipe.run.initial != "random"
         sample = Crops(tiles.training, 256, 256, torch.Generator().manual_seed(0)).next() if fitted else None
         self.network = self.objective.build(sample)
+        _freeze_all_but(self.network, recipe.run.learns)
         self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = copy.deepcopy(self.network).requires_grad_(False)
         processes.share_weights(self.network, self.ema)
@@ -280,7 +281,8 @@ class Trainer:
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint, or from a shipped model's weights (a short warm-up rebuilds the rest).
 
-        Blocks that the checkpoint's network lacks begin as the identity, so that a network may grow in depth.
+        Blocks that the checkpoint's network lacks begin as the identity, so that a network may grow in depth. It may
+        also become shallower in what ``run.learns`` names: blocks that it lacks there are left out.
         """
         state = load_checkpoint(path)
         saved, ours, usual = state["recipe"]["network"], self.recipe.network, type(self.recipe.network)()
@@ -288,10 +290,9 @@ class Trainer:
             before, now = saved.get(key, getattr(usual, key)), getattr(ours, key)
             if before != now:
                 raise TrainingError(f"{path} was trained with network.{key} = {before}, this recipe says {now}")
-        blocks = _new_blocks(self.network, state["ema"])
         try:
-            self.network.load_state_dict({**blocks, **state.get("network", state["ema"])})
-            self.ema.load_state_dict({**blocks, **state["ema"]})
+            for network, weights in ((self.network, state.get("network", state["ema"])), (self.ema, state["ema"])):
+                network.load_state_dict(_of_this_depth(self.network, weights, self.recipe.run.learns))
         except RuntimeError as error:
             raise TrainingError(f"{path} does not fit this recipe's network: {error}") from error
         self.progress = Progress(**state["progress"])
@@ -309,13 +310,34 @@ class Trainer:
         self.processes.seed_noise(self.recipe.run.seed, self.progress.step)
 
 
-def _new_blocks(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The network's own weights, still the identity, of blocks that ``weights`` lacks."""
+def _freeze_all_but(network: nn.Module, learns: tuple[str, ...]) -> None:
+    """Let only parameters learn whose names begin in one of these ways, if any is given.
+
+    Raises RecipeError where no name begins so.
+    """
+    names = [name for name, _ in network.named_parameters()]
+    for beginning in learns:
+        if not any(name.startswith(beginning) for name in names):
+            raise RecipeError(f"run.learns: the network has no parameter {beginning!r}…")
+    if learns:
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(name.startswith(learns))
+
+
+def _of_this_depth(network: nn.Module, weights: Mapping[str, Tensor], learns: tuple[str, ...]) -> dict[str, Tensor]:
+    """``weights`` with the network's own of blocks that they lack, which are still the identity, and in what ``learns``
+    names without blocks that the network lacks. Blocks are counted from the beginning of their sequence.
+    """
     own = network.state_dict()
-    found: dict[str, Tensor] = {}
+    found = dict(weights)
     for name, module in network.named_modules():
         if isinstance(module, DepthConvBlock) and not any(key.startswith(f"{name}.") for key in weights):
             found |= {key: value.clone() for key, value in own.items() if key.startswith(f"{name}.")}
+        if isinstance(module, BlockSequence) and learns and name.startswith(learns):
+            kept = tuple(f"{name}.{number}." for number in range(len(module)))
+            found = {
+                key: value for key, value in found.items() if not key.startswith(f"{name}.") or key.startswith(kept)
+            }
     return found
 
 

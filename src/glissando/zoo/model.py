@@ -38,6 +38,8 @@ from .identity import identity
 __all__ = ["Card", "Encoder", "EncoderCard", "Model", "checksums", "open_folder"]
 
 DECODER, ENCODER, INTEGERS = "decoder.npz", "encoder.npz", "integers.npz"
+HIGHEST_EFFORT = 10
+"""How much time encoding may take is a number from 0 to this."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,21 @@ class EncoderCard:
     created: str = ""  # date and time, ISO 8601
     configuration: dict[str, Any] = field(default_factory=dict)  # what of the network's shape only the encoder needs
     summary: str = ""
+    # The lowest and the highest effort at which it takes the place of the usual encoder; none where it does so only
+    # if it is named.
+    efforts: list[int] = field(default_factory=list)
     kmac_per_pixel: float = 0.0
     # Up to this quality the encoder computes in bfloat16 where that is fast; −1 stands for never. There
     # it changes the mean PSNR over pictures by no more than 0.02 dB (measured by benchmarks.bf16).
     bf16_quality: float = -1.0
+    training: dict[str, Any] = field(default_factory=dict)  # of its own, after the model's
     scores: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)  # the checksum of each file, by the file's name
     bytes: int = 0  # size of all its files
+
+    def takes_over(self, effort: int) -> bool:
+        """Whether it takes the place of the usual encoder at an effort."""
+        return len(self.efforts) == 2 and self.efforts[0] <= effort <= self.efforts[1]
 
 
 @dataclass(frozen=True)
@@ -183,6 +193,7 @@ class Model:
 
     folder: Path
     card: Card
+    only: str | None = None  # the encoder to use at every effort; None: the efforts of their cards decide
     # Two locks, because weights take longer to read than integers, which a decoder needs first.
     _reading_integers: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
     _reading_weights: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
@@ -228,11 +239,14 @@ class Model:
             return self.encoder().floats(names)
         return self._files.vectors(self.weights, names, file)
 
-    def graph(self, name: str) -> OnnxGraph:
-        """A graph of the decoder, or else of the usual encoder. Raises ModelMismatchError, UnknownModelError."""
+    def graph(self, name: str, encoder: str | None = None) -> OnnxGraph:
+        """A graph of the decoder, or else of an encoder, the usual one unless one is named.
+
+        Raises ModelMismatchError, UnknownModelError.
+        """
         if graph_file(name) in self.card.files:
             return self._files.graph(name, self.weights)
-        return self.encoder().graph(name)
+        return self.encoder(encoder).graph(name)
 
     def encoder(self, name: str | None = None) -> Encoder:
         """The encoder of this name; None for the one that the card names.
@@ -249,14 +263,22 @@ class Model:
                 opened[wanted] = Encoder(self.folder / "encoders" / wanted, self.card.encoders[wanted], self)
             return opened[wanted]
 
-    def using(self, encoder: str) -> Model:
-        """The same model with another of its encoders as the usual one. Raises UnknownModelError."""
-        self.encoder(encoder)
-        return Model(self.folder, dataclasses.replace(self.card, encoder=encoder))
+    def encoder_at(self, effort: int) -> Encoder:
+        """The encoder to use at an effort, 0 to 10. Raises UnknownModelError where there is none."""
+        others = [name for name, card in self.card.encoders.items() if self.only is None and card.takes_over(effort)]
+        return self.encoder(others[0] if others else None)
 
-    def check_encoder(self) -> None:
-        """Compare the usual encoder's files with its card. Raises ModelMismatchError, UnknownModelError."""
-        self.encoder().check()
+    def using(self, encoder: str) -> Model:
+        """The same model with one of its encoders as the usual one, used at every effort. Raises UnknownModelError."""
+        self.encoder(encoder)
+        return Model(self.folder, dataclasses.replace(self.card, encoder=encoder), encoder)
+
+    def check_encoder(self, name: str | None = None) -> None:
+        """Compare an encoder's files with its card, the usual one's unless it is named.
+
+        Raises ModelMismatchError, UnknownModelError.
+        """
+        self.encoder(name).check()
 
     def check(self) -> None:
         """Read every file and compare all of them with the cards. Raises ModelMismatchError."""
