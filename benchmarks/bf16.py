@@ -1,9 +1,9 @@
 """Up to which qualities bfloat16 changes a model's pictures by no more than a bound, and that into the cards of both.
 
-    python -m benchmarks.bf16 MODEL_FOLDER [--data DIR]
+    python -m benchmarks.bf16 MODEL_FOLDER [--encoder NAME] [--data DIR]
 
 Each Kodak picture is coded in float32 and in bfloat16, at one quality after the other, until the bound is exceeded.
-Needs a processor with bfloat16, or patience.
+With an encoder's name only that encoder's card is written. Needs a processor with bfloat16, or patience.
 """
 
 from __future__ import annotations
@@ -69,22 +69,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m benchmarks.bf16", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", type=Path, help="the model's folder")
+    parser.add_argument("--encoder", help="one of its encoders, and only that")
     parser.add_argument("--data", type=Path, help="folder that holds kodak/; $GLISSANDO_DATA unless given")
     given = parser.parse_args(arguments)
     try:
         pictures = load_pictures(data_folder(given.data))
-        exact, rounded = (glissando.open_model(given.model, precision=p) for p in ("f32", "bf16"))
+        exact, rounded = (
+            glissando.open_model(given.model, encoder=given.encoder, precision=p) for p in ("f32", "bf16")
+        )
         name = exact.card.name
-        paths = (given.model / "card.json", given.model / "encoders" / exact.card.encoder / "card.json")
         trusted = trusted_qualities(exact, rounded, pictures)
-        cards = [
-            {**json.loads(path.read_text(encoding="utf-8")), "bf16_quality": quality}
-            for path, quality in zip(paths, trusted, strict=True)
-        ]
+        qualities = {given.model / "encoders" / exact.card.encoder / "card.json": trusted[1]}
+        if given.encoder is None:
+            qualities[given.model / "card.json"] = trusted[0]
+        cards = {
+            path: {**json.loads(path.read_text(encoding="utf-8")), "bf16_quality": quality}
+            for path, quality in qualities.items()
+        }
     except (OSError, ValueError, GlissandoError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
-    for path, card in zip(paths, cards, strict=True):
+    for path, card in cards.items():
         atomic_write(path, (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
     print(f"{name}: bfloat16 up to quality {trusted[0]:g} in the decoder, {trusted[1]:g} in the encoder")
     return 0

@@ -5,6 +5,7 @@ Source: trunk and blocks after EVC and its successors (arXiv 2302.05071, DCVC-RT
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -36,10 +37,14 @@ class TransformConfig(Protocol):
 class Analysis(nn.Module):
     """Picture (B, 3, H, W) in [0, 1], sides multiples of 16 → latents (B, latents, H/16, W/16).
 
-    ``ratio`` of its blocks' feed-forward pairs, the configuration's if 0.
+    ``ratio`` of its blocks' feed-forward pairs, the configuration's if 0. With several ``stages`` it is the mean of so
+    many analyses of this shape, of which each learns what the earlier ones left: EVC's scalable encoder (arXiv
+    2302.05071, residual representation learning). ``later`` are all but the first.
     """
 
-    def __init__(self, c: TransformConfig, *, ratio: int = 0, gated: bool = False, leak: float = 0.0) -> None:
+    def __init__(
+        self, c: TransformConfig, *, ratio: int = 0, gated: bool = False, leak: float = 0.0, stages: int = 1
+    ) -> None:
         super().__init__()
         ratio = ratio or c.ratio
         self.patch = nn.PixelUnshuffle(8)
@@ -47,12 +52,27 @@ class Analysis(nn.Module):
         self.blocks = BlockSequence(c.analysis_blocks, c.width, ratio, gated=gated, leak=leak)
         self.down = Downshuffle(c.width, c.latents)
         self.latent_blocks = BlockSequence(c.analysis_latent_blocks, c.latents, ratio, gated=gated, leak=leak)
+        self.later = nn.ModuleList(Analysis(c, ratio=ratio, gated=gated, leak=leak) for _ in range(1, stages))
 
     def forward(self, x: Tensor) -> Tensor:
         # Under autocast the blocks' products are bfloat16; the sum that they add to stays float32.
-        x = self.blocks(self.enter(self.patch(x - 0.5)).float())
-        out: Tensor = self.latent_blocks(self.down(x).float())
-        return out
+        features = self.blocks(self.enter(self.patch(x - 0.5)).float())
+        out: Tensor = self.latent_blocks(self.down(features).float())
+        for stage in self.later:
+            out = out + stage(x)
+        return out / (1 + len(self.later)) if len(self.later) else out
+
+    def with_later_stages(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``weights`` of an analysis of fewer stages, by their names in it, for this one.
+
+        New stages begin as the first, so that the mean of two is what the first alone was.
+        """
+        first = {name: value for name, value in weights.items() if not name.startswith("later.")}
+        found = dict(weights)
+        for stage in range(len(self.later)):
+            for name, value in first.items():
+                found.setdefault(f"later.{stage}.{name}", value.clone())
+        return found
 
 
 class Synthesis(nn.Module):

@@ -16,6 +16,7 @@ from torch.optim.optimizer import Optimizer
 from glissando.errors import RecipeError, TrainingError
 from glissando.files import atomic_file
 from glissando.networks.layers import BlockSequence, DepthConvBlock
+from glissando.networks.transforms import Analysis
 
 from .checkpoints import Progress, load_checkpoint
 from .crops import Crops, send
@@ -318,21 +319,27 @@ def _freeze_all_but(network: nn.Module, learns: tuple[str, ...]) -> None:
     names = [name for name, _ in network.named_parameters()]
     for beginning in learns:
         if not any(name.startswith(beginning) for name in names):
-            raise RecipeError(f"run.learns: the network has no parameter {beginning!r}…")
+            raise RecipeError(f"run.learns: no parameter of the network begins with {beginning!r}")
     if learns:
         for name, parameter in network.named_parameters():
             parameter.requires_grad_(name.startswith(learns))
 
 
 def _of_this_depth(network: nn.Module, weights: Mapping[str, Tensor], learns: tuple[str, ...]) -> dict[str, Tensor]:
-    """``weights`` with the network's own of blocks that they lack, which are still the identity, and in what ``learns``
-    names without blocks that the network lacks. Blocks are counted from the beginning of their sequence.
+    """``weights`` with the network's own of blocks that they lack, which are still the identity, with the later stages
+    of an analysis, and in what ``learns`` names without blocks that the network lacks.
+
+    Blocks are counted from the beginning of their sequence.
     """
     own = network.state_dict()
     found = dict(weights)
     for name, module in network.named_modules():
-        if isinstance(module, DepthConvBlock) and not any(key.startswith(f"{name}.") for key in weights):
+        if isinstance(module, DepthConvBlock) and not any(key.startswith(f"{name}.") for key in found):
             found |= {key: value.clone() for key, value in own.items() if key.startswith(f"{name}.")}
+        if isinstance(module, Analysis):
+            beginning = f"{name}."
+            stages = {key.removeprefix(beginning): value for key, value in found.items() if key.startswith(beginning)}
+            found |= {f"{beginning}{key}": value for key, value in module.with_later_stages(stages).items()}
         if isinstance(module, BlockSequence) and learns and name.startswith(learns):
             kept = tuple(f"{name}.{number}." for number in range(len(module)))
             found = {

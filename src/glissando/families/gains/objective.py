@@ -40,6 +40,8 @@ class GainsObjective:
             lambdas = torch.tensor([rate.lambda_of(100 * i / (levels - 1)) for i in range(levels)])
             initialise(network, sample, lambdas, run.initial)
             balance(network, sample[:32], run.balance_trunk, run.balance_latents)
+            first = {key: v for key, v in network.analysis.state_dict().items() if not key.startswith("later.")}
+            network.analysis.load_state_dict(network.analysis.with_later_stages(first))
             if run.fit_entropy:
                 fit_entropy(network, sample, self.recipe.rate, self.recipe.optimiser.clip, run.fit_entropy)
         return network

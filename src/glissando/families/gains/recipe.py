@@ -110,6 +110,7 @@ def _network_checks(network: GainsConfig) -> dict[str, bool]:
         "network.latents must be even": network.latents % 2 == 0,
         "network.hyper, means_width and context_width must be positive": min(sizes) > 0,
         "network.levels must be at least 2": network.levels >= 2,
+        "network.analysis_stages must be positive": network.analysis_stages > 0,
         "network.block must be 'depthconv' or 'gated'": network.block in ("depthconv", "gated"),
         "network.leak must be below 1": network.leak < 1,
         "network.context_steps must be 1, 2 or 4": network.context_steps in (1, 2, 4),
