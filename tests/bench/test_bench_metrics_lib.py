@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -47,6 +48,8 @@ def _needs_packages(request: pytest.FixtureRequest) -> None:
     for name, package in PACKAGES.items():
         if name in request.node.name and "without" not in request.node.name:
             pytest.importorskip(package, reason=f"needs the package of {name}")
+    if "butteraugli" in request.node.name and shutil.which("butteraugli_main") is None:
+        pytest.skip("needs butteraugli_main: apt-get install libjxl-devtools")
 
 
 def test_equal_pictures_score_the_cap(natural: Callable[..., Pixels]) -> None:
@@ -220,7 +223,8 @@ def test_too_small_for_ssimulacra2() -> None:
 def test_unknown_metric(natural: Callable[..., Pixels]) -> None:
     picture = natural(16, 16)
     with pytest.raises(
-        BenchmarkError, match=r"no metric called 'vmaf'; known: psnr, psnr-y, ssim, ms-ssim, psnr-hvs-m, ssimulacra2"
+        BenchmarkError,
+        match=r"no metric called 'vmaf'; known: psnr, psnr-y, ssim, ms-ssim, psnr-hvs-m, ssimulacra2, butter",
     ):
         score(["vmaf"], picture, picture)
     with pytest.raises(BenchmarkError, match="no metric called"):

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from glissando.errors import BenchmarkError, CodecUnavailableError
 
+from .butteraugli import butteraugli_db, butteraugli_source
 from .results import Metric
 
 __all__ = [
@@ -282,6 +283,8 @@ METRICS: dict[str, Measure] = {
         Measure("psnr-hvs-m", "PSNR-HVS-M, luma", "dB", _psnr_hvs_m_source, psnr_hvs_m, smallest=8),
         # Below 8 pixels the package has no scale to look at, and calls any two pictures equal.
         Measure("ssimulacra2", "SSIMULACRA2", "", _ssimulacra2_source, ssimulacra2, smallest=8),
+        # The program calls any two pictures equal that have a side below 8.
+        Measure("butteraugli", "Butteraugli, 3-norm", "dB", butteraugli_source, butteraugli_db, smallest=8),
     )
 }
 

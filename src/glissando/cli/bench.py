@@ -43,12 +43,15 @@ def bench(
     ],
     codecs: Annotated[
         str | None,
-        typer.Option(metavar="NAMES", help="Codecs, with commas between; all that are installed unless given."),
+        typer.Option(
+            metavar="NAMES", help="Codecs, with commas between; all that are installed, but the slowest, unless given."
+        ),
     ] = None,
     metrics: Annotated[
         str,
         typer.Option(
-            metavar="NAMES", help="Measures of quality: psnr, psnr-y, psnr-hvs-m, ssim, ms-ssim, ssimulacra2."
+            metavar="NAMES",
+            help="Measures of quality: psnr, psnr-y, psnr-hvs-m, ssim, ms-ssim, ssimulacra2, butteraugli.",
         ),
     ] = "psnr,ms-ssim",
     anchor: Annotated[

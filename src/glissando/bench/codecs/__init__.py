@@ -1,6 +1,6 @@
 """The codecs of a comparison. Importing this package makes all of them known; none is opened by it."""
 
-from . import models, pillow, jxl_jp2, external  # isort: skip  # the order of registration: ours first
+from . import models, pillow, vips, jxl_jp2, heic, external  # isort: skip  # the order of registration: ours first
 from .base import DEFAULTS, Codec, Pixels, open_codec, register, registered
 
 __all__ = [
@@ -8,10 +8,12 @@ __all__ = [
     "Codec",
     "Pixels",
     "external",
+    "heic",
     "jxl_jp2",
     "models",
     "open_codec",
     "pillow",
     "register",
     "registered",
+    "vips",
 ]

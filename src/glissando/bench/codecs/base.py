@@ -28,9 +28,10 @@ class Codec(ABC):
 
     ``settings`` are the points of its curve, from the smallest files to the largest; ``quick`` fewer of them. Where
     settings are not continuous, ``whole`` is True and only whole numbers are asked for. A codec that takes
-    seconds for a picture is ``slow``, and a quick comparison leaves it out unless it is asked for. ``tuned_for`` names
-    the measure of quality that the encoder makes its choices by, and ``model`` is set for the models of this package
-    alone. Safe to use in several processes, each with its own object; called from one thread at a time.
+    seconds for a picture is ``slow``, and a quick comparison leaves it out unless it is asked for; one that takes a
+    minute is ``on_request``, and every comparison does. ``tuned_for`` names the measure of quality that the encoder
+    makes its choices by, and ``model`` is set for the models of this package alone. Safe to use in several processes,
+    each with its own object; called from one thread at a time.
     """
 
     name: ClassVar[str]
@@ -39,6 +40,7 @@ class Codec(ABC):
     quick: ClassVar[tuple[float, ...]]
     whole: ClassVar[bool] = True
     slow: ClassVar[bool] = False
+    on_request: ClassVar[bool] = False
     ours: ClassVar[bool] = False
     tuned_for: str = ""
     model: ClassVar[ModelInfo | None] = None
@@ -84,7 +86,8 @@ def register(codec: type[Codec]) -> type[Codec]:
     if codec.name in _REGISTRY:
         raise ValueError(f"two codecs are called {codec.name}")
     _REGISTRY[codec.name] = codec
-    DEFAULTS.append(codec.name)
+    if not codec.on_request:
+        DEFAULTS.append(codec.name)
     return codec
 
 

@@ -1,15 +1,14 @@
 """Codecs that are programs of their own, used where they are found on PATH.
 
 Their times contain the start of the programs and the conversion of colours, and say so. HEVC and AV1 were tested with
-ffmpeg 5.1; VVC and BPG are written to their programs' documentation and were tested with stand-ins only.
+ffmpeg 5.1; VVC and BPG are written to their programs' documentation and were tested with stand-ins only, since neither
+PyPI nor Debian 12 has an encoder of theirs (docs/results.md).
 """
 
 from __future__ import annotations
 
 import io
-import re
 import shutil
-import subprocess
 import tempfile
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -19,47 +18,16 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
+from glissando.bench.programs import ppm_file, program_version, run_program
 from glissando.errors import BenchmarkError, CodecUnavailableError
 
 from .base import Codec, Pixels, register, rgb8
 
 __all__ = ["Av1", "Bpg", "ExternalCodec", "Hevc", "Vvc"]
 
-LIMIT_S = 900.0
-"""Seconds after which a program is given up."""
-
 # The conversion of JPEG (BT.601, full range), rounded with care, so that what is lost is lost in the codec.
 _MATRIX = "color_matrix=bt601"
 _EXACT = "flags=accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
-
-
-def _run(command: Sequence[str], data: bytes = b"") -> bytes:
-    """What a program wrote to its standard output. Raises BenchmarkError with the last line of its complaint."""
-    try:
-        done = subprocess.run(command, input=data, capture_output=True, timeout=LIMIT_S, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise BenchmarkError(f"{command[0]} took longer than {LIMIT_S:g} s") from error
-    except OSError as error:
-        raise BenchmarkError(f"{command[0]} cannot be run: {error.strerror}") from error
-    if done.returncode:
-        lines = (done.stderr.strip() or done.stdout.strip()).decode(errors="replace").splitlines()
-        raise BenchmarkError(f"{command[0]} failed: {lines[-1] if lines else f'exit status {done.returncode}'}")
-    return done.stdout
-
-
-def _version(*command: str) -> str:
-    """What a program says of its version; some exit with an error after telling it."""
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=30, check=False, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired):
-        return "of unknown version"
-    found = re.search(r"version:?\s+(\S+)", (done.stdout + done.stderr).decode(errors="replace"), re.IGNORECASE)
-    return found[1].rstrip(",") if found else "of unknown version"
-
-
-def _ppm(pixels: Pixels) -> bytes:
-    height, width, _ = pixels.shape
-    return f"P6 {width} {height} 255\n".encode() + pixels.tobytes()
 
 
 def _pixels(picture: bytes | Path, codec: str) -> Pixels:
@@ -94,13 +62,13 @@ class ExternalCodec(Codec):
         """One call of ffmpeg from its standard input, or a file named in ``source``, to its standard output."""
         threads = ("-threads", str(self.threads))
         command = ("ffmpeg", "-hide_banner", "-loglevel", "error", *threads, *source)
-        return _run((*command, "-frames:v", "1", *target, *threads, "-"), data)
+        return run_program((*command, "-frames:v", "1", *target, *threads, "-"), data)
 
     def _from_rgb(self, pixels: Pixels, layout: str, target: Sequence[str]) -> bytes:
         """RGB to 10-bit Y'CbCr of a layout as ffmpeg calls it, and that to ``target``."""
         scale = f"scale=out_{_MATRIX}:out_range=full:{_EXACT},format={layout}"
         colours = ("-colorspace", "smpte170m", "-color_range", "pc")
-        return self._ffmpeg(("-f", "ppm_pipe", "-i", "-"), ("-vf", scale, *colours, *target), _ppm(pixels))
+        return self._ffmpeg(("-f", "ppm_pipe", "-i", "-"), ("-vf", scale, *colours, *target), ppm_file(pixels))
 
     def _to_rgb(self, source: Sequence[str], data: bytes = b"") -> Pixels:
         """The first picture of what ffmpeg reads from ``source``."""
@@ -121,12 +89,12 @@ class _Ffmpeg(ExternalCodec):
 
     def __init__(self, threads: int) -> None:
         super().__init__(threads)
-        if self.encoder not in _run(("ffmpeg", "-hide_banner", "-encoders")).decode(errors="replace"):
+        if self.encoder not in run_program(("ffmpeg", "-hide_banner", "-encoders")).decode(errors="replace"):
             raise CodecUnavailableError(f"{self.name} needs an ffmpeg that was built with {self.encoder}")
 
     @property
     def version(self) -> str:
-        return f"{self.encoder} in ffmpeg {_version('ffmpeg', '-version')}"
+        return f"{self.encoder} in ffmpeg {program_version('ffmpeg', '-version')}"
 
     @abstractmethod
     def options(self, setting: float) -> tuple[str, ...]:
@@ -192,7 +160,7 @@ class Vvc(ExternalCodec):
 
     @property
     def version(self) -> str:
-        return f"VVenC {_version('vvencapp', '--version')}, VVdeC {_version('vvdecapp', '--version')}"
+        return f"VVenC {program_version('vvencapp', '--version')}, VVdeC {program_version('vvdecapp', '--version')}"
 
     def encode(self, pixels: Pixels, setting: float) -> bytes:
         height, width, _ = pixels.shape
@@ -201,7 +169,7 @@ class Vvc(ExternalCodec):
         with tempfile.TemporaryDirectory() as folder:
             raw, coded = Path(folder, "in.yuv"), Path(folder, "out.266")
             raw.write_bytes(self._from_rgb(pixels, "yuv420p10le", ("-f", "rawvideo")))
-            _run(
+            run_program(
                 (
                     *("vvencapp", "-i", str(raw), "-s", f"{width}x{height}", "-c", "yuv420_10", "-o", str(coded)),
                     *("--preset", "slow", "--qpa", "0", "-q", str(63 - round(setting)), "-t", str(self.threads)),
@@ -213,7 +181,7 @@ class Vvc(ExternalCodec):
         with tempfile.TemporaryDirectory() as folder:
             coded, raw = Path(folder, "in.266"), Path(folder, "out.y4m")
             coded.write_bytes(data)
-            _run(("vvdecapp", "-b", str(coded), "-o", str(raw), "-t", str(self.threads)))
+            run_program(("vvdecapp", "-b", str(coded), "-o", str(raw), "-t", str(self.threads)))
             return self._to_rgb(("-i", str(raw)))
 
 
@@ -230,7 +198,7 @@ class Bpg(ExternalCodec):
 
     @property
     def version(self) -> str:
-        return f"bpgenc {_version('bpgenc', '-h')}"
+        return f"bpgenc {program_version('bpgenc', '-h')}"
 
     @property
     def thread_note(self) -> str:
@@ -240,14 +208,14 @@ class Bpg(ExternalCodec):
         with tempfile.TemporaryDirectory() as folder:
             png, coded = Path(folder, "in.png"), Path(folder, "out.bpg")
             Image.fromarray(pixels).save(png, compress_level=0)
-            _run(("bpgenc", "-q", str(51 - round(setting)), "-f", "444", "-o", str(coded), str(png)))
+            run_program(("bpgenc", "-q", str(51 - round(setting)), "-f", "444", "-o", str(coded), str(png)))
             return _written(coded, "bpgenc")
 
     def decode(self, data: bytes) -> Pixels:
         with tempfile.TemporaryDirectory() as folder:
             coded, png = Path(folder, "in.bpg"), Path(folder, "out.png")
             coded.write_bytes(data)
-            _run(("bpgdec", "-o", str(png), str(coded)))
+            run_program(("bpgdec", "-o", str(png), str(coded)))
             return _pixels(png, self.name)
 
 

@@ -14,7 +14,18 @@ from glissando.errors import BenchmarkError, CodecUnavailableError
 
 from .base import Codec, Pixels, register, rgb8
 
-__all__ = ["Avif", "AvifPsnr", "AvifSlow", "Jpeg", "Jpeg444", "PillowCodec", "WebP", "WebPBest"]
+__all__ = [
+    "Avif",
+    "AvifPsnr",
+    "AvifPsnrSlow",
+    "AvifSlow",
+    "AvifSlowest",
+    "Jpeg",
+    "Jpeg444",
+    "PillowCodec",
+    "WebP",
+    "WebPBest",
+]
 
 ONE_THREAD = "1 (cannot use more)"
 
@@ -108,7 +119,7 @@ class WebP(_WebP):
 
 @register
 class WebPBest(_WebP):
-    """WebP, slowest search. libwebp's sharp conversion to 4:2:0 is not offered by Pillow, nor by imagecodecs."""
+    """WebP, slowest search. Pillow does not offer libwebp's sharp conversion to 4:2:0; ``webp-sharp`` has it."""
 
     name = "webp-best"
     label = "WebP, method 6"
@@ -176,9 +187,26 @@ class AvifPsnr(_Avif):
 
 @register
 class AvifSlow(_Avif):
-    """Speeds 2 to 0 take up to four times as long as 3 and save less than 1 % of the bytes."""
-
     name = "avif-slow"
     label = "AVIF 4:4:4, speed 3"
     slow = True
     options: ClassVar[Mapping[str, object]] = {"subsampling": "4:4:4", "speed": 3}
+
+
+@register
+class AvifPsnrSlow(AvifPsnr):
+    name = "avif-psnr-slow"
+    label = "AVIF 4:4:4, speed 3, tune=psnr"
+    slow = True
+    options: ClassVar[Mapping[str, object]] = {"subsampling": "4:4:4", "speed": 3}
+
+
+@register
+class AvifSlowest(_Avif):
+    """Five times as slow as speed 3, for about 3 % of the bits."""
+
+    name = "avif-slowest"
+    label = "AVIF 4:4:4, speed 0"
+    slow = True
+    on_request = True
+    options: ClassVar[Mapping[str, object]] = {"subsampling": "4:4:4", "speed": 0}
