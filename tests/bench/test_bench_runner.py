@@ -124,9 +124,25 @@ def test_quick_leaves_slow_codecs_out(compare, save, monkeypatch):
     DEFAULTS[:] = ["fake-plain", "fake-twice"]
     outcome = compare(picture, codecs=None, quick=True)
     assert [codec.name for codec in outcome.results.codecs] == ["fake-twice"]
-    assert [(m.name, "--quick" in m.reason) for m in outcome.results.missing] == [("fake-plain", True)]
+    assert [(m.name, "--quick" in m.reason) for m in outcome.results.missing] == [
+        ("fake-plain", True),
+        ("avif-slowest", False),
+    ]
     assert not outcome.failed
     assert [codec.name for codec in compare(picture, quick=True).results.codecs] == ["fake-plain", "fake-twice"]
+
+
+def test_codecs_on_request_take_part_where_they_are_named(compare, save, monkeypatch):
+    picture = save("a.png")
+    compare(picture)  # the fakes are registered now
+    monkeypatch.setattr(base._REGISTRY["fake-plain"], "on_request", True)
+    DEFAULTS[:] = ["fake-twice"]
+    outcome = compare(picture, codecs=None, quick=True)
+    assert [codec.name for codec in outcome.results.codecs] == ["fake-twice"]
+    reasons = {missing.name: missing.reason for missing in outcome.results.missing}
+    assert "takes a minute for a picture; name it in --codecs" in reasons["fake-plain"]
+    assert not outcome.failed
+    assert "fake-plain" in [codec.name for codec in compare(picture, quick=True).results.codecs]
 
 
 def test_quick_has_fewer_settings(compare, save):

@@ -24,7 +24,7 @@ from glissando.machine import Machine, default_threads
 
 from . import bdrate, comparisons, published, speed
 from .cache import Cache, entry_key, score_key
-from .codecs import DEFAULTS, Codec, open_codec
+from .codecs import DEFAULTS, Codec, open_codec, registered
 from .curves import MIN_OVERLAP, bd_rows, setting_at
 from .measure import Measured, PointTask, measure_point, release
 from .metrics import describe
@@ -226,6 +226,10 @@ def _entrants(state: _Run) -> list[_Entrant]:
             raise
         except Exception as error:  # a library that is there, but broken
             state.leave_out(name, explain(error), asked=True)
+    if options.codecs is None:
+        for name, kind in registered().items():
+            if kind.on_request and name not in asked:
+                state.leave_out(name, "left out, as it takes a minute for a picture; name it in --codecs", asked=False)
     if not entrants:
         reasons = "; ".join(f"{m.name}: {m.reason}" for m in state.missing)
         raise BenchmarkError(f"none of the codecs is available ({reasons})")
