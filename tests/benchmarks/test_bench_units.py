@@ -9,7 +9,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install glissando[train]")
 
 from benchmarks.units import active_shares, main, markdown  # noqa: E402
-from glissando.families.gains.network import GainsConfig, GainsNetwork  # noqa: E402
+from glissando.families.gains.config import GainsConfig  # noqa: E402
+from glissando.families.gains.network import GainsNetwork  # noqa: E402
 from glissando.networks.integer import IntegerConv  # noqa: E402
 from glissando.networks.layers import DepthConvBlock  # noqa: E402
 

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="the networks need PyTorch: pip install glissando[train]")
 
 from glissando.errors import RecipeError, TrainingError  # noqa: E402
+from glissando.families.gains.config import GainsConfig  # noqa: E402
 from glissando.families.gains.cost import kmac_per_pixel  # noqa: E402
 from glissando.families.gains.export import GainsExport  # noqa: E402
 from glissando.families.gains.graphs import DecodeGraph  # noqa: E402
-from glissando.families.gains.network import GainsConfig, GainsNetwork, step_masks  # noqa: E402
+from glissando.families.gains.network import GainsNetwork, step_masks  # noqa: E402
 from glissando.families.gains.reach import decoder_halo  # noqa: E402
 from glissando.families.gains.recipe import GainsRecipe  # noqa: E402
 from glissando.families.gains.scale_network import ScaleNetwork  # noqa: E402
@@ -315,7 +316,7 @@ def test_the_halo_covers_the_reach_of_four_steps() -> None:
 @torch.no_grad()
 def test_every_layer_is_exact_in_integers(kernel: int, layers: int, sees: str, steps: int) -> None:
     """Each layer's sum is a multiple of its unit, and so small that no order of summation can matter."""
-    network = ScaleNetwork(16, 8, 12, 20, kernel=kernel, layers=layers, sees=sees, steps=steps)
+    network = ScaleNetwork(16, 8, (96, 12, 12, 12), 20, kernel=kernel, layers=layers, sees=sees, steps=steps)
     for parameter in network.parameters():
         parameter.normal_(std=0.3)
     network.keep_exact()
@@ -364,7 +365,7 @@ def test_signs_matter_where_they_are_seen() -> None:
 @pytest.mark.parametrize("layers", [2, 3])
 @torch.no_grad()
 def test_own_half_is_blind_to_the_other(layers: int) -> None:
-    network = ScaleNetwork(16, 8, 12, 20, layers=layers, sees="own-half")
+    network = ScaleNetwork(16, 8, (96, 12, 12, 12), 20, layers=layers, sees="own-half")
     for parameter in network.parameters():
         parameter.normal_(std=0.3)
     symbols, scales = torch.randint(0, 12, (1, 16, 8, 8)).float(), torch.randn(1, 16, 8, 8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def test_wrong_keys_and_types_are_named(values: dict[str, Any], message: str) ->
     [
         ("network", "latents", 255),
         ("network", "levels", 1),
-        ("network", "width", 128),
+        ("network", "width", 0),
         ("data", "crop", 100),
         ("data", "crop", 0),
         ("data", "crop", -64),
@@ -223,5 +224,9 @@ def test_the_documentation_lists_every_key() -> None:
         for name in names if families == "all" else families.split(" and "):
             documented[name] |= {f"{table}.{key}" for key in re.findall(r"`(\w+)`", keys)}
     for name in names:
-        tables = {key: value for key, value in from_dict({"family": name}).to_dict().items() if isinstance(value, dict)}
+        tables = {
+            key: value
+            for key, value in dataclasses.asdict(from_dict({"family": name})).items()
+            if isinstance(value, dict)
+        }
         assert documented[name] == {f"{table}.{key}" for table, values in tables.items() for key in values}

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="the networks need PyTorch: pip install glissando[train]")
 
 from glissando import zoo  # noqa: E402
+from glissando.families.gains.config import GainsConfig  # noqa: E402
 from glissando.families.gains.graphs import DecodeGraph, QuantiseGraph  # noqa: E402
-from glissando.families.gains.network import GainsConfig, GainsNetwork  # noqa: E402
+from glissando.families.gains.network import GainsNetwork  # noqa: E402
 from glissando.families.gains.refinement import ScaleNetwork  # noqa: E402
 from glissando.graphs import Builder, distortions, gradients  # noqa: E402
 from glissando.runtime import open_graph  # noqa: E402

@@ -6,6 +6,8 @@ matrix product over the pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,6 +21,7 @@ __all__ = [
     "Upshuffle",
     "first_pass_mask",
     "gated_width",
+    "hidden_width",
     "rectified",
     "ste_floor",
     "ste_round",
@@ -85,6 +88,11 @@ def gated_width(channels: int, ratio: int) -> int:
     return max(16, 16 * round(2 * ratio * channels / (3 * 16)))
 
 
+def hidden_width(channels: int, ratio: int, *, gated: bool) -> int:
+    """Channels between a feed-forward pair of this ``ratio``."""
+    return gated_width(channels, ratio) if gated else ratio * channels
+
+
 def rectified(x: Tensor, leak: float) -> Tensor:
     """ReLU, or leaky ReLU of slope ``leak`` below zero if that is not 0."""
     return F.leaky_relu(x, leak) if leak else F.relu(x)
@@ -98,17 +106,29 @@ class DepthConvBlock(nn.Module):
     the initial weights of both residual branches' last layers, so that a stack of blocks starts as almost the
     identity. ``gated`` multiplies the halves of the widened features, one of them through a leaky ReLU, as DCVC-DC
     does (arXiv 2302.14402, ``ConvFFN2``).
+
+    ``inner`` is the width behind the depthwise layer, ``channels`` if 0; ``hidden`` that between the feed-forward pair,
+    which follows from ``ratio`` if 0.
     """
 
     def __init__(
-        self, channels: int, ratio: int = 2, scale: float = 0.0, *, gated: bool = False, leak: float = 0.0
+        self,
+        channels: int,
+        ratio: int = 2,
+        scale: float = 0.0,
+        *,
+        gated: bool = False,
+        leak: float = 0.0,
+        inner: int = 0,
+        hidden: int = 0,
     ) -> None:
         super().__init__()
         self.gated, self.leak = gated, leak
-        hidden = gated_width(channels, ratio) if gated else ratio * channels
-        self.enter = Pointwise(channels, channels)
-        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
-        self.leave = Pointwise(channels, channels)
+        inner = inner or channels
+        hidden = hidden or hidden_width(channels, ratio, gated=gated)
+        self.enter = Pointwise(channels, inner)
+        self.depthwise = nn.Conv2d(inner, inner, 3, padding=1, groups=inner)
+        self.leave = Pointwise(inner, channels)
         self.widen = Pointwise(channels, 2 * hidden if gated else hidden)
         self.narrow = Pointwise(hidden, channels)
         for last in (self.leave, self.narrow):
@@ -130,10 +150,28 @@ class DepthConvBlock(nn.Module):
 
 
 class BlockSequence(nn.Sequential):
-    """So many blocks after each other, perhaps none; a training may change their number."""
+    """So many blocks after each other, perhaps none; a training may change their number.
 
-    def __init__(self, number: int, channels: int, ratio: int, *, gated: bool = False, leak: float = 0.0) -> None:
-        super().__init__(*(DepthConvBlock(channels, ratio, gated=gated, leak=leak) for _ in range(number)))
+    ``widths``: two for each block, its ``inner`` and ``hidden``, or none where they follow from the others.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        channels: int,
+        ratio: int,
+        *,
+        gated: bool = False,
+        leak: float = 0.0,
+        widths: Sequence[int] = (),
+    ) -> None:
+        each = zip(widths[::2], widths[1::2], strict=True) if widths else [(0, 0)] * number
+        super().__init__(
+            *(
+                DepthConvBlock(channels, ratio, gated=gated, leak=leak, inner=inner, hidden=hidden)
+                for inner, hidden in each
+            )
+        )
 
 
 class Downshuffle(nn.Sequential):

@@ -5,7 +5,7 @@ Source: trunk and blocks after EVC and its successors (arXiv 2302.05071, DCVC-RT
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -37,22 +37,36 @@ class TransformConfig(Protocol):
 class Analysis(nn.Module):
     """Picture (B, 3, H, W) in [0, 1], sides multiples of 16 → latents (B, latents, H/16, W/16).
 
-    ``ratio`` of its blocks' feed-forward pairs, the configuration's if 0. With several ``stages`` it is the mean of so
-    many analyses of this shape, of which each learns what the earlier ones left: EVC's scalable encoder (arXiv
-    2302.05071, residual representation learning). ``later`` are all but the first.
+    ``ratio`` of its blocks' feed-forward pairs and ``width`` of its features at 1/8, the configuration's if 0.
+    ``widths`` of single layers: two for each block in their order, ``inner`` and ``hidden`` of ``DepthConvBlock``.
+    With several ``stages`` it is the mean of so many analyses of this shape, of which each learns what the earlier ones
+    left: EVC's scalable encoder (arXiv 2302.05071, residual representation learning). ``later`` are all but the first.
     """
 
     def __init__(
-        self, c: TransformConfig, *, ratio: int = 0, gated: bool = False, leak: float = 0.0, stages: int = 1
+        self,
+        c: TransformConfig,
+        *,
+        ratio: int = 0,
+        gated: bool = False,
+        leak: float = 0.0,
+        width: int = 0,
+        widths: Sequence[int] = (),
+        stages: int = 1,
     ) -> None:
         super().__init__()
-        ratio = ratio or c.ratio
+        ratio, width = ratio or c.ratio, width or c.width
         self.patch = nn.PixelUnshuffle(8)
-        self.enter = Pointwise(192, c.width)
-        self.blocks = BlockSequence(c.analysis_blocks, c.width, ratio, gated=gated, leak=leak)
-        self.down = Downshuffle(c.width, c.latents)
-        self.latent_blocks = BlockSequence(c.analysis_latent_blocks, c.latents, ratio, gated=gated, leak=leak)
-        self.later = nn.ModuleList(Analysis(c, ratio=ratio, gated=gated, leak=leak) for _ in range(1, stages))
+        at_8, at_16 = widths[: 2 * c.analysis_blocks], widths[2 * c.analysis_blocks :]
+        self.enter = Pointwise(192, width)
+        self.blocks = BlockSequence(c.analysis_blocks, width, ratio, gated=gated, leak=leak, widths=at_8)
+        self.down = Downshuffle(width, c.latents)
+        self.latent_blocks = BlockSequence(
+            c.analysis_latent_blocks, c.latents, ratio, gated=gated, leak=leak, widths=at_16
+        )
+        self.later = nn.ModuleList(
+            Analysis(c, ratio=ratio, gated=gated, leak=leak, width=width, widths=widths) for _ in range(1, stages)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         # Under autocast the blocks' products are bfloat16; the sum that they add to stays float32.
@@ -76,13 +90,21 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Latents (B, latents, h, w), and two level vectors (B, width, 1, 1) if any → picture (B, 3, 16h, 16w)."""
+    """Latents (B, latents, h, w), and two level vectors (B, width, 1, 1) if any → picture (B, 3, 16h, 16w).
 
-    def __init__(self, c: TransformConfig, *, gated: bool = False, leak: float = 0.0) -> None:
+    ``widths`` of single layers as in ``Analysis``.
+    """
+
+    def __init__(
+        self, c: TransformConfig, *, gated: bool = False, leak: float = 0.0, widths: Sequence[int] = ()
+    ) -> None:
         super().__init__()
-        self.latent_blocks = BlockSequence(c.synthesis_latent_blocks, c.latents, c.ratio, gated=gated, leak=leak)
+        at_16, at_8 = widths[: 2 * c.synthesis_latent_blocks], widths[2 * c.synthesis_latent_blocks :]
+        self.latent_blocks = BlockSequence(
+            c.synthesis_latent_blocks, c.latents, c.ratio, gated=gated, leak=leak, widths=at_16
+        )
         self.up = Upshuffle(c.latents, c.width)
-        self.blocks = BlockSequence(c.synthesis_blocks, c.width, c.ratio, gated=gated, leak=leak)
+        self.blocks = BlockSequence(c.synthesis_blocks, c.width, c.ratio, gated=gated, leak=leak, widths=at_8)
         self.leave = Pointwise(c.width, 192, exact=True)
         self.patch = nn.PixelShuffle(8)
 

@@ -85,9 +85,10 @@ def fill_transforms(
     the place of the principal directions; of the second one those that vary most are kept.
     """
     c = config
+    widths = analysis.enter.out_channels, synthesis.leave.in_channels
     patches = F.pixel_unshuffle(pictures - 0.5, 8)
     if bases is None:
-        first, _ = _components(patches.permute(0, 2, 3, 1).reshape(-1, 192), min(192, c.width))
+        first, _ = _components(patches.permute(0, 2, 3, 1).reshape(-1, 192), min(192, *widths))
     else:
         first = bases[0]
     trunk = torch.einsum("oc,nchw->nohw", first, patches)
@@ -96,14 +97,10 @@ def fill_transforms(
     second, deviation = _components(vectors, c.latents) if bases is None else _largest(vectors, bases[1], c.latents)
     second, deviation = order(second), order(deviation)
 
-    # Columns of 4·192 unshuffled trunk channels, placed among 4·width.
-    used = second.shape[1] // 4
-    widened = second.new_zeros(len(second), 4 * c.width)
-    widened.view(-1, c.width, 4)[:, :used] = second.view(-1, used, 4)
-
+    # Columns of four unshuffled places of each trunk channel, the first of both transforms' channels.
     _fill(analysis.enter, first)
-    _fill(analysis.down[1], widened)
-    _fill(synthesis.up[0], widened.T)
+    _fill(analysis.down[1], second)
+    _fill(synthesis.up[0], second.T)
     _fill(synthesis.leave, first.T)
     return deviation
 

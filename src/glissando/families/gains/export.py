@@ -31,8 +31,9 @@ from glissando.networks.likelihood import Likelihood
 from glissando.training.family import FamilyExport
 from glissando.training.graph_export import Examples, compare_graph
 
+from .config import GainsConfig
 from .graphs import GRAPHS
-from .network import LEVEL_TABLES, GainsConfig, GainsNetwork, scale_network
+from .network import LEVEL_TABLES, GainsNetwork, scale_network
 from .recipe import GainsRecipe
 
 __all__ = ["GainsExport", "integer_arrays", "probability_tables", "scale_weights"]

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from glissando.networks.config import NetworkConfig
 from glissando.networks.layers import (
     DepthConvBlock,
     Downshuffle,
@@ -31,41 +30,10 @@ from glissando.networks.likelihood import Likelihood
 from glissando.networks.quantisation import MIXED, STRAIGHT_THROUGH, Rounding
 from glissando.networks.transforms import Analysis, Synthesis
 
+from .config import GainsConfig
 from .scale_network import ScaleNetwork
 
-__all__ = ["LEVEL_TABLES", "Forward", "GainsConfig", "GainsNetwork", "scale_network", "step_masks"]
-
-
-@dataclass(frozen=True)
-class GainsConfig(NetworkConfig):
-    """What shapes a network. Every field is a key of a recipe's ``[network]`` table."""
-
-    width: int = 192
-    latents: int = 256
-    hyper: int = 128
-    levels: int = 11
-    analysis_blocks: int = 2
-    analysis_latent_blocks: int = 1
-    synthesis_blocks: int = 2
-    synthesis_latent_blocks: int = 1
-    ratio: int = 2
-    means_width: int = 192
-    context_width: int = 288
-    block: str = "depthconv"  # or "gated", where the feed-forward pair multiplies two halves; as costly
-    leak: float = 0.0  # slope below zero of the activations in transforms and means; 0 is ReLU, whose units can die
-    analysis_ratio: int = 0  # feed-forward ratio of the analysis' blocks; 0: ``ratio``
-    analysis_stages: int = 1  # analyses whose mean is taken (EVC's scalable encoder); the newest learns alone
-    # Of the following, files support two steps, two layers and magnitudes; other values are for experiments.
-    context_steps: int = 2  # passes over the latents: 1, 2 (checkerboard) or 4 (quadtree), see ``step_masks``
-    scale_kernel: int = 5  # of the depthwise layer over the magnitudes: 3, 5 or 7
-    scale_width: int = 96  # of the corrections' hidden layers
-    scale_hyper_width: int = 64  # behind the hyper-latents
-    scale_layers: int = 2  # pointwise layers of a correction; with 3 there is one more hidden layer
-    scale_sees: str = "magnitudes"  # or "signed", "own-half"
-
-    @property
-    def gated(self) -> bool:
-        return self.block == "gated"
+__all__ = ["LEVEL_TABLES", "Forward", "GainsNetwork", "scale_network", "step_masks"]
 
 
 @dataclass
@@ -119,10 +87,11 @@ class HyperAnalysis(nn.Module):
     def __init__(self, c: GainsConfig) -> None:
         super().__init__()
         self.leak = c.leak
-        self.enter = Pointwise(c.latents, c.latents)
-        self.to_32 = Downshuffle(c.latents, c.hyper)
-        self.block = DepthConvBlock(c.hyper, c.ratio, gated=c.gated, leak=c.leak)
-        self.to_64 = Downshuffle(c.hyper, c.hyper)
+        first, width, inner, hidden = c.hyper_analysis_widths
+        self.enter = Pointwise(c.latents, first)
+        self.to_32 = Downshuffle(first, width)
+        self.block = DepthConvBlock(width, gated=c.gated, leak=c.leak, inner=inner, hidden=hidden)
+        self.to_64 = Downshuffle(width, c.hyper)
         for module in self.modules():
             # The block's last layers stay zero: it starts as the identity.
             if isinstance(module, Pointwise) and module.weight.any():
@@ -139,9 +108,10 @@ class HyperSynthesis(nn.Module):
 
     def __init__(self, c: GainsConfig) -> None:
         super().__init__()
-        self.to_32 = Upshuffle(c.hyper, c.hyper)
-        self.block = DepthConvBlock(c.hyper, c.ratio, gated=c.gated, leak=c.leak)
-        self.to_16 = Upshuffle(c.hyper, c.means_width)
+        width, inner, hidden = c.hyper_synthesis_widths
+        self.to_32 = Upshuffle(c.hyper, width)
+        self.block = DepthConvBlock(width, gated=c.gated, leak=c.leak, inner=inner, hidden=hidden)
+        self.to_16 = Upshuffle(width, c.means_width)
 
     def forward(self, z: Tensor) -> Tensor:
         out: Tensor = self.to_16(self.block(self.to_32(z)))
@@ -170,7 +140,7 @@ def scale_network(c: GainsConfig) -> ScaleNetwork:
     return ScaleNetwork(
         c.latents,
         c.hyper,
-        c.scale_hyper_width,
+        c.scale_first_widths,
         c.scale_width,
         kernel=c.scale_kernel,
         layers=c.scale_layers,
@@ -189,8 +159,16 @@ class GainsNetwork(nn.Module):
     def __init__(self, config: GainsConfig) -> None:
         super().__init__()
         c = self.config = config
-        self.analysis = Analysis(c, ratio=c.analysis_ratio, gated=c.gated, leak=c.leak, stages=c.analysis_stages)
-        self.synthesis = Synthesis(c, gated=c.gated, leak=c.leak)
+        self.analysis = Analysis(
+            c,
+            ratio=c.analysis_ratio,
+            gated=c.gated,
+            leak=c.leak,
+            width=c.analysis_width,
+            widths=c.analysis_widths,
+            stages=c.analysis_stages,
+        )
+        self.synthesis = Synthesis(c, gated=c.gated, leak=c.leak, widths=c.synthesis_widths)
         self.hyper_analysis = HyperAnalysis(c)
         self.hyper_synthesis = HyperSynthesis(c)
         self.first_means = Pointwise(c.means_width, c.latents, exact=True)

@@ -12,7 +12,7 @@ from glissando.training import recipe as common
 from glissando.training.eye import SMALLEST_SIDE as EYE_CROP
 from glissando.training.recipe import PictureRecipe, transform_checks
 
-from .network import GainsConfig
+from .config import GainsConfig
 
 __all__ = ["GainsRate", "GainsRecipe", "Integers", "Quantisation"]
 
@@ -87,9 +87,9 @@ class GainsRecipe(PictureRecipe):
     starts: ClassVar[tuple[str, ...]] = ("pca", "dct", "random")
 
     def checks(self) -> dict[str, bool]:
-        rate, quantisation, crop = self.rate, self.quantisation, self.data.crop
+        network, rate, quantisation, crop = self.network, self.rate, self.quantisation, self.data.crop
         return {
-            **_network_checks(self.network),
+            **self.network.checks(),
             **rate.checks(),
             f"rate.distortion 'eye' halves pictures four times: data.crop must be {EYE_CROP} at least": (
                 rate.distortion != "eye" or crop >= EYE_CROP
@@ -100,32 +100,8 @@ class GainsRecipe(PictureRecipe):
             f"quantisation.mode must be one of {', '.join(QUANTISATIONS)}": quantisation.mode in QUANTISATIONS,
             "quantisation.hard_from must be a share, 1 at most": quantisation.hard_from <= 1,
             **transform_checks(self.network),
+            "network.width and analysis_width must be at least 192 for run.initial 'dct', which fills so many": (
+                self.run.initial != "dct" or min(network.width, network.analysis_width or network.width) >= 192
+            ),
             **super().checks(),
         }
-
-
-def _network_checks(network: GainsConfig) -> dict[str, bool]:
-    sizes = (network.hyper, network.means_width, network.context_width)
-    return {
-        "network.latents must be even": network.latents % 2 == 0,
-        "network.hyper, means_width and context_width must be positive": min(sizes) > 0,
-        "network.levels must be at least 2": network.levels >= 2,
-        "network.analysis_stages must be positive": network.analysis_stages > 0,
-        "network.block must be 'depthconv' or 'gated'": network.block in ("depthconv", "gated"),
-        "network.leak must be below 1": network.leak < 1,
-        "network.context_steps must be 1, 2 or 4": network.context_steps in (1, 2, 4),
-        "network.latents must be a multiple of 4 for four context_steps": (
-            network.context_steps != 4 or network.latents % 4 == 0
-        ),
-        "network.scale_kernel must be 3, 5 or 7": network.scale_kernel in (3, 5, 7),
-        "network.scale_width and scale_hyper_width must be positive": (
-            min(network.scale_width, network.scale_hyper_width) > 0
-        ),
-        "network.scale_layers must be 2 or 3": network.scale_layers in (2, 3),
-        "network.scale_sees must be 'magnitudes', 'signed' or 'own-half'": (
-            network.scale_sees in ("magnitudes", "signed", "own-half")
-        ),
-        "network.scale_width must be even for scale_sees 'own-half'": (
-            network.scale_sees != "own-half" or network.scale_width % 2 == 0
-        ),
-    }

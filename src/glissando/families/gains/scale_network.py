@@ -12,7 +12,7 @@ than two, signs and a third layer are for experiments: the file format does not 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -42,16 +42,16 @@ class ScaleNetwork(nn.Module):
     gained scales, both (B, latents, h, w) → a correction in octaves for one of the steps 1 … ``steps`` − 1, each of
     which has layers of its own.
 
-    ``width`` behind the hyper-latents; ``second_width``, ``kernel`` and ``layers`` of the corrections, which see
-    clipped magnitudes; with ``sees`` = "signed" also the magnitude of a filter over the clipped symbols themselves;
-    with "own-half" each half of the channels sees no magnitudes but its own.
+    ``widths`` of the layers behind the hyper-latents: z_mix, z_up, mid_mix and mid_up. ``second_width``, ``kernel`` and
+    ``layers`` of the corrections, which see clipped magnitudes; with ``sees`` = "signed" also the magnitude of a filter
+    over the clipped symbols themselves; with "own-half" each half of the channels sees no magnitudes but its own.
     """
 
     def __init__(
         self,
         latents: int,
         hyper: int,
-        width: int = 64,
+        widths: Sequence[int] = (96, 64, 64, 64),
         second_width: int = 96,
         *,
         kernel: int = 5,
@@ -61,11 +61,12 @@ class ScaleNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.sees, self.layers, self.exact = sees, layers, True
-        self.z_mix = IntegerConv(hyper, 96, 3, unsigned=0)
-        self.z_up = IntegerConv(96, 4 * width)
-        self.mid_mix = IntegerConv(width, width, 3)
-        self.mid_up = IntegerConv(width, 4 * width)
-        self.first_out = IntegerConv(width, latents, relu=False)
+        z_mix, z_up, mid_mix, mid_up = widths
+        self.z_mix = IntegerConv(hyper, z_mix, 3, unsigned=0)
+        self.z_up = IntegerConv(z_mix, 4 * z_up)
+        self.mid_mix = IntegerConv(z_up, mid_mix, 3)
+        self.mid_up = IntegerConv(mid_mix, 4 * mid_up)
+        self.first_out = IntegerConv(mid_up, latents, relu=False)
         for step in range(1, steps):
             self._add_step(step, latents, second_width, kernel)
         with torch.no_grad():
