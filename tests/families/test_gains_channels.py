@@ -30,6 +30,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "one step": {"context_steps": 1},
     "four steps": {"context_steps": 4},
     "ReLU": {"leak": 0.0},
+    "stages": {"analysis_stages": 2},
 }
 every_variant = pytest.mark.parametrize("keys", VARIANTS.values(), ids=VARIANTS.keys())
 

@@ -19,7 +19,7 @@ class LayerCosts:
     """Thousands of multiply-adds per pixel of the layers of a network, as a function of its groups' widths.
 
     ``run`` works on a picture (1, 3, H, W), which shows how often each layer is computed. Widths may be fractions: a
-    mask of a half makes half a channel. A layer costs the product of its inputs and outputs, as often as it is computed.
+    mask of a half makes half a channel. A layer costs its inputs times its outputs, as often as it is computed.
     """
 
     def __init__(self, network: nn.Module, groups: Sequence[Group], run: Callable[[nn.Module, Tensor], object]) -> None:
@@ -35,7 +35,7 @@ class LayerCosts:
             hook.remove()
         shapes = {name: tuple(value.shape) for name, value in network.named_parameters()}
         self._shapes = {name: shapes[name] for name in self._rates}
-        self._places = {name: [] for name in self._rates}
+        self._places: dict[str, list[tuple[int, int, str, int]]] = {name: [] for name in self._rates}
         for group in groups:
             for place in group.places:
                 if place.parameter in self._places:

@@ -220,6 +220,7 @@ class _Written:
 def _write(work: Path, state: dict[str, Any], data: Path | None) -> _Written:
     """Write arrays and graphs of a checkpoint into an empty folder, and verify them."""
     recipe = from_dict(state["recipe"])
+    training_of(recipe.family).reshaping.check_finished(state["ema"])
     make = training_of(recipe.family).export
     stored = store_weights(recipe, state["ema"], make.integer_parts, state.get("stored", {}), data)
     shipped = {name: torch.from_numpy(values_of(array)) for name, array in stored.items()}

@@ -3,6 +3,7 @@
 TRAINING ─┬─ recipe            the tables of its TOML file, with their checks
           ├─ objective         its network, how it begins, its loss, its points of validation
           ├─ parameter_groups  which parameters learn at rates of their own
+          ├─ reshaping         how its networks grow and lose channels
           ├─ export            its graphs and integers, and how they are verified
           ├─ cost              multiply-adds per pixel
           └─ …                 rules for reading checkpoints
@@ -25,6 +26,7 @@ from glissando.networks.graphs import ExportedGraph
 from .graph_export import Examples
 from .optimiser import ParameterGroups, level_tables
 from .recipe import PictureRecipe
+from .reshaping import Reshaping
 
 __all__ = ["FamilyExport", "Objective", "TrainingFamily", "training_of"]
 
@@ -106,6 +108,8 @@ class TrainingFamily(Generic[RecipeType]):
     cost: Callable[[nn.Module, str], dict[str, float]]
     """Thousands of multiply-adds per pixel of each part of a network on the path "encode" or "decode", and "total"."""
     parameter_groups: ParameterGroups = level_tables
+    reshaping: Reshaping[Any] = field(default_factory=Reshaping)
+    """How its networks grow and lose channels."""
     integer_weights: Callable[[Mapping[str, Any], Mapping[str, NDArray[Any]]], dict[str, Tensor]] = _no_weights
     """Those parameters of a shipped model that its folder holds as integers alone, from its recipe's ``network`` table
     and integers.npz. Raises KeyError or RuntimeError where they do not fit."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from .checkpoints import load_checkpoint
 from .data import load_tiles, training_folder
 from .distributed import Processes, join
+from .family import training_of
 from .hardware import choose_device, describe_device, operations_per_picture
 from .logs import Log, Logging, clock, no_log
 from .optimiser import learning_factor
@@ -78,6 +79,10 @@ def _prepare(
     threads = max(1, (os.cpu_count() or 1) // processes.size)
     tiles = load_tiles(data, limit_gb=recipe.data.limit_gb, threads=threads)
     loaded = clock(time.monotonic() - started)
+    if resume is not None:
+        saved = load_checkpoint(resume)["recipe"]
+        if saved["family"] == recipe.family:  # of another family: the trainer says what does not fit
+            recipe = training_of(recipe.family).reshaping.resumed_recipe(recipe, saved["network"])
     trainer = Trainer(recipe, tiles, device, out, processes, fresh=resume is None)
     if resume is not None:
         trainer.resume(resume)
@@ -112,7 +117,7 @@ def _train(trainer: Trainer, plan: Schedule, minutes: float, log: Logging) -> No
         warm = progress.step - trainer.warm_from
         meter.add(trainer.advance(learning_factor(warm, share, plan.warmup, plan.decay)))
         if progress.step % run_.log_every == 0:
-            figures = meter.read()
+            figures = meter.read() | trainer.family.reshaping.figures(trainer.network)
             speed = figures["pictures_per_second"]
             left = (plan.samples - progress.samples) / speed
             if minutes:
@@ -136,10 +141,11 @@ class Meter:
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
-        self.operations = operations_per_picture(trainer.objective, trainer.ema, trainer.recipe.data.crop)
         self._restart()
 
     def _restart(self) -> None:
+        trainer = self.trainer
+        self.operations = operations_per_picture(trainer.objective, trainer.ema, trainer.recipe.data.crop)
         self.figures: list[Tensor] = []
         self.began, self.cutting = time.monotonic(), self.trainer.cutting
 

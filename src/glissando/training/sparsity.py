@@ -8,8 +8,6 @@ hard all are pulled together is not the loss's affair (``decay``): with each los
 - ``Designed``: φ(m) = a·((1 + β)·m − β·m²/2), slope a·(1 + β·(1 − m)). It grows from a at m = 1 to (1 + β)·a at m = 0:
   whatever has begun to fall falls ever faster, until it is gone. The weight a of each mask is what its channel costs
   over what it is worth (``weights``), so that masks are not pulled alike.
-- ``Ranked``: φ(m) = a·m, slope a, with a = 1 for the masks whose channels are doomed and 0 for all others: the choice is
-  made once, before any mask moves, by the same cost and worth.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from torch import Tensor
 
 __all__ = ["DESIGNED_GROWTH", "LOSSES", "SparsityLoss", "weights"]
 
-DESIGNED_GROWTH = 3.0
+DESIGNED_GROWTH = 10.0
 """β: by how much the designed loss's pull on a mask has grown, relative to its start, when the mask is gone."""
 RANGE = 30.0  # largest ratio of the weights of two masks
 
@@ -53,16 +51,6 @@ class L2:
         return mask
 
 
-class Ranked:
-    """The sum of those masks that have a weight."""
-
-    def value(self, mask: Tensor, weight: Tensor) -> Tensor:
-        return weight * mask
-
-    def slope(self, mask: Tensor, weight: Tensor) -> Tensor:
-        return weight * torch.ones_like(mask)
-
-
 class Designed:
     """A pull that grows as a mask shrinks, and that is stronger on what costs much and is worth little."""
 
@@ -76,7 +64,7 @@ class Designed:
         return weight * (1 + self.growth * (1 - mask))
 
 
-LOSSES: dict[str, SparsityLoss] = {"l1": L1(), "l2": L2(), "designed": Designed(), "ranked": Ranked()}
+LOSSES: dict[str, SparsityLoss] = {"l1": L1(), "l2": L2(), "designed": Designed()}
 
 
 def weights(cost: Tensor, worth: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,7 @@ from torch.optim.optimizer import Optimizer
 
 from glissando.errors import RecipeError, TrainingError
 from glissando.files import atomic_file
-from glissando.networks.layers import BlockSequence, DepthConvBlock
-from glissando.networks.transforms import Analysis
+from glissando.networks.masks import MaskedNetwork
 
 from .checkpoints import Progress, load_checkpoint
 from .crops import Crops, send
@@ -84,6 +83,7 @@ class Trainer:
         self.warm_from = 0  # the step that the warm-up of the learning rates counts from
         self.waits = device.type == "cpu"  # whether a step may wait for what it computes; a GPU would be idle meanwhile
         self.watch: Callable[[str], None] = lambda part: None  # called after each part of a step, by its name
+        self._backend = ""  # what compiles the network, if anything does
         self.cutting = 0.0  # seconds that the steps spent asking for crops
         self._skipped = torch.zeros((), device=device)  # skipped steps that progress.skipped does not count yet
         processes.seed_noise(recipe.run.seed, 0)
@@ -149,7 +149,25 @@ class Trainer:
         self.watch("gradients")
         self._update(factor, torch.isfinite(figures[0]) & torch.isfinite(norm))
         self.progress.count(self.recipe.data.batch)
+        if (after := self.family.reshaping.successor(self.recipe, self.network, self.ema)) is not None:
+            self._go_on_with(*after)
         return torch.cat([figures, norm[None]])
+
+    def _go_on_with(self, recipe: PictureRecipe, network: nn.Module, average: nn.Module) -> None:
+        """Train another network from here on. A warm-up rebuilds the optimisers' state."""
+        qualities = self.objective.qualities
+        self.recipe, self.objective = recipe, self.family.objective(recipe)
+        self.objective.qualities = qualities
+        _freeze_all_but(network, recipe.run.learns)
+        self.network, self.ema = (
+            each.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            for each in (network, average)
+        )
+        self.optimisers = self._build_optimisers()
+        self.use_bfloat16(self.autocast)
+        self.warm_from = self.progress.step
+        if self._backend:
+            self.compile(self._backend)
 
     def _update(self, factor: float, finite: Tensor) -> None:
         """Optimisers, constraints and averages. ``finite``: a scalar on the device, whether the step counts."""
@@ -188,6 +206,7 @@ class Trainer:
 
         Values that change from step to step, such as weights of the loss, stay outside, as each would be compiled anew.
         """
+        self._backend = backend
         self.network.compile(backend=backend)
 
     # Measuring --------------------------------------------------------------------------------------
@@ -282,8 +301,7 @@ class Trainer:
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint, or from a shipped model's weights (a short warm-up rebuilds the rest).
 
-        Blocks that the checkpoint's network lacks begin as the identity, so that a network may grow in depth. It may
-        also become shallower in what ``run.learns`` names: blocks that it lacks there are left out.
+        The checkpoint's network may differ from the recipe's as far as the family's ``Reshaping`` can make up for it.
         """
         state = load_checkpoint(path)
         saved, ours, usual = state["recipe"]["network"], self.recipe.network, type(self.recipe.network)()
@@ -292,9 +310,13 @@ class Trainer:
             if before != now:
                 raise TrainingError(f"{path} was trained with network.{key} = {before}, this recipe says {now}")
         try:
-            for network, weights in ((self.network, state.get("network", state["ema"])), (self.ema, state["ema"])):
-                network.load_state_dict(_of_this_depth(self.network, weights, self.recipe.run.learns))
-        except RuntimeError as error:
+            own, average = (
+                self.family.reshaping.weights_for(self.network, saved, weights, self.recipe.run.learns)
+                for weights in (state.get("network", state["ema"]), state["ema"])
+            )
+            self.network.load_state_dict(own)
+            self.ema.load_state_dict(average)
+        except (RuntimeError, TrainingError) as error:
             raise TrainingError(f"{path} does not fit this recipe's network: {error}") from error
         self.progress = Progress(**state["progress"])
         try:
@@ -303,7 +325,7 @@ class Trainer:
             self.generator.set_state(state["generator"])
             if self.device.type in state.get("noise", {}):
                 self._set_noise_state(state["noise"][self.device.type])
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, IndexError):
             # Shipped weights carry no optimiser state, and another recipe's does not fit: the warm-up rebuilds it.
             self.optimisers = self._build_optimisers()
             self.warm_from = self.progress.step
@@ -312,10 +334,11 @@ class Trainer:
 
 
 def _freeze_all_but(network: nn.Module, learns: tuple[str, ...]) -> None:
-    """Let only parameters learn whose names begin in one of these ways, if any is given.
+    """Let only parameters learn whose names begin in one of these ways, if any is given; masks learn in any case.
 
     Raises RecipeError where no name begins so.
     """
+    network = network.network if isinstance(network, MaskedNetwork) else network
     names = [name for name, _ in network.named_parameters()]
     for beginning in learns:
         if not any(name.startswith(beginning) for name in names):
@@ -325,31 +348,16 @@ def _freeze_all_but(network: nn.Module, learns: tuple[str, ...]) -> None:
             parameter.requires_grad_(name.startswith(learns))
 
 
-def _of_this_depth(network: nn.Module, weights: Mapping[str, Tensor], learns: tuple[str, ...]) -> dict[str, Tensor]:
-    """``weights`` with the network's own of blocks that they lack, which are still the identity, with the later stages
-    of an analysis, and in what ``learns`` names without blocks that the network lacks.
-
-    Blocks are counted from the beginning of their sequence.
-    """
-    own = network.state_dict()
-    found = dict(weights)
-    for name, module in network.named_modules():
-        if isinstance(module, DepthConvBlock) and not any(key.startswith(f"{name}.") for key in found):
-            found |= {key: value.clone() for key, value in own.items() if key.startswith(f"{name}.")}
-        if isinstance(module, Analysis):
-            beginning = f"{name}."
-            stages = {key.removeprefix(beginning): value for key, value in found.items() if key.startswith(beginning)}
-            found |= {f"{beginning}{key}": value for key, value in module.with_later_stages(stages).items()}
-        if isinstance(module, BlockSequence) and learns and name.startswith(learns):
-            kept = tuple(f"{name}.{number}." for number in range(len(module)))
-            found = {
-                key: value for key, value in found.items() if not key.startswith(f"{name}.") or key.startswith(kept)
-            }
-    return found
-
-
 def _take_state(optimiser: Optimizer, saved: dict[str, Any]) -> None:
-    """Take momenta from a checkpoint; rates and other settings stay this recipe's. Raises ValueError, KeyError."""
+    """Take momenta from a checkpoint; rates and other settings stay this recipe's.
+
+    Raises ValueError, KeyError or IndexError where they are those of another network.
+    """
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    for index, state in saved["state"].items():
+        sizes = {value.numel() for value in state.values() if isinstance(value, Tensor) and value.ndim}
+        if sizes - {parameters[index].numel()} and not isinstance(optimiser, WhitenedMuon):
+            raise ValueError(f"momenta of {sizes} numbers for {parameters[index].numel()}")
     own = optimiser.state_dict()["param_groups"]
     groups = [{**ours, "params": theirs["params"]} for ours, theirs in zip(own, saved["param_groups"], strict=True)]
     optimiser.load_state_dict({"state": saved["state"], "param_groups": groups})

@@ -16,6 +16,8 @@ from .config import GainsConfig
 
 __all__ = ["channel_groups", "is_decoders", "with_widths"]
 
+_ANALYSIS = "analysis."
+
 
 def is_decoders(group: str) -> bool:
     """Whether a decoder computes these channels; all others belong to an encoder alone."""
@@ -157,7 +159,16 @@ def channel_groups(c: GainsConfig) -> list[Group]:
         )
     )
     groups += blocks(synthesis, _block_widths(c, synthesis, c.synthesis_widths, c.width, c.ratio))
-    return groups
+    return [dataclasses.replace(group, places=(*group.places, *_in_later_stages(c, group))) for group in groups]
+
+
+def _in_later_stages(c: GainsConfig, group: Group) -> Iterator[Place]:
+    """The same places in every later stage of the analysis: all stages have one shape."""
+    for stage in range(c.analysis_stages - 1):
+        for place in group.places:
+            if place.parameter.startswith(_ANALYSIS):
+                inside = place.parameter.removeprefix(_ANALYSIS)
+                yield dataclasses.replace(place, parameter=f"{_ANALYSIS}later.{stage}.{inside}")
 
 
 def _all(places: Callable[[str], tuple[Place, ...]], blocks: list[str]) -> tuple[Place, ...]:

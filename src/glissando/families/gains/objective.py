@@ -6,14 +6,17 @@ import torch
 from torch import Tensor, nn
 
 from glissando.networks.quantisation import HARD, MIXED, NOISE, STRAIGHT_THROUGH, Rounding
+from glissando.training.decay import DecayingNetwork
 from glissando.training.distortion import ms_ssim
 from glissando.training.distortion import mse as mse_of
 from glissando.training.eye import ssimulacra2_score, ssimulacra2_sum
 
+from .distillation import Teacher, watched_latents
 from .entropy_start import fit_entropy
 from .initial import balance, initialise
 from .network import GainsNetwork
 from .recipe import GainsRate, GainsRecipe, Quantisation
+from .reshaping import bare, with_decay
 
 __all__ = ["GainsObjective"]
 
@@ -26,6 +29,7 @@ class GainsObjective:
     def __init__(self, recipe: GainsRecipe) -> None:
         self.recipe = recipe
         self.step = 0
+        self.teacher: Teacher | None = None  # read when the first step needs it
         self.exact = True  # whether the scale network rounds to integers
         self.rounding = _rounding(recipe.quantisation, 0.0)
         if recipe.rate.single:
@@ -44,7 +48,7 @@ class GainsObjective:
             network.analysis.load_state_dict(network.analysis.with_later_stages(first))
             if run.fit_entropy:
                 fit_entropy(network, sample, self.recipe.rate, self.recipe.optimiser.clip, run.fit_entropy)
-        return network
+        return with_decay(network, self.recipe.decay)
 
     def begin(self, step: int, share: float) -> float:
         self.step = step
@@ -56,12 +60,18 @@ class GainsObjective:
         rate = self.recipe.rate
         quality = rate.trained(quality)
         self._set_exact(network)
-        out = network(picture, quality, rounding=self.rounding)
+        with watched_latents(bare(network)) as latents:
+            out = network(picture, quality, rounding=self.rounding)
         hyper_weight = min(1.0, 0.05 + self.step / max(1, rate.hyper_warmup))
         bpp = (out.latent_bits + hyper_weight * out.hyper_bits) / (picture.shape[2] * picture.shape[3])
         mse = mse_of(out.reconstruction, picture)
         distortion = self._distortion(out.reconstruction, picture, mse, quality)
-        return rate.weight_of(quality) * (bpp + rate.lambda_of(quality) * distortion), bpp, mse
+        paid = bpp
+        if self.recipe.distil.teacher:
+            self.teacher = self.teacher or Teacher(self.recipe.distil, bare(network))
+            pixels, apart = self.teacher.loss(out, latents[0], picture, quality)
+            paid, distortion = bpp + apart, distortion + pixels
+        return rate.weight_of(quality) * (paid + rate.lambda_of(quality) * distortion), bpp, mse
 
     def _distortion(self, out: Tensor, picture: Tensor, mse: Tensor, quality: Tensor) -> Tensor:
         """The recipe's distortion D, (B,); ``mse`` is that of the same pixels."""
@@ -75,12 +85,12 @@ class GainsObjective:
 
     def _set_exact(self, network: nn.Module) -> None:
         """Tell the network whether it rounds to integers in this step of the training."""
-        assert isinstance(network, GainsNetwork)
-        network.scales.set_exact(self.exact)
+        bare(network).scales.set_exact(self.exact)
 
     def constrain(self, network: nn.Module) -> None:
-        assert isinstance(network, GainsNetwork)
-        network.scales.keep_exact()
+        bare(network).scales.keep_exact()
+        if isinstance(network, DecayingNetwork):
+            network.sink()
 
     def measure(self, network: nn.Module, picture: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
         """The bits of rounded symbols by their cross-entropy, and the reconstruction."""

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from glissando.training import recipe as common
+from glissando.training.decay import Decay
 from glissando.training.eye import SMALLEST_SIDE as EYE_CROP
 from glissando.training.recipe import PictureRecipe, transform_checks
 
 from .config import GainsConfig
 
-__all__ = ["GainsRate", "GainsRecipe", "Integers", "Quantisation"]
+__all__ = ["Distillation", "GainsOptimisation", "GainsRate", "GainsRecipe", "Integers", "Quantisation"]
 
 QUANTISATIONS = ("mixed", "noise", "straight-through", "soft-then-hard")
 DISTORTIONS = ("mse", "ms-ssim", "eye")
@@ -69,6 +70,20 @@ class Quantisation:
 
 
 @dataclass(frozen=True)
+class GainsOptimisation(common.Optimisation):
+    mask_lr: float = 5e-4  # AdamW's for the masks of a decay; each is pulled by 1/steps in a step, on average at most
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """What a student is told by a teacher, beside the pictures (distillation.py)."""
+
+    teacher: str = ""  # a checkpoint or a model's folder; none: there is no teacher
+    pixels: float = 1.0  # weight of the squared error to the teacher's pixels, relative to that to the picture's
+    latents: float = 0.02  # weight in bpp of the mean squared error to the teacher's latents, in steps of its quantiser
+
+
+@dataclass(frozen=True)
 class Integers:
     """Before ``from_step`` the scale network runs without rounding, from then on in exact integers."""
 
@@ -81,8 +96,11 @@ class GainsRecipe(PictureRecipe):
     name: str = "medium"
     network: GainsConfig = field(default_factory=GainsConfig)
     rate: GainsRate = field(default_factory=GainsRate)
+    optimiser: GainsOptimisation = field(default_factory=GainsOptimisation)
     quantisation: Quantisation = field(default_factory=Quantisation)
     integers: Integers = field(default_factory=Integers)
+    decay: Decay = field(default_factory=Decay)
+    distil: Distillation = field(default_factory=Distillation)
 
     starts: ClassVar[tuple[str, ...]] = ("pca", "dct", "random")
 
@@ -91,6 +109,7 @@ class GainsRecipe(PictureRecipe):
         return {
             **self.network.checks(),
             **rate.checks(),
+            **self.decay.checks(),
             f"rate.distortion 'eye' halves pictures four times: data.crop must be {EYE_CROP} at least": (
                 rate.distortion != "eye" or crop >= EYE_CROP
             ),
@@ -98,6 +117,9 @@ class GainsRecipe(PictureRecipe):
                 rate.distortion != "ms-ssim" or crop >= MS_SSIM_CROP
             ),
             f"quantisation.mode must be one of {', '.join(QUANTISATIONS)}": quantisation.mode in QUANTISATIONS,
+            "distil.teacher speaks of squared errors, which λ of rate.distortion 'ms-ssim' does not weigh": (
+                not self.distil.teacher or rate.distortion != "ms-ssim"
+            ),
             "quantisation.hard_from must be a share, 1 at most": quantisation.hard_from <= 1,
             **transform_checks(self.network),
             "network.width and analysis_width must be at least 192 for run.initial 'dct', which fills so many": (
