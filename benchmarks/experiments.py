@@ -11,18 +11,19 @@ symbols under the integer scale network, which files exceed by 0.2 %; distortion
 against the first row at the same seed.
 
 ``run`` writes one JSON file for each row and seed into OUT and leaves alone what is there already, so that it can be
-stopped and started again, or run on several cores beside each other. Needs ``glissando[train]``.
+stopped and started again, or run on several cores beside each other; a row that was stopped goes on from its last
+checkpoint. ``--pictures`` trains all rows at another size; each size needs a folder of its own. Needs
+``glissando[train]``.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
-import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -30,7 +31,7 @@ from typing import Any
 import torch
 
 from glissando.bench.bdrate import Curve, bd_rate
-from glissando.errors import BenchmarkError, GlissandoError, RecipeError
+from glissando.errors import BenchmarkError, GlissandoError
 from glissando.families.gains.cost import kmac_per_pixel
 from glissando.families.gains.network import GainsNetwork
 from glissando.families.gains.recipe import GainsRecipe
@@ -38,112 +39,62 @@ from glissando.files import atomic_write
 from glissando.machine import Machine
 from glissando.training.data import Tiles, load_tiles, training_folder
 from glissando.training.hardware import choose_device
-from glissando.training.loop import Trainer, flushed_denormals, learning_factor
-from glissando.training.recipe import from_dict
-from glissando.training.tables import merged, read_tables
+from glissando.training.loop import Trainer, flushed_denormals, learning_factor, load_checkpoint
+from glissando.training.trainer import begun
 
 from .documents import update
+from .plans import Plan, Row, read_plan
 
 QUALITIES = (0.0, 10.0, 20.0, 35.0, 50.0, 65.0, 80.0, 90.0, 100.0)
 LOW = 5  # so many of them are the low rates, whose BD-rate is a column of its own
+SAVED = 250  # steps between two checkpoints of a run
+DRAWN = 40  # histograms of a decay's masks that a run records at most
 TIMED = 16  # steps of the reference during each run: processors differ, and others share them
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: keys of the recipe that it changes, and the seeds that it is trained with."""
-
-    group: str
-    name: str
-    seeds: tuple[int, ...]
-    changes: dict[str, Any]
-
-    def path(self, out: Path, seed: int) -> Path:
-        words = re.sub(r"[^a-z0-9.]+", "-", f"{self.group} {self.name}".lower()).strip("-")
-        return out / f"{words}.{seed}.json"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What an experiments file says. The first row is the reference."""
-
-    recipe: dict[str, Any]
-    pictures: int
-    warmup: int
-    resume: Path | None = None  # what every run goes on from; None: the recipe's start
-    section: str = "experiments"  # of the document, between the comments NAME:begin and NAME:end
-    rows: list[Row] = field(default_factory=list)
-
-    def recipe_of(self, row: Row, seed: int) -> GainsRecipe:
-        recipe = from_dict(merged(merged(self.recipe, row.changes), {"run": {"seed": seed}}))
-        if not isinstance(recipe, GainsRecipe):
-            raise RecipeError(f"{row.name}: experiments are about the main family, not {recipe.family}")
-        return recipe
-
-
-def read_plan(path: Path) -> Plan:
-    """Read and check an experiments file. Raises RecipeError that names the row."""
-    values = read_tables(path)
-    try:
-        recipe = merged(read_tables(path.parent / values["recipe"]), values.get("all", {}))
-        rows = [
-            Row(
-                row.pop("group"),
-                row.pop("name"),
-                tuple(row.pop("seeds", values.get("seeds", [1]))),
-                row,
-            )
-            for row in values["row"]
-        ]
-        plan = Plan(
-            recipe,
-            int(values["pictures"]),
-            int(values["warmup"]),
-            path.parent / values["resume"] if "resume" in values else None,
-            str(values.get("section", Plan.section)),
-            rows,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise RecipeError(f"{path} is not an experiments file: {error!r}") from error
-    for row in rows:
-        try:
-            plan.recipe_of(row, 1)
-        except RecipeError as error:
-            raise RecipeError(f"{path}, row {row.group} / {row.name}: {error}") from error
-    return plan
 
 
 def faster_precision(recipe: GainsRecipe, tiles: Tiles) -> bool:
     """Whether training steps are faster in bfloat16 here; all runs then are as the first."""
-    trainer = Trainer(recipe, tiles, choose_device(), Path())
+    trainer = Trainer(recipe, tiles, choose_device(), Path(), fresh=False)
     trainer.choose_precision()
     return trainer.autocast
 
 
 @flushed_denormals()
-def train(plan: Plan, row: Row, seed: int, tiles: Tiles, bfloat16: bool) -> dict[str, Any]:
-    """Train one row and measure it."""
+def train(plan: Plan, row: Row, seed: int, tiles: Tiles, out: Path, *, bfloat16: bool) -> dict[str, Any]:
+    """Train one row and measure it; ``out`` is the folder of all rows' results.
+
+    A run that was stopped goes on from its last checkpoint; what it has measured of times is then measured anew.
+    """
     reference = Trainer(plan.recipe_of(plan.rows[0], seed), tiles, choose_device(), Path(), fresh=False)
     reference.use_bfloat16(bfloat16)
-    recipe = plan.recipe_of(row, seed)
-    trainer = Trainer(recipe, tiles, choose_device(), Path(), fresh=plan.resume is None)
-    if plan.resume is not None:
-        trainer.resume(plan.resume)
+    recipe, start = plan.recipe_of(row, seed, out), plan.start_of(row, seed, out)
+    part, drawn_path = _parts(row, seed, out)
+    before = load_checkpoint(start)["progress"]["samples"] if start else 0
+    trainer = begun(recipe, tiles, choose_device(), out, resume=part if part.exists() else start)
     trainer.use_bfloat16(bfloat16)
     trainer.objective.qualities = QUALITIES
-    steps = plan.pictures // recipe.data.batch
+    steps = plan.steps_of(row)
     seconds: list[float] = []
     reference_seconds: list[float] = []
+    drawn: list[dict[str, float]] = json.loads(drawn_path.read_text()) if part.exists() else []
     started = time.monotonic()
-    for step in range(steps):
-        if step % max(1, steps // TIMED) == 0:
+    for step in range((trainer.progress.samples - before) // recipe.data.batch, steps):
+        if step % max(1, steps // TIMED) == 0 or not reference_seconds:
             with torch.random.fork_rng():  # the row's noise is as it would be without
                 reference_seconds.append(_timed_step(reference, 1.0))
         trainer.share = step / steps
-        seconds.append(_timed_step(trainer, learning_factor(step, trainer.share, plan.warmup, recipe.schedule.decay)))
-        if (step + 1) % 200 == 0:
+        warm = min(step, trainer.progress.step - trainer.warm_from)
+        seconds.append(_timed_step(trainer, learning_factor(warm, trainer.share, plan.warmup, recipe.schedule.decay)))
+        masks = trainer.family.reshaping.figures(trainer.network)
+        if masks and (step + 1) % max(1, steps // DRAWN) == 0:
+            drawn.append({"step": step + 1, **masks})
+        if (step + 1) % SAVED == 0:
+            atomic_write(drawn_path, json.dumps(drawn).encode())
+            trainer.save(part)
             print(f"  step {step + 1} of {steps}, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     curve = [[r["quality"], r["bpp"], r["psnr"]] for r in trainer.validate()]
+    if plan.keeps(row):
+        trainer.save(row.checkpoint(out, seed))
     network = trainer.ema
     assert isinstance(network, GainsNetwork)
     network.cpu()  # where multiply-adds are counted, after the curve was measured
@@ -151,18 +102,25 @@ def train(plan: Plan, row: Row, seed: int, tiles: Tiles, bfloat16: bool) -> dict
         "group": row.group,
         "name": row.name,
         "seed": seed,
-        "recipe": recipe.to_dict(),
+        "recipe": trainer.recipe.to_dict(),
         "hash": recipe.hash(),
-        "resumed": trainer.progress.samples - steps * recipe.data.batch,
+        "resumed": before,
         "steps": steps,
         "skipped": int(trainer.progress.skipped),
-        "processor_ms_per_picture": 1000 * median(seconds) / recipe.data.batch,
-        "reference_ms_per_picture": 1000 * median(reference_seconds) / reference.recipe.data.batch,
+        "processor_ms_per_picture": 1000 * median(seconds or [0.0]) / recipe.data.batch,
+        "reference_ms_per_picture": 1000 * median(reference_seconds or [0.0]) / reference.recipe.data.batch,
         "bfloat16": bfloat16,
         "kmac": {path: kmac_per_pixel(network, path)["total"] for path in ("encode", "decode")},
         "curve": curve,
+        "masks": drawn,
         "machine": Machine.this().described,
     }
+
+
+def _parts(row: Row, seed: int, out: Path) -> tuple[Path, Path]:
+    """Where a run that may be stopped keeps its last checkpoint, and the histograms of masks until then."""
+    path = row.path(out, seed)
+    return path.with_suffix(".part.pt"), path.with_suffix(".part.json")
 
 
 def _timed_step(trainer: Trainer, factor: float) -> float:
@@ -187,18 +145,20 @@ def run(plan: Plan, out: Path, data: Path, only: str, threads: int) -> None:
             continue
         print(f"{number + 1} of {len(missing)}: {row.group} / {row.name}, seed {seed}", file=sys.stderr, flush=True)
         try:
-            result = train(plan, row, seed, tiles, bfloat16)
+            result = train(plan, row, seed, tiles, out, bfloat16=bfloat16)
         except GlissandoError as error:
             print(f"  {error}", file=sys.stderr)
             continue
         atomic_write(path, (json.dumps(result, indent=1) + "\n").encode())
+        for part in _parts(row, seed, out):
+            part.unlink(missing_ok=True)
         points = "  ".join(f"{bpp:.3f}/{psnr:.2f}" for _, bpp, psnr in result["curve"])
         print(f"  {points}", file=sys.stderr, flush=True)
 
 
 def _runs(plan: Plan, only: str = "") -> Iterator[tuple[Row, int]]:
     """First seeds first, so that a table soon has all its rows."""
-    chosen = [row for row in plan.rows if only in f"{row.group} / {row.name}"]
+    chosen = [row for row in plan.rows if only in row.title]
     for turn in range(max((len(row.seeds) for row in chosen), default=0)):
         yield from ((row, row.seeds[turn]) for row in chosen if turn < len(row.seeds))
 
@@ -306,12 +266,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action.add_argument("out", type=Path)
     one.add_argument("--only", default="", metavar="TEXT", help="only rows whose group or name holds this")
     one.add_argument("--threads", type=int, default=1)
+    one.add_argument("--pictures", type=int, help="of each row; the plan's unless given")
     one.add_argument("--data", type=Path, help="folder of the shards (default: $GLISSANDO_DATA/train)")
     two.add_argument("document", type=Path, nargs="?")
     given = parser.parse_args(arguments)
     try:
         plan = read_plan(given.plan)
         if given.action == "run":
+            if given.pictures:
+                plan = dataclasses.replace(plan, pictures=given.pictures)
             run(plan, given.out, training_folder(given.data), given.only, given.threads)
         elif given.document:
             begin, end = (f"<!-- {plan.section}:{word} -->" for word in ("begin", "end"))

@@ -121,10 +121,10 @@ def test_without_the_reference_there_is_no_table(plan: Path, tmp_path: Path) -> 
         markdown(read_plan(plan), tmp_path)
 
 
-def test_a_run_trains_and_measures(plan: Path, shards: Path) -> None:
+def test_a_run_trains_and_measures(plan: Path, shards: Path, tmp_path: Path) -> None:
     read = read_plan(plan)
     row = Row("Optimiser", "short", (1,), {"run": {"initial": "random"}})
-    found = experiments.train(read, row, 1, load_tiles(shards), bfloat16=False)
+    found = experiments.train(read, row, 1, load_tiles(shards), tmp_path, bfloat16=False)
     assert found["steps"] == 2
     assert found["recipe"]["optimiser"]["matrix_lr"] == 0.004
     assert [point[0] for point in found["curve"]] == list(experiments.QUALITIES)
@@ -142,14 +142,14 @@ def test_a_run_goes_on_from_a_checkpoint(plan: Path, shards: Path, tmp_path: Pat
     plan.write_text('resume = "seen.pt"\nsection = "further"\n' + PLAN.replace("0.004", "0.0"))
     read = read_plan(plan)
     (row,) = (row for row in read.rows if row.name == "tiny")
-    found = experiments.train(read, row, 2, tiles, bfloat16=False)
+    found = experiments.train(read, row, 2, tiles, tmp_path, bfloat16=False)
     assert (found["resumed"], found["steps"]) == (2, 2)
     row.path(tmp_path, 1).write_text(json.dumps(found | {"seed": 1}))
     assert "from a model that has seen 2, 4 crops" in markdown(read, tmp_path)
     plan.write_text('resume = "seen.pt"\n' + PLAN)
     (tmp_path / "seen.pt").unlink()
     with pytest.raises(TrainingError, match=r"seen\.pt"):
-        experiments.train(read_plan(plan), row, 1, tiles, bfloat16=False)
+        experiments.train(read_plan(plan), row, 1, tiles, tmp_path, bfloat16=False)
 
 
 def test_runs_are_kept_and_reported(
@@ -157,7 +157,7 @@ def test_runs_are_kept_and_reported(
 ) -> None:
     trained: list[tuple[str, int]] = []
 
-    def train(plan: experiments.Plan, row: Row, seed: int, *rest: object) -> dict[str, Any]:
+    def train(plan: experiments.Plan, row: Row, seed: int, *rest: object, bfloat16: bool) -> dict[str, Any]:
         trained.append((row.name, seed))
         return result(row, seed, 1.0)
 
@@ -174,3 +174,80 @@ def test_runs_are_kept_and_reported(
     plan.write_text(PLAN.replace("pictures = 4", "pictures = x"))
     assert main(["report", str(plan), str(out)]) == 1
     assert "TOML" in capsys.readouterr().err
+
+
+DECAYS = """
+recipe = "recipe.toml"
+all.network = { width = 32, synthesis_blocks = 1, analysis_blocks = 1 }
+pictures = 8
+warmup = 1
+seeds = [1]
+
+[[row]]
+group = "Teacher"
+name = "large"
+
+[[row]]
+group = "Small"
+name = "decayed"
+start = "Teacher / large"
+drive = 0.5
+decay = { decode = 0.2, encode = 0.2 }
+
+[[row]]
+group = "Small"
+name = "inherits"
+start = "Teacher / large"
+teacher = "Teacher / large"
+drive = 0.0
+decay = { decode = 0.2, encode = 0.2 }
+
+[[row]]
+group = "Small"
+name = "from nothing"
+shape = "Small / decayed"
+times = 2
+"""
+
+
+def test_rows_build_on_each_other(plan: Path, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A teacher, a decay from it, a student of its shape from nothing, one that inherits; stopped runs go on."""
+    plan.write_text(DECAYS)
+    tiles, out = load_tiles(shards), tmp_path / "out"
+    out.mkdir()
+    read = read_plan(plan)
+    rows = {row.name: row for row in read.rows}
+    with pytest.raises(BenchmarkError, match=r"Teacher / large, seed 1, has to be trained first"):
+        experiments.train(read, rows["decayed"], 1, tiles, out, bfloat16=False)
+
+    def finish(name: str) -> dict[str, Any]:
+        found = experiments.train(read, rows[name], 1, tiles, out, bfloat16=False)
+        rows[name].path(out, 1).write_text(json.dumps(found))
+        return found
+
+    large = finish("large")
+    monkeypatch.setattr(experiments, "SAVED", 2)
+    monkeypatch.setattr(experiments, "DRAWN", 4)
+    whole = experiments.Trainer.validate
+
+    def stopped(trainer: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiments.Trainer, "validate", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        experiments.train(read, rows["decayed"], 1, tiles, out, bfloat16=False)
+    monkeypatch.setattr(experiments.Trainer, "validate", whole)
+    decayed = finish("decayed")
+    assert (decayed["resumed"], decayed["steps"]) == (8, 4)
+    assert max(decayed["kmac"].values()) <= 0.2 < large["kmac"]["decode"]
+    assert [drawn["step"] for drawn in decayed["masks"]] == [1, 2]  # one look, and the first step of two
+    inherits, scratch = finish("inherits"), finish("from nothing")
+    assert max(inherits["kmac"].values()) <= 0.2
+    assert inherits["masks"] == []
+    assert scratch["kmac"] == decayed["kmac"]
+    assert (scratch["resumed"], scratch["steps"]) == (0, 8)
+    assert rows["large"].checkpoint(out, 1).exists()
+    assert not rows["inherits"].checkpoint(out, 1).exists()
+    plan.write_text(DECAYS.replace('shape = "Small / decayed"', 'shape = "Small / none"'))
+    with pytest.raises(RecipeError, match="no row before it is Small / none"):
+        read_plan(plan)

@@ -124,7 +124,7 @@ class DecayingNetwork(MaskedNetwork):
 
     def _widths(self) -> dict[str, float]:
         """Of every group, with masks as parts of channels."""
-        return {name: float(mask.sum()) for name, mask in self.masks.items()}
+        return {name: float(mask.detach().sum()) for name, mask in self.masks.items()}
 
     def _pull(self, budget: Budget, share: float) -> None:
         """Lower the masks of a budget's groups until they cost what they may when this share of the drive is done."""
@@ -193,7 +193,10 @@ class DecayingNetwork(MaskedNetwork):
         """Of each group: which channels remain after the cut, (width,) bool."""
         by_worth = self.decay.loss == RAMP or not self.decay.steps
         all_kept = {group.name: torch.ones(group.width, dtype=torch.bool) for group in self.groups}
-        return {**all_kept, **self._chosen(self.worth() if by_worth else dict(self.masks))}
+        return {
+            **all_kept,
+            **self._chosen(self.worth() if by_worth else {name: mask.detach() for name, mask in self.masks.items()}),
+        }
 
     def histograms(self) -> dict[str, float]:
         """Shares of each budget's masks in tenths of [0, 1], as "masks/BUDGET@LOWER EDGE"."""

@@ -29,6 +29,10 @@ __all__ = [
 ]
 
 
+SPARE = 0.1
+"""The size of latents that no component is left for: they begin as small mixtures, since zero would not learn."""
+
+
 def _components(vectors: Tensor, keep: int) -> tuple[Tensor, Tensor]:
     """Principal directions (keep, D), and the standard deviations along them (keep,). ``vectors`` (N, D)."""
     centred = vectors - vectors.mean(0)
@@ -95,6 +99,10 @@ def fill_transforms(
     groups = F.pixel_unshuffle(trunk, 2)
     vectors = groups.permute(0, 2, 3, 1).reshape(-1, groups.shape[1])
     second, deviation = _components(vectors, c.latents) if bases is None else _largest(vectors, bases[1], c.latents)
+    if missing := c.latents - len(second):  # narrow trunks have fewer components than there are latents
+        spare = F.normalize(torch.randn(missing, second.shape[1]), dim=1)
+        second = torch.cat([second, SPARE * spare])
+        deviation = torch.cat([deviation, SPARE * deviation[-1:].expand(missing)])
     second, deviation = order(second), order(deviation)
 
     # Columns of four unshuffled places of each trunk channel, the first of both transforms' channels.

@@ -14,12 +14,11 @@ from torch import Tensor
 from .checkpoints import load_checkpoint
 from .data import load_tiles, training_folder
 from .distributed import Processes, join
-from .family import training_of
 from .hardware import choose_device, describe_device, operations_per_picture
 from .logs import Log, Logging, clock, no_log
 from .optimiser import learning_factor
 from .recipe import PictureRecipe, Schedule, read_recipe
-from .trainer import FIGURES, Trainer
+from .trainer import FIGURES, Trainer, begun
 
 __all__ = ["Trainer", "learning_factor", "load_checkpoint", "run"]
 
@@ -79,13 +78,7 @@ def _prepare(
     threads = max(1, (os.cpu_count() or 1) // processes.size)
     tiles = load_tiles(data, limit_gb=recipe.data.limit_gb, threads=threads)
     loaded = clock(time.monotonic() - started)
-    if resume is not None:
-        saved = load_checkpoint(resume)["recipe"]
-        if saved["family"] == recipe.family:  # of another family: the trainer says what does not fit
-            recipe = training_of(recipe.family).reshaping.resumed_recipe(recipe, saved["network"])
-    trainer = Trainer(recipe, tiles, device, out, processes, fresh=resume is None)
-    if resume is not None:
-        trainer.resume(resume)
+    trainer = begun(recipe, tiles, device, out, processes, resume)
     seconds = trainer.choose_precision()
     hardware = describe_device(device, processes.size)
     trainer.progress.begin_piece(hardware, recipe.hash())

@@ -25,7 +25,7 @@ from .family import training_of
 from .optimiser import Muon, WhitenedMuon, build_optimisers, set_rates
 from .recipe import PictureRecipe
 
-__all__ = ["FIGURES", "Trainer"]
+__all__ = ["FIGURES", "Trainer", "begun"]
 
 VALIDATION_TILES = 48
 FIGURES = ("loss", "bpp", "psnr", "norm")
@@ -346,6 +346,25 @@ def _freeze_all_but(network: nn.Module, learns: tuple[str, ...]) -> None:
     if learns:
         for name, parameter in network.named_parameters():
             parameter.requires_grad_(name.startswith(learns))
+
+
+def begun(
+    recipe: PictureRecipe,
+    tiles: Tiles,
+    device: torch.device,
+    out: Path,
+    processes: Processes = ALONE,
+    resume: Path | None = None,
+) -> Trainer:
+    """A trainer at the start of a training, or where the checkpoint or model's folder ``resume`` has come to."""
+    if resume is not None:
+        saved = load_checkpoint(resume)["recipe"]
+        if saved["family"] == recipe.family:  # of another family: ``Trainer.resume`` says what does not fit
+            recipe = training_of(recipe.family).reshaping.resumed_recipe(recipe, saved["network"])
+    trainer = Trainer(recipe, tiles, device, out, processes, fresh=resume is None)
+    if resume is not None:
+        trainer.resume(resume)
+    return trainer
 
 
 def _take_state(optimiser: Optimizer, saved: dict[str, Any]) -> None:
