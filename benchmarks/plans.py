@@ -88,7 +88,9 @@ class Plan:
         return recipe
 
     def start_of(self, row: Row, seed: int, out: Path) -> Path | None:
-        """The checkpoint that a row goes on from."""
+        """The checkpoint that a row goes on from; those that have the shape of another begin anew."""
+        if row.shape:
+            return None
         return self.trained(row.start, seed, out) if row.start else self.resume
 
     def trained(self, title: str, seed: int, out: Path) -> Path:

@@ -31,6 +31,8 @@ __all__ = ["RAMP", "Budget", "Decay", "DecayingNetwork"]
 
 RAMP = "ramp"
 BINS = 10  # of the histograms of masks
+HALVINGS = 20  # of the interval that the strength of a pull is searched in
+STRONGEST = 1e4  # no pull is stronger: by far enough for every mask that is pulled at all
 
 
 @dataclass(frozen=True)
@@ -122,48 +124,40 @@ class DecayingNetwork(MaskedNetwork):
         for budget in self.budgets:
             self._pull(budget, share)
 
-    def _widths(self) -> dict[str, float]:
-        """Of every group, with masks as parts of channels."""
-        return {name: float(mask.detach().sum()) for name, mask in self.masks.items()}
-
     def _pull(self, budget: Budget, share: float) -> None:
         """Lower the masks of a budget's groups until they cost what they may when this share of the drive is done."""
-        full = {group.name: float(group.width) for group in self.groups}
-        start = budget.cost(full)
+        start = budget.cost({group.name: float(group.width) for group in self.groups})
         target = start + (budget.most - start) * share
-        if target >= start:
-            return
-        slopes = self._slopes(budget)
+        masks = {name: mask.detach().cpu() for name, mask in self.masks.items()}
+        slopes = self._slopes(budget, masks)
+        widths = {name: float(mask.sum()) for name, mask in masks.items()}  # a mask of a half is half a channel
 
         def lowered(strength: float) -> dict[str, Tensor]:
-            return {name: (self.masks[name] - strength * slope).clamp_min(0) for name, slope in slopes.items()}
+            return {name: (masks[name] - strength * slope).clamp_min(0) for name, slope in slopes.items()}
 
         def cost(strength: float) -> float:
-            sums = {name: float(mask.sum()) for name, mask in lowered(strength).items()}
-            return budget.cost({**widths, **sums})
+            return budget.cost({**widths, **{name: float(mask.sum()) for name, mask in lowered(strength).items()}})
 
-        widths = self._widths()
         if cost(0.0) <= target:
             return
         low, high = 0.0, 1e-4
-        while cost(high) > target and high < 1e4:
+        while cost(high) > target and high < STRONGEST:
             low, high = high, 2 * high
-        for _ in range(20):
+        for _ in range(HALVINGS):
             middle = (low + high) / 2
             low, high = (middle, high) if cost(middle) > target else (low, middle)
         for name, mask in lowered(high).items():
             self.masks[name].copy_(mask)
 
-    def _slopes(self, budget: Budget) -> dict[str, Tensor]:
+    def _slopes(self, budget: Budget, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """How the sparsity loss shares out the pull. What a group keeps at least, its best channels, is not pulled."""
-        loss, worth = LOSSES[self.decay.loss], self.worth()
+        loss = LOSSES[self.decay.loss]
         if budget.name not in self._weights:
             self._weights[budget.name] = self._weigh(budget)
         found = {}
         for name, weight in self._weights[budget.name].items():
-            mask = self.masks[name]
-            slope = loss.slope(mask.detach(), weight).clone()
-            best = (mask + 1e-3 * worth[name] / worth[name].max().clamp_min(1e-30)).argsort(descending=True)
+            slope = loss.slope(masks[name], weight).clone()
+            best = (masks[name] - 1e-3 * weight / weight.max()).argsort(descending=True)
             slope[best[: self.decay.multiple]] = 0
             found[name] = slope
         return found
@@ -172,7 +166,7 @@ class DecayingNetwork(MaskedNetwork):
         """The weights of the designed loss."""
         full = {group.name: float(group.width) for group in self.groups}
         marginal = marginal_costs(budget.cost, full, list(budget.groups))
-        worth = [self.worth()[name] for name in budget.groups]
+        worth = [self.worth()[name].cpu() for name in budget.groups]
         costs = [torch.full_like(each, marginal[name]) for name, each in zip(budget.groups, worth, strict=True)]
         each = torch.split(weights(torch.cat(costs), torch.cat(worth)), [len(w) for w in worth])
         return dict(zip(budget.groups, each, strict=True))
@@ -192,11 +186,9 @@ class DecayingNetwork(MaskedNetwork):
     def kept(self) -> dict[str, Tensor]:
         """Of each group: which channels remain after the cut, (width,) bool."""
         by_worth = self.decay.loss == RAMP or not self.decay.steps
-        all_kept = {group.name: torch.ones(group.width, dtype=torch.bool) for group in self.groups}
-        return {
-            **all_kept,
-            **self._chosen(self.worth() if by_worth else {name: mask.detach() for name, mask in self.masks.items()}),
-        }
+        chosen = self._chosen(self.worth() if by_worth else {n: mask.detach() for n, mask in self.masks.items()})
+        untouched = {group.name: torch.ones(group.width, dtype=torch.bool) for group in self.groups}
+        return {**untouched, **chosen}
 
     def histograms(self) -> dict[str, float]:
         """Shares of each budget's masks in tenths of [0, 1], as "masks/BUDGET@LOWER EDGE"."""

@@ -35,9 +35,12 @@ def bare(network: nn.Module) -> GainsNetwork:
 
 
 def config_of(table: Mapping[str, Any]) -> GainsConfig:
-    """The configuration that a checkpoint's network table says."""
+    """The configuration that a checkpoint's network table says. Raises TrainingError where it is not this family's."""
     values: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in table.items()}
-    return GainsConfig(**values)
+    try:
+        return GainsConfig(**values)
+    except TypeError as error:
+        raise TrainingError(f"its network is none of the family gains: {error}") from error
 
 
 def with_decay(network: GainsNetwork, decay: Decay) -> nn.Module:
