@@ -220,3 +220,5 @@ def test_what_does_not_fit_is_not_grown() -> None:
         grow(small.state_dict(), SMALL, GainsNetwork(dataclasses.replace(SMALL, analysis_blocks=1)))
     with pytest.raises(TrainingError, match="does not fit"):
         grow(small.state_dict(), SMALL, GainsNetwork(dataclasses.replace(SMALL, latents=32)))
+    with pytest.raises(TrainingError, match=r"it has no scales\.second_hidden\.weight"):
+        grow(small.state_dict(), SMALL, GainsNetwork(dataclasses.replace(SMALL, scale_layers=3)))

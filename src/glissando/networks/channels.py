@@ -109,6 +109,7 @@ def grown(
     new channels: their columns there are zero. New units read everything, with the random weights of the fresh
     network, brought to the size of the old ones' rows; so their outputs, which are not zero, give the zero columns that
     read them a gradient from the first step on. Parameters that ``weights`` lacks, those of new blocks, are ``fresh``.
+    Raises ValueError where they differ in more than these channels.
     """
     known = {name: value for name, value in fresh.items() if name in weights}
     indices = _indices(groups, {name: value.shape for name, value in fresh.items()}, kept)
@@ -128,5 +129,8 @@ def grown(
                 new[rows] *= old.square().mean().sqrt() / size
         if name in read:
             new[places[0]] = 0
-        new[torch.meshgrid(*places, indexing="ij")] = old
+        inside = torch.meshgrid(*places, indexing="ij")
+        if new[inside].shape != old.shape:
+            raise ValueError(f"{name} is {tuple(old.shape)}, and its place {tuple(new[inside].shape)}")
+        new[inside] = old
     return found

@@ -28,6 +28,7 @@ from .recipe import PictureRecipe
 __all__ = ["FIGURES", "Trainer", "begun"]
 
 VALIDATION_TILES = 48
+MOMENTA = ("momentum", "exp_avg")  # what optimisers keep of each parameter, in its shape
 FIGURES = ("loss", "bpp", "psnr", "norm")
 """What each step measures, in this order."""
 
@@ -374,9 +375,9 @@ def _take_state(optimiser: Optimizer, saved: dict[str, Any]) -> None:
     """
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     for index, state in saved["state"].items():
-        sizes = {value.numel() for value in state.values() if isinstance(value, Tensor) and value.ndim}
-        if sizes - {parameters[index].numel()} and not isinstance(optimiser, WhitenedMuon):
-            raise ValueError(f"momenta of {sizes} numbers for {parameters[index].numel()}")
+        size = parameters[index].numel()
+        if any(state[key].numel() != size for key in MOMENTA if key in state):
+            raise ValueError(f"momenta of another shape than the {size} numbers of parameter {index}")
     own = optimiser.state_dict()["param_groups"]
     groups = [{**ours, "params": theirs["params"]} for ours, theirs in zip(own, saved["param_groups"], strict=True)]
     optimiser.load_state_dict({"state": saved["state"], "param_groups": groups})

@@ -32,8 +32,12 @@ def grow(weights: Mapping[str, Tensor], small: GainsConfig, network: GainsNetwor
     fresh = network.state_dict()
     if unknown := sorted(set(weights) - set(fresh)):
         raise TrainingError(f"the grown network has no {unknown[0]}: it must not be less deep")
+    new = (group.name for group in groups if group.name not in before and group.name.endswith(".inner"))
+    blocks = tuple(name.removesuffix("inner") for name in new)
+    if lacking := [name for name in fresh if name not in weights and not name.startswith(blocks)]:
+        raise TrainingError(f"the small network does not fit into the large one: it has no {lacking[0]}")
     kept = first_channels(groups, widths)
     try:
         return grown(weights, fresh, groups, kept)
-    except (RuntimeError, IndexError) as error:
+    except ValueError as error:
         raise TrainingError(f"the small network does not fit into the large one: {error}") from error
