@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="the networks need PyTorch: pip install glissando[train]")
 
 from glissando.errors import TrainingError  # noqa: E402
+from glissando.families.gains import FAMILY  # noqa: E402
 from glissando.families.gains.channels import channel_groups, is_decoders, with_widths  # noqa: E402
 from glissando.families.gains.config import GainsConfig  # noqa: E402
 from glissando.families.gains.growing import grow  # noqa: E402
@@ -83,11 +84,23 @@ def test_every_channel_that_is_written_is_read(keys: dict[str, Any]) -> None:
 
 @every_variant
 def test_the_configuration_says_all_widths(keys: dict[str, Any]) -> None:
+    """Also of one side alone, whose shrinking leaves the other's keys as they are."""
     config = dataclasses.replace(SMALL, **keys)
-    groups = channel_groups(config)
-    same = with_widths(config, {group.name: group.width for group in groups})
-    assert channel_groups(same) == groups
-    GainsNetwork(same).load_state_dict(GainsNetwork(config).state_dict())
+    own = {group.name: group.width for group in channel_groups(config)}
+    assert with_widths(config, own) == config
+    for side in (True, False):
+        widths = {name: width // 2 if is_decoders(name) == side else width for name, width in own.items()}
+        small = with_widths(config, widths)
+        assert {group.name: group.width for group in channel_groups(small)} == widths
+        network = GainsNetwork(small).state_dict()
+        shapes = [tuple(value.shape) for value in network.values()]
+        kept = first_channels(channel_groups(config), widths)
+        assert [
+            tuple(v.shape) for v in cut(GainsNetwork(config).state_dict(), channel_groups(config), kept).values()
+        ] == shapes
+        if not side:
+            before, after = (FAMILY.decoder_configuration(each.to_dict()) for each in (config, small))
+            assert before == after
 
 
 def test_decoders_channels_are_told_from_encoders() -> None:

@@ -187,7 +187,11 @@ def _scales(c: GainsConfig, corrections: list[Place]) -> Iterator[Group]:
 
 
 def with_widths(c: GainsConfig, widths: Mapping[str, int]) -> GainsConfig:
-    """The configuration of a network whose groups have these ``widths``, by their names."""
+    """The configuration of a network whose groups have these ``widths``, by their names.
+
+    Keys of a side whose widths stay are left as they are: a decoder keeps its configuration where the encoder alone
+    became smaller, and so its hash.
+    """
 
     def of(blocks: list[str]) -> tuple[int, ...]:
         return tuple(widths[f"{block}.{kind}"] for block in blocks for kind in ("inner", "hidden"))
@@ -195,16 +199,24 @@ def with_widths(c: GainsConfig, widths: Mapping[str, int]) -> GainsConfig:
     def named(part: str, *names: str) -> tuple[int, ...]:
         return tuple(widths[f"{part}.{name}"] for name in names)
 
-    return dataclasses.replace(
-        c,
-        width=widths["synthesis.stream"],
-        analysis_width=widths["analysis.stream"],
-        analysis_widths=of(_analysis_blocks(c)),
-        synthesis_widths=of(_synthesis_blocks(c)),
-        analysis_hyper_widths=(*named("hyper_analysis", "first", "stream"), *of(["hyper_analysis.block"])),
-        hyper_widths=(*named("hyper_synthesis", "stream"), *of(["hyper_synthesis.block"])),
-        means_width=widths["means"],
-        context_width=widths.get("context", c.context_width),
-        scale_width=widths.get("scales.second_mix", c.scale_width),
-        scale_widths=named("scales", "z_mix", "z_up", "mid_mix", "mid_up"),
-    )
+    changed = [group.name for group in channel_groups(c) if widths[group.name] != group.width]
+    if any(is_decoders(name) for name in changed):
+        c = dataclasses.replace(
+            c,
+            width=widths["synthesis.stream"],
+            analysis_width=widths["analysis.stream"],  # which may have been that of the synthesis
+            synthesis_widths=of(_synthesis_blocks(c)),
+            hyper_widths=(*named("hyper_synthesis", "stream"), *of(["hyper_synthesis.block"])),
+            means_width=widths["means"],
+            context_width=widths.get("context", c.context_width),
+            scale_width=widths.get("scales.second_mix", c.scale_width),
+            scale_widths=named("scales", "z_mix", "z_up", "mid_mix", "mid_up"),
+        )
+    if not all(is_decoders(name) for name in changed):
+        c = dataclasses.replace(
+            c,
+            analysis_width=widths["analysis.stream"],
+            analysis_widths=of(_analysis_blocks(c)),
+            analysis_hyper_widths=(*named("hyper_analysis", "first", "stream"), *of(["hyper_analysis.block"])),
+        )
+    return c
