@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .checkpoints import load_checkpoint
 from .data import load_tiles, training_folder
@@ -134,11 +134,14 @@ class Meter:
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
+        self.counted: nn.Module | None = None  # the network whose operations are known
         self._restart()
 
     def _restart(self) -> None:
         trainer = self.trainer
-        self.operations = operations_per_picture(trainer.objective, trainer.ema, trainer.recipe.data.crop)
+        if trainer.ema is not self.counted:  # another network may take its place
+            self.counted = trainer.ema
+            self.operations = operations_per_picture(trainer.objective, trainer.ema, trainer.recipe.data.crop)
         self.figures: list[Tensor] = []
         self.began, self.cutting = time.monotonic(), self.trainer.cutting
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 from torch import Tensor, nn
 
@@ -60,14 +62,16 @@ class GainsObjective:
         rate = self.recipe.rate
         quality = rate.trained(quality)
         self._set_exact(network)
-        with watched_latents(bare(network)) as latents:
+        taught = bool(self.recipe.distil.teacher)  # hooks would have a compiled network compiled anew
+        nothing: contextlib.AbstractContextManager[list[Tensor]] = contextlib.nullcontext([])
+        with watched_latents(bare(network)) if taught else nothing as latents:
             out = network(picture, quality, rounding=self.rounding)
         hyper_weight = min(1.0, 0.05 + self.step / max(1, rate.hyper_warmup))
         bpp = (out.latent_bits + hyper_weight * out.hyper_bits) / (picture.shape[2] * picture.shape[3])
         mse = mse_of(out.reconstruction, picture)
         distortion = self._distortion(out.reconstruction, picture, mse, quality)
         paid = bpp
-        if self.recipe.distil.teacher:
+        if taught:
             self.teacher = self.teacher or Teacher(self.recipe.distil, bare(network))
             pixels, apart = self.teacher.loss(out, latents[0], picture, quality)
             paid, distortion = bpp + apart, distortion + pixels
