@@ -323,6 +323,17 @@ def test_a_stage_begins_as_the_first_and_learns_alone(tiles: Tiles, tmp_path: Pa
     assert all(key.startswith(learns[0]) for key in changed)
 
 
+def test_the_graph_of_an_analysis_has_all_its_stages(tiles: Tiles, tmp_path: Path) -> None:
+    from glissando.networks.graphs import analyse
+
+    network = make(tiles, tmp_path, network={"analysis_stages": 2}).network.eval()
+    with torch.no_grad():
+        network.analysis.later[0].down[1].weight.mul_(2)
+    pixels = tiles.validation[:1, :, :64, :128]
+    found = analyse(network.analysis, pixels.permute(0, 2, 3, 1))
+    assert torch.allclose(found, network.analysis(pixels.float() / 255), atol=1e-4)
+
+
 def test_only_what_is_named_learns(tiles: Tiles, tmp_path: Path) -> None:
     trainer = make(tiles, tmp_path, run={"learns": ["analysis."]}, optimiser=RATES)
     before = {key: value.clone() for key, value in trainer.network.state_dict().items()}

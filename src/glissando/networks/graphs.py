@@ -64,8 +64,7 @@ def analyse(a: Analysis, pixels: Tensor) -> Tensor:
     # The pixel unshuffle of channels-last pixels, in one transposition.
     x = pixels.reshape(1, height // 8, 8, width // 8, 8, 3).permute(0, 5, 2, 4, 1, 3)
     x = x.reshape(1, 192, height // 8, width // 8).float() / 255 - 0.5
-    out: Tensor = a.latent_blocks(a.down(a.blocks(a.enter(x))))
-    return out
+    return a.of_patches(x)
 
 
 def synthesise(s: Synthesis, trunk: Tensor) -> Tensor:

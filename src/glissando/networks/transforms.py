@@ -69,11 +69,16 @@ class Analysis(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.of_patches(self.patch(x - 0.5))
+
+    def of_patches(self, patches: Tensor) -> Tensor:
+        """Latents of a picture that is unshuffled already, (B, 192, H/8, W/8) in [−0.5, 0.5]."""
         # Under autocast the blocks' products are bfloat16; the sum that they add to stays float32.
-        features = self.blocks(self.enter(self.patch(x - 0.5)).float())
+        features = self.blocks(self.enter(patches).float())
         out: Tensor = self.latent_blocks(self.down(features).float())
         for stage in self.later:
-            out = out + stage(x)
+            assert isinstance(stage, Analysis)
+            out = out + stage.of_patches(patches)
         return out / (1 + len(self.later)) if len(self.later) else out
 
     def with_later_stages(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
