@@ -81,20 +81,28 @@ class Plan:
         return recipe
 
 
-def read_plan(path: Path) -> Plan:
-    """Read and check an experiments file. Raises RecipeError that names the row."""
-    values = read_tables(path)
+def read_rows(path: Path, values: dict[str, Any]) -> list[Row]:
+    """The rows of an experiments file with these ``values``. Raises RecipeError."""
     try:
-        recipe = merged(read_tables(path.parent / values["recipe"]), values.get("all", {}))
-        rows = [
+        return [
             Row(
-                row.pop("group"),
-                row.pop("name"),
-                tuple(row.pop("seeds", values.get("seeds", [1]))),
-                row,
+                row["group"],
+                row["name"],
+                tuple(row.get("seeds", values.get("seeds", [1]))),
+                {key: value for key, value in row.items() if key not in ("group", "name", "seeds")},
             )
             for row in values["row"]
         ]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise RecipeError(f"{path} is not an experiments file: {error!r}") from error
+
+
+def read_plan(path: Path) -> Plan:
+    """Read and check an experiments file. Raises RecipeError that names the row."""
+    values = read_tables(path)
+    rows = read_rows(path, values)
+    try:
+        recipe = merged(read_tables(path.parent / values["recipe"]), values.get("all", {}))
         plan = Plan(
             recipe,
             int(values["pictures"]),
@@ -105,7 +113,7 @@ def read_plan(path: Path) -> Plan:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RecipeError(f"{path} is not an experiments file: {error!r}") from error
-    for row in rows:
+    for row in plan.rows:
         try:
             plan.recipe_of(row, 1)
         except RecipeError as error:
@@ -176,7 +184,7 @@ def run(plan: Plan, out: Path, data: Path, only: str, threads: int) -> None:
     """Train what is not yet in ``out``."""
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
-    missing = [(row, seed) for row, seed in _runs(plan, only) if not row.path(out, seed).exists()]
+    missing = [(row, seed) for row, seed in runs_of(plan.rows, only) if not row.path(out, seed).exists()]
     if not missing:
         return
     tiles = load_tiles(data)
@@ -196,9 +204,9 @@ def run(plan: Plan, out: Path, data: Path, only: str, threads: int) -> None:
         print(f"  {points}", file=sys.stderr, flush=True)
 
 
-def _runs(plan: Plan, only: str = "") -> Iterator[tuple[Row, int]]:
-    """First seeds first, so that a table soon has all its rows."""
-    chosen = [row for row in plan.rows if only in f"{row.group} / {row.name}"]
+def runs_of(rows: Sequence[Row], only: str = "") -> Iterator[tuple[Row, int]]:
+    """Rows whose group or name holds ``only``, with their seeds, first seeds first: so a table soon has all rows."""
+    chosen = [row for row in rows if only in f"{row.group} / {row.name}"]
     for turn in range(max((len(row.seeds) for row in chosen), default=0)):
         yield from ((row, row.seeds[turn]) for row in chosen if turn < len(row.seeds))
 
@@ -227,7 +235,7 @@ def markdown(plan: Plan, out: Path) -> str:
     """The tables, one for each group. Rows not yet trained are left out; BenchmarkError without the reference."""
     found = {
         (row.group, row.name, seed): json.loads(row.path(out, seed).read_text(encoding="utf-8"))
-        for row, seed in _runs(plan)
+        for row, seed in runs_of(plan.rows)
         if row.path(out, seed).exists()
     }
     first = plan.rows[0]

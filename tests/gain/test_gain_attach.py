@@ -110,6 +110,19 @@ def test_without_a_quality_nothing_runs() -> None:
         _ = codec.factors
 
 
+def test_tables_upside_down_are_refused() -> None:
+    """Level 0 is the lowest rate. Others have their highest there: such tables would be read the wrong way round."""
+    model = ToyCodec(hyper=True)
+    codec = gained(model, HYPER, channels=12, lambdas=LAMBDAS, hyper_channels=4)
+    assert codec.hyper_unit is not None
+    codec.hyper_unit.start([1.0, 0.5, 0.0])  # these may fall
+    with codec.at(50):
+        model.symbols(PICTURE)
+    codec.unit.start([0.0, -1.5, -3.0])
+    with pytest.raises(InputError, match="upside down"), codec.at(50):
+        pass
+
+
 @pytest.mark.parametrize("lambdas", [(), (0.1,), (0.1, 0.01), (0.0, 0.1), (0.1, float("inf")), (0.1, float("nan"))])
 def test_levels_upside_down_are_refused(lambdas: tuple[float, ...]) -> None:
     with pytest.raises(InputError, match="lambdas are"):

@@ -101,7 +101,8 @@ class Gained(nn.Module):
 
         A number sets the gains that a file of this quality has: computed from integers, on every machine the same, and
         without gradients. A tensor (B,) holds one quality for each picture of a batch and gives gradients: what a
-        training uses. ``extrapolate`` allows numbers outside 0 … 100. Raises InputError.
+        training uses. ``extrapolate`` allows numbers outside 0 … 100. Raises InputError, also where the levels of the
+        latents' gains are upside down.
         """
         before = self._rate
         self._rate = self._rate_at(quality, extrapolate)
@@ -126,6 +127,14 @@ class Gained(nn.Module):
         """What latents are multiplied by at the quality that is set. Raises InputError where none is."""
         return self._now().latents
 
+    @property
+    def hyper_factors(self) -> Factors:
+        """What hyper-latents are multiplied by. Raises InputError where no quality is set, or they have no gains."""
+        hyper = self._now().hyper
+        if hyper is None:
+            raise InputError("the codec has no gains on hyper-latents")
+        return hyper
+
     def _rate_at(self, quality: float | Tensor, extrapolate: bool) -> _Rate:
         units = (self.unit, self.hyper_unit)
         if isinstance(quality, Tensor):
@@ -133,6 +142,7 @@ class Gained(nn.Module):
                 raise InputError(f"qualities are a tensor (B,), or one number; not of shape {tuple(quality.shape)}")
             latents, hyper = (None if unit is None else unit.learning(quality) for unit in units)
         else:
+            self.unit.fixed().check_order()
             latents, hyper = (None if unit is None else unit.at(quality, extrapolate=extrapolate) for unit in units)
         assert latents is not None
         return _Rate(latents, hyper)
@@ -155,14 +165,10 @@ class Gained(nn.Module):
         return (_first(inputs, module) / self._now().latents.gain, *inputs[1:])
 
     def _gain_hyper(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Tensor:
-        hyper = self._now().hyper
-        assert hyper is not None
-        return _tensor(output, module) * hyper.gain
+        return _tensor(output, module) * self.hyper_factors.gain
 
     def _restore_hyper(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        hyper = self._now().hyper
-        assert hyper is not None
-        return (_first(inputs, module) * hyper.inverse, *inputs[1:])
+        return (_first(inputs, module) * self.hyper_factors.inverse, *inputs[1:])
 
 
 def lambda_at(lambdas: Sequence[float], quality: Tensor) -> Tensor:

@@ -48,6 +48,12 @@ class FixedGains:
                 )
         if self.gain.shape != self.inverse_gain.shape:
             raise InputError(f"gain has the shape {self.gain.shape}, inverse_gain {self.inverse_gain.shape}")
+
+    def check_order(self) -> None:
+        """Raises InputError where gains of latents are smaller at the last level than at the first.
+
+        Those of hyper-latents need not rise: at low rates they may well be the more precise part.
+        """
         first, last = (float(row.mean()) / 256 for row in (self.gain[0], self.gain[-1]))
         if last < first:
             raise InputError(

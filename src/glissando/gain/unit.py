@@ -89,7 +89,7 @@ class GainUnit(nn.Module):
     def fixed(self) -> FixedGains:
         """The tables as integers in 1/256 octave.
 
-        Raises TrainingError where a table is not finite or does not fit, InputError where levels are upside down.
+        Raises TrainingError where a table is not finite or does not fit.
         """
         gain = _whole(self.gain.table, "gain")
         inverse = -gain if self.inverse_gain is None else _whole(self.inverse_gain.table, "inverse_gain")
