@@ -30,7 +30,7 @@ TIMED = 30
 
 
 def _tensor(picture: Picture) -> Tensor:
-    return torch.from_numpy(picture.pixels).permute(2, 0, 1)[None].float() / 255
+    return torch.tensor(picture.pixels).permute(2, 0, 1)[None].float() / 255
 
 
 @torch.no_grad()
