@@ -38,8 +38,12 @@ def blocks(plan: Plan, out: Path) -> dict[str, str]:
 
 def write(plan: Plan, out: Path, document: Path) -> None:
     """Bring the blocks into a document, and the curves beside it. Raises BenchmarkError; OSError."""
-    update_blocks([document], blocks(plan, out))
-    atomic_write(document.with_suffix(".svg"), plot(plan, out))
+    texts, picture = blocks(plan, out), document.with_suffix(".svg")
+    shown = f"![PSNR over rate, and distances from the first model for all rates]({picture.name})"
+    texts["gain-units-rates"] = f"{shown}\n\n{texts['gain-units-rates']}"
+    drawn = plot(plan, out)
+    update_blocks([document], texts)
+    atomic_write(picture, drawn)
 
 
 def _within(plan: Plan, result: Result) -> bool:

@@ -234,6 +234,7 @@ def test_rows_are_run_once_and_reported(few_pictures: Path, capsys: pytest.Captu
     assert main(["report", str(path), str(out), str(document)]) == 0
     text = document.read_text()
     assert "| gains |" in text
+    assert "](page.svg)" in text
     assert "against dedicated, 0.3 bpp" in text
     assert "dedicated, below" in text.split("gain-units-beyond:begin")[1]
     assert document.with_suffix(".svg").read_bytes().startswith(b"<svg")
