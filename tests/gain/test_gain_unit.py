@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="gain units need PyTorch: pip install glissando[train]")
@@ -61,6 +61,7 @@ def test_what_is_restored_is_constant_between_levels_where_it_is_at_them(unit: G
         torch.testing.assert_close(factors.gain * factors.inverse, torch.full((1, 5, 1, 1), 2**0.2), rtol=5e-3, atol=0)
 
 
+@settings(deadline=None)
 @given(units=st.integers(0, 100 * 256))
 def test_files_and_training_agree(units: int) -> None:
     unit = GainUnit(3, 2)
