@@ -43,7 +43,7 @@ from glissando.training.loop import Trainer, flushed_denormals, learning_factor,
 from glissando.training.trainer import begun
 
 from .documents import update
-from .plans import Plan, Row, read_plan
+from .plans import Plan, Row, read_plan, runs_of
 
 QUALITIES = (0.0, 10.0, 20.0, 35.0, 50.0, 65.0, 80.0, 90.0, 100.0)
 LOW = 5  # so many of them are the low rates, whose BD-rate is a column of its own
@@ -134,7 +134,7 @@ def run(plan: Plan, out: Path, data: Path, only: str, threads: int) -> None:
     """Train what is not yet in ``out``."""
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
-    missing = [(row, seed) for row, seed in _runs(plan, only) if not row.path(out, seed).exists()]
+    missing = [(row, seed) for row, seed in runs_of(plan.rows, only) if not row.path(out, seed).exists()]
     if not missing:
         return
     tiles = load_tiles(data)
@@ -154,13 +154,6 @@ def run(plan: Plan, out: Path, data: Path, only: str, threads: int) -> None:
             part.unlink(missing_ok=True)
         points = "  ".join(f"{bpp:.3f}/{psnr:.2f}" for _, bpp, psnr in result["curve"])
         print(f"  {points}", file=sys.stderr, flush=True)
-
-
-def _runs(plan: Plan, only: str = "") -> Iterator[tuple[Row, int]]:
-    """First seeds first, so that a table soon has all its rows."""
-    chosen = [row for row in plan.rows if only in row.title]
-    for turn in range(max((len(row.seeds) for row in chosen), default=0)):
-        yield from ((row, row.seeds[turn]) for row in chosen if turn < len(row.seeds))
 
 
 def _curve(result: dict[str, Any], points: int | None = None) -> Curve:
@@ -187,7 +180,7 @@ def markdown(plan: Plan, out: Path) -> str:
     """The tables, one for each group. Rows not yet trained are left out; BenchmarkError without the reference."""
     found = {
         (row.group, row.name, seed): json.loads(row.path(out, seed).read_text(encoding="utf-8"))
-        for row, seed in _runs(plan)
+        for row, seed in runs_of(plan.rows)
         if row.path(out, seed).exists()
     }
     first = plan.rows[0]

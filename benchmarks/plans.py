@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from glissando.training.checkpoints import load_checkpoint
 from glissando.training.recipe import from_dict
 from glissando.training.tables import merged, read_tables
 
-__all__ = ["Plan", "Row", "read_plan"]
+__all__ = ["Plan", "Row", "read_plan", "read_rows", "runs_of"]
 
 LOOKS = 100  # steps of a decay in which worth is measured, or a tenth of the row's where they are fewer
 
@@ -108,6 +109,7 @@ class Plan:
 def read_plan(path: Path) -> Plan:
     """Read and check an experiments file. Raises RecipeError that names the row."""
     values = read_tables(path)
+    rows = read_rows(path, values)
     try:
         recipe = merged(read_tables(path.parent / values["recipe"]), values.get("all", {}))
         plan = Plan(
@@ -116,7 +118,7 @@ def read_plan(path: Path) -> Plan:
             int(values["warmup"]),
             path.parent / values["resume"] if "resume" in values else None,
             str(values.get("section", Plan.section)),
-            [_row(row, values.get("seeds", [1])) for row in values["row"]],
+            rows,
             bool(values.get("keep", False)),
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -132,6 +134,21 @@ def read_plan(path: Path) -> Plan:
                 raise RecipeError(f"{path}, row {row.title}: no row before it is {other}")
         before.append(row.title)
     return plan
+
+
+def read_rows(path: Path, values: dict[str, Any]) -> list[Row]:
+    """The rows of an experiments file with these ``values``. Raises RecipeError."""
+    try:
+        return [_row(dict(row), values.get("seeds", [1])) for row in values["row"]]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise RecipeError(f"{path} is not an experiments file: {error!r}") from error
+
+
+def runs_of(rows: Sequence[Row], only: str = "") -> Iterator[tuple[Row, int]]:
+    """Rows whose title holds ``only``, with their seeds, first seeds first: so a table soon has all rows."""
+    chosen = [row for row in rows if only in row.title]
+    for turn in range(max((len(row.seeds) for row in chosen), default=0)):
+        yield from ((row, row.seeds[turn]) for row in chosen if turn < len(row.seeds))
 
 
 def _row(values: dict[str, Any], seeds: list[int]) -> Row:

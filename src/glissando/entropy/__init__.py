@@ -4,6 +4,6 @@
 are each family's own (``glissando.families``).
 """
 
-from .fixed_point import EARLY, LATE, dequantise, level_row, quality_units, table_index
+from .fixed_point import EARLY, LATE, dequantise, level_row, power_of_two, quality_units, table_index
 
-__all__ = ["EARLY", "LATE", "dequantise", "level_row", "quality_units", "table_index"]
+__all__ = ["EARLY", "LATE", "dequantise", "level_row", "power_of_two", "quality_units", "table_index"]

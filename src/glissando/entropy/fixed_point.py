@@ -6,6 +6,7 @@ Nothing here may ever touch a float: encoder and decoder, on any machine, must a
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ __all__ = [
     "WEIGHT_BITS",
     "dequantise",
     "level_row",
+    "power_of_two",
     "quality_units",
     "table_index",
 ]
@@ -61,6 +63,15 @@ def _mantissas() -> NDArray[np.int64]:
 _MANTISSA = _mantissas()
 
 
+def power_of_two(octaves: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """2^(octaves/256) as m · 2^e, for whole ``octaves`` of any shape: m in 2^15 … 2^16 − 1, rounded down, and e.
+
+    m has 16 bits, so that m · 2^e is also exact as a float32: a factor that every machine computes alike.
+    """
+    wide = octaves.astype(np.int64)
+    return _MANTISSA[wide & 255], (wide >> GAIN_BITS) - _MANTISSA_BITS
+
+
 def quality_units(quality: float) -> int:
     """A quality in [0, 100] in units of 1/256, rounded to nearest."""
     return round(quality * QUALITY_ONE)
@@ -70,10 +81,10 @@ def level_row(table: NDArray[np.int16], units: int) -> NDArray[np.int32]:
     """The row of a level table (levels, channels) at a quality in 1/256 units, rounded half up.
 
     Entries are in octaves, so this linear interpolation is the exponential interpolation of gain units
-    (AG-VAE, arXiv 2003.02012).
+    (AG-VAE, arXiv 2003.02012). Below 0 and above 25600 it goes on along the first and the last piece.
     """
     position = units * (table.shape[0] - 1)
-    low = min(position // QUALITY_TOP, table.shape[0] - 2)
+    low = max(0, min(position // QUALITY_TOP, table.shape[0] - 2))
     fraction = position - low * QUALITY_TOP
     a, b = table[low].astype(np.int64), table[low + 1].astype(np.int64)
     row: NDArray[np.int32] = ((a * (QUALITY_TOP - fraction) + b * fraction + QUALITY_TOP // 2) // QUALITY_TOP).astype(
@@ -87,11 +98,11 @@ def dequantise(symbols: NDArray[np.int16], log_gain: NDArray[np.int32]) -> NDArr
 
     ``symbols`` (…, channels); ``log_gain`` (channels,) in 1/256 octave, within ±16 octaves.
     """
-    exponent = -log_gain.astype(np.int64)
-    shift = _MANTISSA_BITS - ACTIVATION_BITS - (exponent >> GAIN_BITS)
+    mantissa, exponent = power_of_two(-log_gain)
+    shift = -ACTIVATION_BITS - exponent
     # Keep every shift to the right and positive: multiply first where the gain is small.
     extra = np.maximum(1 - shift, 0)
-    product = symbols.astype(np.int64) * (_MANTISSA[exponent & 255] << extra)
+    product = symbols.astype(np.int64) * (mantissa << extra)
     shift = shift + extra
     result: NDArray[np.int32] = np.clip(
         (product + (np.int64(1) << (shift - 1))) >> shift, -ACTIVATION_MAX, ACTIVATION_MAX

@@ -19,6 +19,7 @@ __all__ = [
     "LevelTable",
     "Pointwise",
     "Upshuffle",
+    "between_levels",
     "first_pass_mask",
     "gated_width",
     "hidden_width",
@@ -188,6 +189,17 @@ class Upshuffle(nn.Sequential):
         super().__init__(Pointwise(inputs, 4 * outputs), nn.PixelShuffle(2))
 
 
+def between_levels(table: Tensor, position: Tensor) -> Tensor:
+    """Rows (B, channels) of a table (levels, channels) at ``position`` (B,), on straight lines between its levels.
+
+    Positions are in [0, levels − 1]; beyond them the first and the last line go on.
+    """
+    low = position.floor().clamp(0, table.shape[0] - 2)
+    fraction = (position - low)[:, None]
+    index = low.long()
+    return table[index] * (1 - fraction) + table[index + 1] * fraction
+
+
 class LevelTable(nn.Module):
     """One vector per rate level, interpolated between neighbouring levels.
 
@@ -201,9 +213,4 @@ class LevelTable(nn.Module):
 
     def forward(self, position: Tensor) -> Tensor:
         """``position`` (B,) in [0, levels − 1] → (B, channels, 1, 1)."""
-        last = self.table.shape[0] - 1
-        low = position.floor().clamp(0, last - 1)
-        fraction = (position - low)[:, None]
-        index = low.long()
-        rows = self.table[index] * (1 - fraction) + self.table[index + 1] * fraction
-        return rows[:, :, None, None]
+        return between_levels(self.table, position)[:, :, None, None]
