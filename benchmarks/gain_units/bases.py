@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glissando.families.gains.network import GainsConfig, HyperAnalysis, HyperSynthesis
+from glissando.families.gains.config import GainsConfig
+from glissando.families.gains.network import HyperAnalysis, HyperSynthesis
 from glissando.networks.layers import Pointwise, first_pass_mask, rectified
 from glissando.networks.transforms import Analysis, Synthesis
 

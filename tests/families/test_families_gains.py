@@ -73,7 +73,7 @@ def randomised(network: Any, seed: int = 0) -> Any:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_trained_scale_network_is_the_integer_one(seed: int) -> None:
-    network = randomised(ScaleNetwork(12, 6, width=8, second_width=10), seed)
+    network = randomised(ScaleNetwork(12, 6, (96, 8, 8, 8), 10), seed)
     arrays: dict[str, NDArray[Any]] = {}
     for name, layer in network.named_children():
         arrays[f"{name}.weight"] = torch.round(layer.weight.double() * 128).numpy().astype(np.int16)
