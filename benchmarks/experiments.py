@@ -19,7 +19,6 @@ checkpoint. ``--pictures`` trains all rows at another size; each size needs a fo
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
 import time
@@ -42,8 +41,9 @@ from glissando.training.hardware import choose_device
 from glissando.training.loop import Trainer, flushed_denormals, learning_factor, load_checkpoint
 from glissando.training.trainer import begun
 
-from .documents import update
-from .plans import Plan, Row, read_plan, runs_of
+from .commands import run_trainings
+from .documents import update_blocks
+from .plans import Plan, Row, read_plan, runs_of, take_pictures
 
 QUALITIES = (0.0, 10.0, 20.0, 35.0, 50.0, 65.0, 80.0, 90.0, 100.0)
 LOW = 5  # so many of them are the low rates, whose BD-rate is a column of its own
@@ -251,33 +251,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    actions = parser.add_subparsers(dest="action", required=True)
-    one = actions.add_parser("run", help="train what is not yet there")
-    two = actions.add_parser("report", help="print the tables, or bring them into a Markdown file")
-    for action in (one, two):
-        action.add_argument("plan", type=Path)
-        action.add_argument("out", type=Path)
-    one.add_argument("--only", default="", metavar="TEXT", help="only rows whose group or name holds this")
-    one.add_argument("--threads", type=int, default=1)
-    one.add_argument("--pictures", type=int, help="of each row; the plan's unless given")
-    one.add_argument("--data", type=Path, help="folder of the shards (default: $GLISSANDO_DATA/train)")
-    two.add_argument("document", type=Path, nargs="?")
-    given = parser.parse_args(arguments)
-    try:
-        plan = read_plan(given.plan)
-        if given.action == "run":
-            if given.pictures:
-                plan = dataclasses.replace(plan, pictures=given.pictures)
-            run(plan, given.out, training_folder(given.data), given.only, given.threads)
-        elif given.document:
-            begin, end = (f"<!-- {plan.section}:{word} -->" for word in ("begin", "end"))
-            update(given.document, begin, end, markdown(plan, given.out))
-        else:
-            print(markdown(plan, given.out))
-    except (OSError, ValueError, GlissandoError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+    def plan_of(given: argparse.Namespace) -> Plan:
+        return read_plan(given.plan, given.pictures)
+
+    def report(given: argparse.Namespace) -> None:
+        plan = plan_of(given)
+        update_blocks([given.document], {plan.section: markdown(plan, given.out)})
+
+    return run_trainings(
+        parser,
+        arguments,
+        run=lambda given: run(
+            plan_of(given), given.out, training_folder(given.data and given.data / "train"), given.only, given.threads
+        ),
+        markdown=lambda given: markdown(plan_of(given), given.out),
+        report=report,
+        options=take_pictures,
+    )
 
 
 if __name__ == "__main__":

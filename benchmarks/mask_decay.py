@@ -1,9 +1,9 @@
 """Small networks out of a large one: every row of the comparison of docs/mask-decay.md, and its tables.
 
-    python -m benchmarks.mask_decay run OUT [--pictures N] [--only TEXT] [--threads N] [--data DIR]
-    python -m benchmarks.mask_decay report OUT [docs/mask-decay.md]
+    python -m benchmarks.mask_decay run benchmarks/mask-decay.toml OUT [--pictures N] [--only TEXT] [--data DIR]
+    python -m benchmarks.mask_decay report benchmarks/mask-decay.toml OUT [docs/mask-decay.md]
 
-``run`` trains the rows of ``benchmarks/mask-decay.toml`` as ``benchmarks.experiments`` does, one after the other, then
+``run`` trains the rows of the TOML file as ``benchmarks.experiments`` does, one after the other, then
 exports each network and times how long it decodes a Kodak picture. It leaves alone what OUT holds already, and a row
 that was stopped goes on from its last checkpoint: the same command begins, goes on, and does nothing once all is done.
 ``--pictures`` sets how many crops a row sees; each size needs a folder of its own. DIR holds ``train/`` and ``kodak/``
@@ -18,7 +18,6 @@ that was stopped goes on from its last checkpoint: the same command begins, goes
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
 import tempfile
@@ -30,19 +29,19 @@ from typing import Any
 
 import glissando
 from glissando.bench.bdrate import Curve, bd_rate
-from glissando.errors import BenchmarkError, GlissandoError
+from glissando.errors import BenchmarkError
 from glissando.files import atomic_write
 from glissando.machine import Machine
 from glissando.training.export import export
 
 from . import experiments
+from .commands import run_trainings
 from .data import data_folder, load_pictures
 from .documents import table, update_blocks
-from .plans import Plan, Row, read_plan
+from .plans import Plan, Row, read_plan, take_pictures
 
 __all__ = ["blocks", "main"]
 
-PLAN = Path(__file__).with_name("mask-decay.toml")
 REPEATS = 7  # of a decoding, of which the median counts
 QUALITY = 45.0  # of the file whose decoding is timed
 TENTHS = [f"{i / 10:.1f}" for i in range(10)]
@@ -170,34 +169,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    actions = parser.add_subparsers(dest="action", required=True)
-    one = actions.add_parser("run", help="train and time what is not yet there")
-    two = actions.add_parser("report", help="print the tables, or bring them into a Markdown file")
-    for action in (one, two):
-        action.add_argument("out", type=Path)
-        action.add_argument("--plan", type=Path, default=PLAN)
-        action.add_argument("--pictures", type=int, help="of each row; the plan's unless given")
-    one.add_argument("--only", default="", metavar="TEXT", help="only rows whose group or name holds this")
-    one.add_argument("--threads", type=int, default=1)
-    one.add_argument("--data", type=Path, help="folder that holds kodak/ and train/; $GLISSANDO_DATA unless given")
-    two.add_argument("document", type=Path, nargs="?")
-    given = parser.parse_args(arguments)
-    try:
-        plan = read_plan(given.plan)
-        if given.pictures:
-            plan = dataclasses.replace(plan, pictures=given.pictures)
-        if given.action == "run":
-            data = data_folder(given.data)
-            experiments.run(plan, given.out, data / "train", given.only, given.threads)
-            time_rows(plan, given.out, data, given.only)
-        elif given.document:
-            update_blocks([given.document], blocks(plan, given.out))
-        else:
-            print("\n\n".join(blocks(plan, given.out).values()))
-    except (OSError, ValueError, GlissandoError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+    def plan_of(given: argparse.Namespace) -> Plan:
+        return read_plan(given.plan, given.pictures)
+
+    def run(given: argparse.Namespace) -> None:
+        plan, data = plan_of(given), data_folder(given.data)
+        experiments.run(plan, given.out, data / "train", given.only, given.threads)
+        time_rows(plan, given.out, data, given.only)
+
+    return run_trainings(
+        parser,
+        arguments,
+        run=run,
+        markdown=lambda given: "\n\n".join(blocks(plan_of(given), given.out).values()),
+        report=lambda given: update_blocks([given.document], blocks(plan_of(given), given.out)),
+        options=take_pictures,
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import re
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from glissando.training.checkpoints import load_checkpoint
 from glissando.training.recipe import from_dict
 from glissando.training.tables import merged, read_tables
 
-__all__ = ["Plan", "Row", "read_plan", "read_rows", "runs_of"]
+__all__ = ["Plan", "Row", "read_plan", "read_rows", "runs_of", "take_pictures"]
 
 LOOKS = 100  # steps of a decay in which worth is measured, or a tenth of the row's where they are fewer
 
@@ -106,15 +107,23 @@ class Plan:
         return self.keep or any(row.title in (other.start, other.shape, other.teacher) for other in self.rows)
 
 
-def read_plan(path: Path) -> Plan:
-    """Read and check an experiments file. Raises RecipeError that names the row."""
+def take_pictures(action: argparse.ArgumentParser) -> None:
+    """Let a command say how many pictures each row sees."""
+    action.add_argument("--pictures", type=int, help="of each row; the plan's unless given")
+
+
+def read_plan(path: Path, pictures: int | None = None) -> Plan:
+    """Read and check an experiments file. ``pictures`` of each row, the file's unless given.
+
+    Raises RecipeError that names the row.
+    """
     values = read_tables(path)
     rows = read_rows(path, values)
     try:
         recipe = merged(read_tables(path.parent / values["recipe"]), values.get("all", {}))
         plan = Plan(
             recipe,
-            int(values["pictures"]),
+            int(values["pictures"]) if pictures is None else pictures,
             int(values["warmup"]),
             path.parent / values["resume"] if "resume" in values else None,
             str(values.get("section", Plan.section)),

@@ -15,10 +15,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from glissando.errors import GlissandoError
-
+from ..commands import run_trainings
 from .recipe import read_plan
 from .report import blocks, write
 from .study import run
@@ -30,29 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    actions = parser.add_subparsers(dest="action", required=True)
-    one = actions.add_parser("run", help="train and measure what is not yet there")
-    two = actions.add_parser("report", help="print the tables, or bring them into a Markdown file")
-    for action in (one, two):
-        action.add_argument("plan", type=Path)
-        action.add_argument("out", type=Path)
-    one.add_argument("--only", default="", metavar="TEXT", help="only rows whose group or name holds this")
-    one.add_argument("--threads", type=int, default=1)
-    one.add_argument("--data", type=Path, help="folder with kodak and train (default: $GLISSANDO_DATA)")
-    two.add_argument("document", type=Path, nargs="?")
-    given = parser.parse_args(arguments)
-    try:
-        plan = read_plan(given.plan)
-        if given.action == "run":
-            run(plan, given.out, given.data, given.only, given.threads)
-        elif given.document:
-            write(plan, given.out, given.document)
-        else:
-            print("\n\n".join(blocks(plan, given.out).values()))
-    except (OSError, ValueError, GlissandoError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_trainings(
+        parser,
+        arguments,
+        run=lambda given: run(read_plan(given.plan), given.out, given.data, given.only, given.threads),
+        markdown=lambda given: "\n\n".join(blocks(read_plan(given.plan), given.out).values()),
+        report=lambda given: write(read_plan(given.plan), given.out, given.document),
+    )
 
 
 if __name__ == "__main__":

@@ -165,7 +165,9 @@ def test_runs_are_kept_and_reported(
     monkeypatch.setattr(experiments, "faster_precision", lambda recipe, tiles: False)
     out, document = tmp_path / "out", tmp_path / "page.md"
     document.write_text("before\n<!-- experiments:begin -->\n<!-- experiments:end -->\nafter\n")
-    arguments = ["run", str(plan), str(out), "--data", str(shards)]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train").symlink_to(shards)
+    arguments = ["run", str(plan), str(out), "--data", str(tmp_path / "data")]
     assert main([*arguments, "--only", "Reference"]) == 0
     assert main(arguments) == 0
     assert trained == [("tiny", 1), ("tiny", 2), ("AdamW for all", 1), ("AdamW for all", 2)]

@@ -14,11 +14,13 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install glissando[train]")
 
 from benchmarks import experiments, mask_decay  # noqa: E402
-from benchmarks.mask_decay import PLAN, blocks, main  # noqa: E402
+from benchmarks.mask_decay import blocks, main  # noqa: E402
 from benchmarks.plans import Plan, Row, read_plan  # noqa: E402
 from glissando.errors import BenchmarkError  # noqa: E402
 from glissando.families.gains.cost import kmac_per_pixel  # noqa: E402
 from glissando.families.gains.network import GainsNetwork  # noqa: E402
+
+PLAN = Path(mask_decay.__file__).with_name("mask-decay.toml")
 
 
 def result(row: Row, factor: float, **more: Any) -> dict[str, Any]:
@@ -100,12 +102,12 @@ def test_a_run_times_what_it_has_trained(
     monkeypatch.setattr(experiments, "run", train)
     monkeypatch.setattr(mask_decay, "export", lambda checkpoint, folder, data: folder)
     monkeypatch.setattr(mask_decay.glissando, "open_model", opens)
-    arguments = ["run", str(out), "--pictures", "320", "--data", str(tmp_path), "--only", "Teacher"]
+    arguments = ["run", str(PLAN), str(out), "--pictures", "320", "--data", str(tmp_path), "--only", "Teacher"]
     assert main(arguments) == main(arguments) == 0
     assert asked == [(320, tmp_path / "train", "Teacher", 1)] * 2
     assert opened == [1]
     times = json.loads((out / "teacher-l.1.time.json").read_text())
     assert times["decode_ms"] >= 0
     assert times["machine"]
-    assert main(["report", str(out)]) == 1
+    assert main(["report", str(PLAN), str(out)]) == 1
     assert "no run of the teacher" in capsys.readouterr().err
