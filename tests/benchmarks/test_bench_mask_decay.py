@@ -77,7 +77,7 @@ def test_the_tables_say_how_much_of_the_gap_is_closed(tmp_path: Path) -> None:
     page = Path(__file__).parents[2] / "docs" / "mask-decay.md"
     copy = tmp_path / "page.md"
     copy.write_text(page.read_text(encoding="utf-8"), encoding="utf-8")
-    assert main(["report", str(tmp_path), str(copy)]) == 0
+    assert main(["report", str(PLAN), str(tmp_path), str(copy)]) == 0
     assert "| S: decay, designed | 60,000 |" in copy.read_text(encoding="utf-8")
 
 
