@@ -127,7 +127,7 @@ def encode(
     below fully transparent pixels count as all others do, as they do with ``lossless``; else they come back black.
 
     ``effort``: 0 to 10, how much time encoding may take. It chooses among the model's encoders where none is named.
-    From 6 on the file is refined for this picture, in seconds to minutes; ``progress`` is told the share that is done,
+    From 5 on the file is refined for this picture, in seconds to minutes; ``progress`` is told the share that is done,
     0 to 1, and may return False to end it with what there is.
 
     Raises InputError for an unusable picture, quality or map, ModelError for an unusable model.

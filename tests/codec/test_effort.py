@@ -51,23 +51,23 @@ def cost(codec: Codec, refiner: Refiner, picture: Pixels, data: bytes, quality: 
 @pytest.mark.parametrize("model", ["medium", "medium-msssim"])
 def test_more_effort_costs_less(codecs: Callable[[str], Codec], natural: Callable[..., Pixels], model: str) -> None:
     """For three pictures on average, and never more than without refinement."""
-    codec, totals = codecs(model), np.zeros(3)
+    codec, totals = codecs(model), np.zeros(4)
     refiner = refiner_of(codec)
     for seed, quality in enumerate((20, 45, 75)):
         picture = natural(128, 128, seed)
         costs = [
             cost(codec, refiner, picture, codec.encode(picture, quality, effort=effort), quality)
-            for effort in (4, 6, 7)
+            for effort in (4, 5, 6, 7)
         ]
         assert max(costs[1:]) <= costs[0]
         totals += np.array(costs) / costs[0]
     assert totals[1] < 0.99 * totals[0]
-    assert totals[2] < totals[1]
+    assert (np.diff(totals) < 0).all()
 
 
-def test_below_six_files_are_the_same(codecs: Callable[[str], Codec], natural: Callable[..., Pixels]) -> None:
+def test_below_five_files_are_the_same(codecs: Callable[[str], Codec], natural: Callable[..., Pixels]) -> None:
     codec, picture = codecs("medium"), natural(60, 70)
-    files = {codec.encode(picture, 50, effort=effort) for effort in range(6)}
+    files = {codec.encode(picture, 50, effort=effort) for effort in range(5)}
     assert files == {codec.encode(picture, 50)}
 
 
@@ -239,7 +239,7 @@ def test_efforts_are_checked_whatever_else_is_asked_for(codecs: Callable[[str], 
 
 def test_numpy_integers_are_efforts() -> None:
     assert check_effort(np.int64(7)) == 7
-    assert schedule_of(5) is None
+    assert schedule_of(4) is None
 
 
 def test_families_that_cannot_refine_say_so(natural: Callable[..., Pixels]) -> None:

@@ -131,7 +131,7 @@ def encode(
             min=0,
             max=10,
             metavar="0..10",
-            help="Time for size: up to 5 it chooses among the model's encoders; from 6 on each picture is refined, in "
+            help="Time for size: up to 4 it chooses among the model's encoders; from 5 on each picture is refined, in "
             "seconds to minutes. Ctrl-C ends that, "
             "and the file is made of what was reached.",
         ),

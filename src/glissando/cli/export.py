@@ -12,7 +12,7 @@ from glissando.cli.common import Debug, examples, guarded, need_training, say
 EXAMPLES = examples(
     ("glissando export runs/medium/last.pt models/medium", "graphs, tables and card, verified"),
     (
-        "glissando export runs/large/last.pt models/medium --encoder large --efforts 5-10",
+        "glissando export runs/large/last.pt models/medium --encoder large --efforts 4-10",
         "one more encoder for a decoder that is there",
     ),
 )

@@ -113,7 +113,7 @@ class Codec:
         ignored. It cannot be combined with an importance.
 
         ``effort``: 0 to 10, how much time encoding may take. It chooses among the model's encoders, unless the codec
-        was opened with one of them. From 6 on the latents are refined for this picture, in seconds to minutes.
+        was opened with one of them. From 5 on the latents are refined for this picture, in seconds to minutes.
         ``progress`` is told the share that is done, 0 to 1; where it returns False, the file is made of what has been
         reached.
 
@@ -144,7 +144,7 @@ class Codec:
         """The file that ``encode`` makes, and the bits that each latent in the picture costs in it, (rows, columns).
 
         Each latent covers ``pixels_per_latent`` pixels each way. The sum is the ideal size of the file's streams, those
-        of opacity left out. ``effort`` is 5 at most.
+        of opacity left out. ``effort`` is 4 at most.
         """
         options = EncodeOptions(importance, strength, keep_size, False, alpha_quality, exact, effort)
         if effort > HIGHEST_QUICK:
@@ -225,7 +225,7 @@ class Codec:
         quality_field: QualityField | None = None,
         progress: Progress | None = None,
     ) -> Analysed:
-        """An analysed picture with latents that are refined for a quality, at an effort of 6 to 10.
+        """An analysed picture with latents that are refined for a quality, at an effort of 5 to 10.
 
         It may be coded at other qualities as well, but gains little there. The others as in ``encode_analysed``.
         """

@@ -39,6 +39,7 @@ class Schedule:
 
 
 SCHEDULES = {
+    5: Schedule(10, 0.025, 0.25),
     6: Schedule(24, 0.015, 0.25),
     7: Schedule(48, 0.01, 0.4),
     8: Schedule(96, 0.007, 0.5),
