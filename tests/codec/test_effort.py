@@ -243,7 +243,7 @@ def test_numpy_integers_are_efforts() -> None:
 
 
 def test_families_that_cannot_refine_say_so(natural: Callable[..., Pixels]) -> None:
-    with glissando.open_model("vae") as codec, pytest.raises(InputError, match=r"cannot refine pictures.* is 5"):
+    with glissando.open_model("vae") as codec, pytest.raises(InputError, match=r"cannot refine pictures.* is 4"):
         codec.encode(natural(64, 64), effort=6)
 
 
