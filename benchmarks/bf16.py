@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 import glissando
+from glissando import zoo
 from glissando.bench.metrics import psnr
 from glissando.errors import GlissandoError
 from glissando.files import atomic_write
@@ -74,12 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         pictures = load_pictures(data_folder(given.data))
-        exact, rounded = (
-            glissando.open_model(given.model, encoder=given.encoder, precision=p) for p in ("f32", "bf16")
-        )
+        # By its name, so that no effort chooses another.
+        encoder = given.encoder or zoo.find(given.model).card.encoder
+        exact, rounded = (glissando.open_model(given.model, encoder=encoder, precision=p) for p in ("f32", "bf16"))
         name = exact.card.name
         trusted = trusted_qualities(exact, rounded, pictures)
-        qualities = {given.model / "encoders" / exact.card.encoder / "card.json": trusted[1]}
+        qualities = {given.model / "encoders" / encoder / "card.json": trusted[1]}
         if given.encoder is None:
             qualities[given.model / "card.json"] = trusted[0]
         cards = {

@@ -91,7 +91,7 @@ def run_trainings(
             report(given)
         else:
             print(markdown(given))
-    except (OSError, ValueError, GlissandoError) as error:
+    except (OSError, ValueError, KeyError, GlissandoError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
     return 0

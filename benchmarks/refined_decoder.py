@@ -8,7 +8,7 @@ decoder computes with (synthesis, means, scale network, gains) is trained on by 
 stay: once for those of the encoder, once for the refined ones, by the same steps. Both models are exported, and judged
 on held-out tiles, at the default effort and at effort 6, by J = bits + λ·D of files and of what they decode to.
 
-``--work`` keeps the latents and the models, so that a stopped run goes on where it was.
+``--work`` keeps latents and models, by what they were made of, so that a stopped run goes on where it was.
 """
 
 from __future__ import annotations
@@ -58,11 +58,10 @@ BATCH = 8
 
 def _latents(codec: Codec, tiles: Tiles, count: int, work: Path) -> dict[str, Any]:
     """Crops (N, 3, SIDE, SIDE) uint8, their qualities (N,), and for each kind y and z, (N, h, w, channels) float32."""
-    path = work / "latents.pt"
+    path = work / f"latents-{codec.card.hash}-{count}.pt"
     if path.exists():
         found: dict[str, Any] = torch.load(path, weights_only=True)
-        if len(found["quality"]) == count:
-            return found
+        return found
     crops = Crops(tiles.training, SIDE, count, torch.Generator().manual_seed(7), halved=0.5, choices=2).next()
     pictures = (255 * crops).round().to(torch.uint8)
     quality = 100 * (torch.arange(count) + 0.5) / count
@@ -93,7 +92,8 @@ class _Given(nn.Module):
 
 def _trained(model: Path, latents: dict[str, Any], kind: str, steps: int, work: Path) -> Path:
     """The folder of the model whose decoder was trained on for latents of a kind."""
-    folder = work / kind / zoo.find(model).card.name
+    card = zoo.find(model).card
+    folder = work / f"{kind}-{card.hash}-{len(latents['quality'])}-{steps}" / card.name
     if folder.exists():
         return folder
     state = load_checkpoint(model)
@@ -131,7 +131,7 @@ def _trained(model: Path, latents: dict[str, Any], kind: str, steps: int, work: 
             print(f"{kind}: step {step + 1} of {steps}, loss {float(known.mean()):.4f}", file=sys.stderr, flush=True)
     for name, module in encoder.items():
         average |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
-    checkpoint = work / f"{kind}.pt"
+    checkpoint = folder.parent.with_suffix(".pt")
     with atomic_file(checkpoint) as file:
         torch.save({**{key: state[key] for key in ("recipe", "progress", "data")}, "ema": average}, file)
     return export(checkpoint, folder)

@@ -113,9 +113,9 @@ def write_model(folder: Path, integers: dict[str, NDArray[Any]]) -> zoo.Model:
 class PlaneEngine(Engine):
     """Runs graphs of numpy: bit-planes of the means of each position's four quarters."""
 
-    def _open(self, name: str, precision: str, real_pixels: bool) -> Any:
+    def _open(self, name: str, precision: str, real_pixels: bool, encoder: str | None) -> Any:
         if name == "analysis":
-            self.model.check_encoder()
+            self.model.check_encoder(encoder)
         return {"analysis": self._analysis, "decode-8bit": self._decode}[name]
 
     @property

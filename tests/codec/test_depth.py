@@ -183,7 +183,7 @@ def test_a_model_whose_analysis_takes_other_pixels_is_named(
     codec: Codec, natural: Callable[..., Pixels], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = with_real_input(zoo.find("medium").graph("analysis").content, "pixels")
-    monkeypatch.setattr(type(codec.engine.model), "graph", lambda self, name: OnnxGraph(name, content))
+    monkeypatch.setattr(type(codec.engine.model), "graph", lambda self, name, encoder: OnnxGraph(name, content))
     with (
         glissando.open_model("medium", threads=1) as fresh,
         pytest.raises(ModelMismatchError, match="model medium: analysis takes 8-bit pixels alone"),

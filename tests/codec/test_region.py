@@ -238,9 +238,9 @@ def test_integers_of_numpy_will_do(plane: Codec, tiled: tuple[bytes, Pixels]) ->
 class RealNumbers(PlaneEngine):
     """A decoder that answers real numbers, somewhat beyond black and white at places."""
 
-    def _open(self, name: str, precision: str, real_pixels: bool) -> Any:
+    def _open(self, name: str, precision: str, real_pixels: bool, encoder: str | None) -> Any:
         assert name != "decode-8bit"
-        return self._real if name == "decode" else super()._open(name, precision, real_pixels)
+        return self._real if name == "decode" else super()._open(name, precision, real_pixels, encoder)
 
     def _real(self, code: NDArray[np.float32]) -> tuple[NDArray[np.float32]]:
         (pixels,) = self._decode(code)

@@ -64,10 +64,18 @@ def export(
     from glissando.training.export import export_encoder
 
     if encoder is None:
+        before = _encoders(out_dir)
         say(f"{export_model(checkpoint, out_dir, data=data)}: exported and verified")
+        if lost := before - _encoders(out_dir):
+            say(f"{out_dir}: note: encoders of the decoder that was there before are gone: {', '.join(sorted(lost))}")
     else:
         say(f"{export_encoder(checkpoint, out_dir, encoder, between, data)}: exported and verified")
     return 0
+
+
+def _encoders(model: Path) -> set[str]:
+    """The names of a model's encoders."""
+    return {path.parent.name for path in model.glob("encoders/*/card.json")}
 
 
 def _range_of(efforts: str | None) -> tuple[int, ...]:

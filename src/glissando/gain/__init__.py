@@ -1,8 +1,8 @@
 """Gain units: one codec for one rate becomes one for every rate (needs ``glissando[train]``).
 
 A gain unit multiplies each channel of a codec's latents by a gain before they are rounded, and by an inverse gain
-after. Both are learnt at a few levels and interpolated exponentially in between. ``docs/gain-units.md`` has the method,
-and what it was measured to do.
+after. Both are learnt at a few levels and interpolated exponentially in between. ``docs/gain-units.md`` has the method
+and a study of what it is worth.
 
     from glissando.gain import Parts, gained
 

@@ -16,8 +16,12 @@ from torch import Tensor
 __all__ = ["FOLLOWS", "READS", "WRITES", "Group", "Kept", "Place", "cut", "first_channels", "grown", "scaled"]
 
 WRITES, READS, FOLLOWS = "writes", "reads", "follows"
-"""What a place does with its channels: a writer's values are what a mask multiplies, a reader's meet what others have
-written, and one that follows belongs to the channel, but is neither."""
+"""What a place does with its channels.
+
+A mask multiplies the values of a place that writes; the weights of one that reads meet what others have written. One
+that follows is cut together with them, and no mask multiplies it, as another place behind it is multiplied already: the
+layer in front of a depthwise layer, for example.
+"""
 
 
 @dataclass(frozen=True)

@@ -105,8 +105,8 @@ class DecayingNetwork(MaskedNetwork):
         moved = int(self._steps) - looks
         if moved <= 0:
             for name, mask in self.masks.items():
-                if mask.grad is not None:
-                    self.worth()[name].add_(mask.grad.square() / looks)
+                if mask.grad is not None:  # a slope that is not finite says nothing: its step is skipped as well
+                    self.worth()[name].add_((mask.grad.square() / looks).nan_to_num(0, 0, 0))
                 mask.fill_(1)
             return
         share = min(1.0, moved / self.decay.steps) if self.decay.steps else 1.0

@@ -22,7 +22,7 @@ from glissando.families import family
 from glissando.files import atomic_folder
 from glissando.zoo.arrays import Stepped, values_of, write_arrays
 from glissando.zoo.identity import identity
-from glissando.zoo.model import DECODER, ENCODER, HIGHEST_EFFORT, INTEGERS, checksums
+from glissando.zoo.model import DECODER, ENCODER, HIGHEST_EFFORT, INTEGERS, checksums, open_folder
 
 from .checkpoints import load_checkpoint
 from .data import load_tiles, training_folder
@@ -146,9 +146,12 @@ def export_encoder(
         raise TrainingError(f"an encoder's name is of small letters, digits and '-', and not 'default'; not {name!r}")
     if efforts and not (len(efforts) == 2 and 0 <= efforts[0] <= efforts[1] <= HIGHEST_EFFORT):
         raise TrainingError(f"efforts are the lowest and the highest, 0 to {HIGHEST_EFFORT}, not {list(efforts)}")
+    if not model_folder.is_dir():
+        raise TrainingError(f"{model_folder} is no model's folder")
     state, model = load_checkpoint(checkpoint), load_checkpoint(model_folder)
-    # Those of the decoder stay rounded as they are; if training moved one, the hashes below tell.
     encoder_parts = training_of(state["recipe"]["family"]).export.encoder_parts
+    _check_decoder(checkpoint, state["ema"], model_folder, model["ema"], encoder_parts)
+    _check_efforts(model_folder, name, efforts)
     stored = {key: array for key, array in model["stored"].items() if not key.startswith(encoder_parts)}
     place = model_folder / ENCODER_FOLDER.parent / name
     with tempfile.TemporaryDirectory() as folder:
@@ -157,6 +160,11 @@ def export_encoder(
         decoder, expected = written.decoder_hash, json.loads((model_folder / "card.json").read_text("utf-8"))["hash"]
         if decoder != expected:
             raise TrainingError(f"{checkpoint} has the decoder {decoder}, {model_folder} has {expected}")
+        if efforts and written.ours.arrays.get(ENCODER):
+            raise TrainingError(
+                f"encoders of the family {written.recipe.family} have settings of their own, "
+                "so that they can be used by name alone, without efforts"
+            )
         card = _encoder_card(work / ENCODER_FOLDER, written, _now()) | {
             "name": name,
             "summary": written.recipe.summary,
@@ -170,6 +178,29 @@ def export_encoder(
     return place
 
 
+def _check_decoder(
+    checkpoint: Path,
+    weights: Mapping[str, Tensor],
+    model_folder: Path,
+    expected: Mapping[str, Tensor],
+    encoder_parts: tuple[str, ...],
+) -> None:
+    """Raises TrainingError where a checkpoint's decoder is not that of the model, to the last bit."""
+    for name in sorted(weights.keys() | expected.keys()):
+        if name.startswith(encoder_parts):
+            continue
+        if name not in weights or name not in expected or not torch.equal(weights[name], expected[name]):
+            raise TrainingError(f"{checkpoint} has another decoder than {model_folder}: {name} differs")
+
+
+def _check_efforts(model_folder: Path, name: str, efforts: Sequence[int]) -> None:
+    """Raises TrainingError where another encoder of the model is used at one of these efforts."""
+    for other in open_folder(model_folder).card.encoders.values():
+        taken = [effort for effort in range(efforts[0], efforts[1] + 1) if other.takes_over(effort)] if efforts else []
+        if taken and other.name != name:
+            raise TrainingError(f"at effort {taken[0]} the encoder {other.name!r} of {model_folder} is used already")
+
+
 def _keep_encoders(before: Path, work: Path, decoder_hash: str) -> None:
     """Take over the other encoders of the model that lies where the new one goes, if its decoder is the same."""
     try:
@@ -177,7 +208,7 @@ def _keep_encoders(before: Path, work: Path, decoder_hash: str) -> None:
             return
     except (OSError, ValueError, KeyError, TypeError):
         return  # there is no folder yet, or it holds no model
-    for folder in sorted((before / ENCODER_FOLDER.parent).iterdir()):
+    for folder in sorted(before.glob(f"{ENCODER_FOLDER.parent}/*")):
         if folder.name != ENCODER_FOLDER.name and folder.is_dir():
             shutil.copytree(folder, work / ENCODER_FOLDER.parent / folder.name)
 

@@ -62,7 +62,7 @@ def matched_parts(network: nn.Module, weights: Mapping[str, Tensor], learns: tup
             beginning = f"{name}."
             stages = {key.removeprefix(beginning): value for key, value in found.items() if key.startswith(beginning)}
             found |= {f"{beginning}{key}": value for key, value in module.with_later_stages(stages).items()}
-        if isinstance(module, BlockSequence) and learns and name.startswith(learns):
+        if isinstance(module, BlockSequence) and learns and f"{name}.".startswith(learns):
             kept = tuple(f"{name}.{number}." for number in range(len(module)))
             found = {
                 key: value for key, value in found.items() if not key.startswith(f"{name}.") or key.startswith(kept)

@@ -317,6 +317,7 @@ class Trainer:
             )
             self.network.load_state_dict(own)
             self.ema.load_state_dict(average)
+            _take_still(self.network, self.ema)
         except (RuntimeError, TrainingError) as error:
             raise TrainingError(f"{path} does not fit this recipe's network: {error}") from error
         self.progress = Progress(**state["progress"])
@@ -366,6 +367,14 @@ def begun(
     if resume is not None:
         trainer.resume(resume)
     return trainer
+
+
+@torch.no_grad()
+def _take_still(network: nn.Module, average: nn.Module) -> None:
+    """Where parameters do not learn, have the network compute with the averaged ones, which are exported."""
+    for own, kept in zip(network.parameters(), average.parameters(), strict=True):
+        if not own.requires_grad:
+            own.copy_(kept)
 
 
 def _take_state(optimiser: Optimizer, saved: dict[str, Any]) -> None:

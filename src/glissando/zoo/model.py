@@ -63,9 +63,14 @@ class EncoderCard:
     files: dict[str, str] = field(default_factory=dict)  # the checksum of each file, by the file's name
     bytes: int = 0  # size of all its files
 
+    def __post_init__(self) -> None:
+        numbers = all(type(effort) is int for effort in self.efforts)
+        if self.efforts and not (numbers and len(self.efforts) == 2 and self.efforts[0] <= self.efforts[1]):
+            raise ValueError(f"efforts are the lowest and the highest, not {self.efforts!r}")
+
     def takes_over(self, effort: int) -> bool:
         """Whether it takes the place of the usual encoder at an effort."""
-        return len(self.efforts) == 2 and self.efforts[0] <= effort <= self.efforts[1]
+        return bool(self.efforts) and self.efforts[0] <= effort <= self.efforts[1]
 
 
 @dataclass(frozen=True)

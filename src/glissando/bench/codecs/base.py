@@ -27,11 +27,11 @@ class Codec(ABC):
     """One encoder and its decoder, with every option but the setting fixed.
 
     ``settings`` are the points of its curve, from the smallest files to the largest; ``quick`` fewer of them. Where
-    settings are not continuous, ``whole`` is True and only whole numbers are asked for. A codec that takes
-    seconds for a picture is ``slow``, and a quick comparison leaves it out unless it is asked for; one that takes a
-    minute is ``on_request``, and every comparison does. ``tuned_for`` names the measure of quality that the encoder
-    makes its choices by, and ``model`` is set for the models of this package alone. Safe to use in several processes,
-    each with its own object; called from one thread at a time.
+    settings are not continuous, ``whole`` is True and only whole numbers are asked for. A codec that takes seconds for
+    a picture is ``slow``, and a quick comparison leaves it out unless it is asked for. One that takes a minute is
+    ``on_request``: every comparison leaves it out unless it is asked for. ``tuned_for`` names the measure of quality
+    that the encoder makes its choices by, and ``model`` is set for the models of this package alone. Safe to use in
+    several processes, each with its own object; called from one thread at a time.
     """
 
     name: ClassVar[str]

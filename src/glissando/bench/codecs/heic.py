@@ -76,11 +76,14 @@ class _Heic(Codec):
         return file.getvalue()
 
     def decode(self, data: bytes) -> Pixels:
+        before = self._library.options.DECODE_THREADS
         self._library.options.DECODE_THREADS = self.threads  # there is no other way to tell the decoder
         try:
             samples = np.asarray(self._library.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False))
         except (ValueError, RuntimeError, OSError, EOFError, MemoryError) as error:
             raise BenchmarkError(f"{self.name} cannot decode: {error}") from error
+        finally:
+            self._library.options.DECODE_THREADS = before
         if samples.dtype != np.uint16:
             raise BenchmarkError(f"{self.name} decoded to {samples.dtype}, not to samples of 10 bits")
         return rgb8(np.rint((samples >> 6) * (255 / _PEAK)).astype(np.uint8), self.name)

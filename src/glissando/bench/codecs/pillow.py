@@ -203,7 +203,7 @@ class AvifPsnrSlow(AvifPsnr):
 
 @register
 class AvifSlowest(_Avif):
-    """Five times as slow as speed 3, for about 3 % of the bits."""
+    """Several times as slow as speed 3, for about 2 % of the bits."""
 
     name = "avif-slowest"
     label = "AVIF 4:4:4, speed 0"

@@ -30,7 +30,7 @@ class GainsConfig(NetworkConfig):
     block: str = "depthconv"  # or "gated", where the feed-forward pair multiplies two halves; as costly
     leak: float = 0.0  # slope below zero of the activations in transforms and means; 0 is ReLU, whose units can die
     analysis_ratio: int = 0  # feed-forward ratio of the analysis' blocks; 0: ``ratio``
-    analysis_stages: int = 1  # analyses whose mean is taken (EVC's scalable encoder); the newest learns alone
+    analysis_stages: int = 1  # analyses whose mean is taken (EVC's scalable encoder); run.learns may name the last
     # Of the following, files support two steps, two layers and magnitudes; other values are for experiments.
     context_steps: int = 2  # passes over the latents: 1, 2 (checkerboard) or 4 (quadtree), see ``step_masks``
     scale_kernel: int = 5  # of the depthwise layer over the magnitudes: 3, 5 or 7

@@ -71,7 +71,7 @@ class Quantisation:
 
 @dataclass(frozen=True)
 class GainsOptimisation(common.Optimisation):
-    mask_lr: float = 5e-4  # AdamW's for the masks of a decay; each is pulled by 1/steps in a step, on average at most
+    mask_lr: float = 5e-4  # AdamW's for the masks of a decay, which sink by at most 1/steps a step on average
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,11 @@ def with_decay(network: GainsNetwork, decay: Decay) -> nn.Module:
         own = tuple(group.name for group in groups if is_decoders(group.name) == decoders)
         budget = Budget(path, own, lambda widths, path=path: costs.total(PATHS[path], widths), most)  # type: ignore[misc]
         if most and budget.cost({group.name: group.width for group in groups}) > most:
+            narrowest = budget.cost({group.name: min(group.width, decay.multiple) for group in groups})
+            if narrowest > most:
+                raise TrainingError(
+                    f"decay.{path} = {most:g} kMAC per pixel cannot be met: the narrowest network needs {narrowest:.3f}"
+                )
             budgets.append(budget)
     return DecayingNetwork(network, groups, decay, budgets) if budgets else network
 
