@@ -53,7 +53,7 @@ def models(
             f"{card.decode_kmac_per_pixel:.1f} kMAC per pixel to decode"
         )
         for name, encoder in card.encoders.items():
-            used = f" (at efforts {encoder.efforts[0]} to {encoder.efforts[1]})" if len(encoder.efforts) == 2 else ""
+            used = f" (at efforts {encoder.efforts[0]} to {encoder.efforts[1]})" if encoder.efforts else ""
             if name == card.encoder and len(card.encoders) > 1:
                 used = " (used unless the effort takes another)"
             typer.echo(f"  encoder {name}: {encoder.kmac_per_pixel:.1f} kMAC per pixel{used}")

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from glissando.entropy.fixed_point import GAIN_BITS
-from glissando.errors import InputError, TrainingError
+from glissando.errors import InputError
+from glissando.networks.integer import whole_numbers
 from glissando.networks.layers import LevelTable
 
 from .fixed import FixedGains, units_of_quality
@@ -91,15 +92,8 @@ class GainUnit(nn.Module):
 
         Raises TrainingError where a table is not finite or does not fit.
         """
-        gain = _whole(self.gain.table, "gain")
-        inverse = -gain if self.inverse_gain is None else _whole(self.inverse_gain.table, "inverse_gain")
+        gain = whole_numbers(self.gain.table, 1 << GAIN_BITS, np.int16, "gain")
+        if self.inverse_gain is None:
+            return FixedGains(gain, -gain)
+        inverse = whole_numbers(self.inverse_gain.table, 1 << GAIN_BITS, np.int16, "inverse_gain")
         return FixedGains(gain, inverse)
-
-
-def _whole(table: Tensor, name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
-    rounded = torch.round(table.double() * (1 << GAIN_BITS)).cpu().numpy()
-    largest = np.iinfo(np.int16).max
-    if not np.isfinite(rounded).all() or np.abs(rounded).max() > largest:
-        raise TrainingError(f"the table {name} holds numbers beyond ±{largest / (1 << GAIN_BITS):.0f} octaves")
-    whole: np.ndarray[tuple[int, ...], np.dtype[np.int16]] = rounded.astype(np.int16)
-    return whole

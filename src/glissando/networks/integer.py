@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from glissando.entropy.fixed_point import ACTIVATION_BITS, ACTIVATION_MAX, MAGNITUDE_MAX, WEIGHT_BITS
+from glissando.errors import TrainingError
 
 from .layers import ste_floor, ste_round
 
-__all__ = ["IntegerConv"]
+__all__ = ["IntegerConv", "whole_numbers"]
+
+
+@torch.no_grad()
+def whole_numbers(values: Tensor, one: int, dtype: type[np.integer[Any]], name: str) -> NDArray[Any]:
+    """Parameters in steps of 1/``one``, rounded. Raises TrainingError where one is not finite or does not fit."""
+    rounded = torch.round(values.double() * one).cpu().numpy()
+    limit = np.iinfo(dtype).max
+    if not np.isfinite(rounded).all() or np.abs(rounded).max() > limit:
+        raise TrainingError(f"{name} reaches {np.abs(rounded).max() / one:.1f}, more than {limit / one:.1f}")
+    return rounded.astype(dtype)
 
 
 class IntegerConv(nn.Conv2d):

@@ -26,7 +26,7 @@ from glissando.errors import TrainingError
 from glissando.families.gains.scales import ScaleNetwork
 from glissando.frequencies import from_probabilities
 from glissando.networks.graphs import ExportedGraph
-from glissando.networks.integer import IntegerConv
+from glissando.networks.integer import IntegerConv, whole_numbers
 from glissando.networks.likelihood import Likelihood
 from glissando.training.family import FamilyExport
 from glissando.training.graph_export import Examples, compare_graph
@@ -75,24 +75,16 @@ def probability_tables(likelihood: Likelihood) -> tuple[NDArray[np.uint32], NDAr
 @torch.no_grad()
 def integer_arrays(network: GainsNetwork) -> dict[str, NDArray[Any]]:
     """Everything that the entropy coder depends on, as integers. Raises TrainingError where one overflows."""
-
-    def whole(values: Tensor, one: int, dtype: type[np.integer[Any]], name: str) -> NDArray[Any]:
-        rounded = torch.round(values.double() * one).numpy()
-        limit = np.iinfo(dtype).max
-        if not np.isfinite(rounded).all() or np.abs(rounded).max() > limit:
-            raise TrainingError(f"{name} reaches {np.abs(rounded).max() / one:.1f}, more than {limit / one:.1f}")
-        return rounded.astype(dtype)
-
     arrays: dict[str, NDArray[Any]] = {}
     for name in LEVEL_TABLES:
-        arrays[name] = whole(getattr(network, name).table, 1 << GAIN_BITS, np.int16, name)
+        arrays[name] = whole_numbers(getattr(network, name).table, 1 << GAIN_BITS, np.int16, name)
         if np.abs(arrays[name]).max() > LARGEST_GAIN << GAIN_BITS:
             raise TrainingError(f"{name} reaches beyond ±{LARGEST_GAIN} octaves")
     for name, layer in network.scales.named_children():
         assert isinstance(layer, IntegerConv)
         assert layer.bias is not None
-        arrays[f"scales.{name}.weight"] = whole(layer.weight, 1 << WEIGHT_BITS, np.int16, name)
-        arrays[f"scales.{name}.bias"] = whole(layer.bias, layer.bias_one, np.int32, name)
+        arrays[f"scales.{name}.weight"] = whole_numbers(layer.weight, 1 << WEIGHT_BITS, np.int16, name)
+        arrays[f"scales.{name}.bias"] = whole_numbers(layer.bias, layer.bias_one, np.int32, name)
     frequencies, radii, first = probability_tables(network.likelihood)
     return {
         **arrays,
