@@ -168,8 +168,8 @@ def test_openvino_reports_nothing_to_its_makers(tmp_path: Path) -> None:
     """Its telemetry would leave an identifier in the home folder, and start a thread that sends it."""
     code = """
 import sys, threading
-from glissando.runtime import fast_precision
-fast_precision("openvino")
+from glissando.runtime.backends import _OpenVino
+_OpenVino.core()
 assert "openvino" in sys.modules
 assert "openvino_telemetry" not in sys.modules
 assert threading.active_count() == 1

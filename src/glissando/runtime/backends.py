@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from glissando.errors import BackendError, InputError
+from glissando.machine import Machine
 from glissando.onnx_graph import OnnxGraph
 
 __all__ = ["BACKENDS", "PRECISIONS", "Graph", "abandon", "choose_engine", "fast_precision", "open_graph"]
@@ -146,8 +147,11 @@ def choose_engine(backend: str, precision: str, threads: int | None) -> str:
 
 
 def fast_precision(engine: str) -> str:
-    """ "bf16" where ``engine``, as ``choose_engine`` names it, computes natively in it on this machine, else "f32"."""
-    if engine != "openvino":
+    """ "bf16" where ``engine``, as ``choose_engine`` names it, is faster in it on this machine, else "f32".
+
+    It is "f32" as well where the system does not tell what the processor can do.
+    """
+    if engine != "openvino" or not Machine.this().fast_bf16:
         return "f32"
     try:
         return "bf16" if "BF16" in _OpenVino.core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
