@@ -43,10 +43,10 @@ def open_model(
     written by ``glissando export``. ``encoder``: which of the model's encoders, by a name of ``Card.encoders``;
     each picture's effort chooses unless it is given. All make files for the same decoder.
 
-    ``backend``: "openvino", "onnxruntime" or "auto". ``precision`` of the transforms: "f32", "bf16", or "auto", which
-    is bfloat16 where the machine is fast at it and its rounding is not seen (``Card.bf16_quality`` and
-    ``bf16_encode_quality``); every file decodes at any of them. ``threads``: at most so many; None for as many as the
-    machine has.
+    ``backend``: "openvino", "onnxruntime" or "auto". ``precision`` of the transforms: "f32"; "bf16"; "int8", 8-bit
+    integers in the encoder's analysis and float32 elsewhere; or "auto", those where the machine is fast at them and
+    their rounding is not seen (``Card.bf16_quality``, and ``bf16_quality`` and ``int8_quality`` of its encoders); every
+    file decodes at any of them. ``threads``: at most so many; None for as many as the machine has.
 
     Raises UnknownModelError, ModelMismatchError, BackendError or InputError.
     """

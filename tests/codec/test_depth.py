@@ -210,3 +210,37 @@ def test_bfloat16_is_not_for_deep_samples(monkeypatch: pytest.MonkeyPatch) -> No
         low = Quality.of(0)
         assert codec.engine.decoder_precision(low) == codec.engine.encoder_precision(low) == "bf16"
         assert codec.engine.decoder_precision(low, 10) == codec.engine.encoder_precision(low, 10) == "f32"
+
+
+def test_eight_bit_integers_where_they_are_fast_and_cost_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the analysis alone, up to the encoder's own quality, and not for deep samples."""
+    from dataclasses import replace
+
+    from glissando import zoo
+    from glissando.codec.engine import Engine
+    from glissando.codec.options import BackendOptions
+    from glissando.codec.quality import Quality
+
+    model = zoo.find("medium")
+    own = replace(
+        model.card.encoders[model.card.encoder],
+        int8_quality=40.0,
+        files={**model.card.encoders[model.card.encoder].files, "analysis-int8.onnx.gz": ""},
+    )
+    model = replace(model, card=replace(model.card, encoders={model.card.encoder: own}))
+    low, high = Quality.of(40), Quality.of(41)
+    for wanted, fast, expected in (
+        ("auto", True, ["int8", "f32", "f32", "f32"]),
+        ("auto", False, ["f32", "f32", "f32", "f32"]),
+        ("int8", False, ["int8", "int8", "f32", "f32"]),
+        ("f32", True, ["f32", "f32", "f32", "f32"]),
+    ):
+        with Engine(model, BackendOptions(precision=wanted)) as engine:
+            monkeypatch.setattr(Engine, "_fast_int8", fast)
+            monkeypatch.setattr(Engine, "_fast_precision", "f32")
+            found = [
+                engine.analysis_precision(low),
+                engine.analysis_precision(high),
+                engine.analysis_precision(low, 10),
+            ]
+            assert [*found, engine.decoder_precision(low)] == expected

@@ -632,8 +632,41 @@ def test_pictures_say_how_finely_weights_are_stored(
     from glissando.training.export import export
 
     export(trained / "out" / "last.pt", tmp_path / "model", data=shards)
-    sizes = [glissando.open_model(folder).card.bytes for folder in (exported, tmp_path / "model")]
-    assert sizes[1] < 0.9 * sizes[0]
+    cards = [glissando.open_model(folder).card for folder in (exported, tmp_path / "model")]
+    assert cards[1].bytes < 0.9 * cards[0].bytes
+    encoders = [card.encoders["default"] for card in cards]
+    assert ["analysis-int8.onnx.gz" in encoder.files for encoder in encoders] == [False, True]
+    assert encoders[1].int8_quality == -1  # until it has been measured
+
+
+def test_an_analysis_in_eight_bits(
+    trained: Path,
+    exported: Path,
+    shards: Path,
+    natural: Callable[..., Pixels],
+    psnr: Callable[..., float],
+    tmp_path: Path,
+) -> None:
+    """Files hardly differ, and are decoded as all others; a model without that graph says so."""
+    from glissando.codec.quality import Quality
+    from glissando.training.export import export
+
+    export(trained / "out" / "last.pt", tmp_path / "model", data=shards)
+    pixels = natural(100, 150, seed=3)
+    found = []
+    for precision in ("f32", "int8"):
+        with glissando.open_model(tmp_path / "model", precision=precision, threads=1) as codec:
+            data = codec.encode(pixels, 60)
+            found.append((len(data), psnr(codec.decode(data), pixels)))
+            assert codec.engine.analysis_precision(Quality.of(60)) == precision
+    (size, quality), (size_8, quality_8) = found
+    assert size_8 == pytest.approx(size, rel=0.05)
+    assert quality_8 == pytest.approx(quality, abs=0.3)
+    with (
+        glissando.open_model(exported, precision="int8", threads=1) as codec,
+        pytest.raises(ModelMismatchError, match="encoder default of model tiny has no graph analysis-int8"),
+    ):
+        codec.encode(pixels, 60)
 
 
 def test_a_damaged_export_is_noticed(exported: Path, trained: Path, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ class Encoder:
         depth = source.format.depth
         encoder = self._engine.model.encoder_at(options.effort).card.name
         analysis, *further = self._engine.family.encoder_graphs
-        precision = self._engine.encoder_precision(highest, depth, encoder)
+        precision = self._engine.analysis_precision(highest, depth, encoder)
         self._engine.prepare(analysis, precision, real_pixels=depth > 8, encoder=encoder)
         for name in further:
             self._engine.prepare(name, self._engine.encoder_precision(highest, depth))
@@ -264,7 +264,7 @@ class Encoder:
         if len(empty) < len(exact):  # neighbours see some of them; the pixels that they do not see may be any
             seen_pixels = np.repeat(np.repeat(seen, CELL, axis=0), CELL, axis=1)[: grid.height, : grid.width]
             depth = analysed.format.depth
-            precision = self._engine.encoder_precision(quality.highest, depth, analysed.encoder)
+            precision = self._engine.analysis_precision(quality.highest, depth, analysed.encoder)
             pixels = filled(analysed.source.pixels, seen_pixels)
             latents = self._latents(pixels, depth, grid, precision, analysed.encoder)
             kept = [] if not analysed.refined else [area for n, area in enumerate(grid.tiles) if n not in exact]

@@ -16,8 +16,8 @@ from typing import Any, Self, TypeVar
 from glissando.errors import InputError, ModelMismatchError
 from glissando.families import Family, family
 from glissando.onnx_graph import OnnxGraph, with_real_input
-from glissando.runtime import Graph, abandon, choose_engine, fast_precision, open_graph
-from glissando.zoo import Model
+from glissando.runtime import Graph, abandon, choose_engine, fast_int8, fast_precision, open_graph
+from glissando.zoo import Model, in_eight_bits
 
 from .geometry import CELL, Area, Grid, Window, windows
 from .options import BackendOptions
@@ -85,8 +85,24 @@ class Engine:
 
     # Precision ----------------------------------------------------------------------------------------
 
+    def analysis_precision(self, quality: Quality, depth: int = 8, encoder: str | None = None) -> str:
+        """The precision of an encoder's first graph: 8-bit integers as well, else that of ``encoder_precision``.
+
+        Raises ModelMismatchError where 8-bit integers were asked for, and the encoder has no such graph.
+        """
+        own, name = self.model.encoder(encoder), in_eight_bits(self.family.encoder_graphs[0])
+        if self.options.precision == "int8" and not own.has_graph(name):
+            raise ModelMismatchError(
+                f"encoder {own.card.name} of model {self.model.card.name} has no graph {name}: "
+                "precision int8 is not for it"
+            )
+        wanted = self.options.precision == "int8" or (
+            self.options.precision == "auto" and quality.number <= own.card.int8_quality and self._fast_int8
+        )
+        return "int8" if wanted and depth <= 8 else self.encoder_precision(quality, depth, encoder)
+
     def encoder_precision(self, quality: Quality, depth: int = 8, encoder: str | None = None) -> str:
-        """The precision of an encoder's networks: bfloat16 only where it is fast and its rounding is not seen.
+        """The precision of an encoder's other networks: bfloat16 only where it is fast and its rounding is not seen.
 
         bfloat16 has 8 bits itself, too few for samples of more bits: ``depth`` is how many they have. ``encoder``: the
         usual one unless one is named.
@@ -98,9 +114,13 @@ class Engine:
         return self._precision(depth <= 8 and quality.number <= self.model.card.bf16_quality)
 
     def _precision(self, unseen: bool) -> str:
-        if self.options.precision != "auto":
-            return self.options.precision
-        return self._fast_precision if unseen else "f32"
+        if self.options.precision == "auto":
+            return self._fast_precision if unseen else "f32"
+        return "f32" if self.options.precision == "int8" else self.options.precision
+
+    @cached_property
+    def _fast_int8(self) -> bool:
+        return fast_int8(self._backend)
 
     @cached_property
     def _fast_precision(self) -> str:
@@ -130,7 +150,7 @@ class Engine:
     def _open(self, name: str, precision: str, real_pixels: bool, encoder: str | None) -> Graph:
         if name in self.family.encoder_graphs:
             self.model.check_encoder(encoder)
-        source = self.model.graph(name, encoder)
+        source = self.model.graph(in_eight_bits(name) if precision == "int8" else name, encoder)
         if real_pixels:
             try:
                 source = replace(source, content=with_real_input(source.content, "pixels"))

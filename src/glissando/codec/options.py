@@ -26,7 +26,8 @@ class BackendOptions:
 
     Attributes:
         backend: "openvino", "onnxruntime", or "auto", the first of them that is installed.
-        precision: "f32", "bf16", or "auto": bfloat16 where the machine is fast at it and its rounding is not seen.
+        precision: "f32"; "bf16"; "int8": 8-bit integers in the encoder's analysis, float32 elsewhere; or "auto": those
+            where the machine is fast at them and their rounding is not seen.
         threads: at most so many; None for as many as the machine has.
     """
 

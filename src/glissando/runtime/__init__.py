@@ -1,5 +1,5 @@
 """Runs an exported graph: OpenVINO, or ONNX Runtime. Nothing is imported before it is needed."""
 
-from .backends import BACKENDS, PRECISIONS, Graph, abandon, choose_engine, fast_precision, open_graph
+from .backends import BACKENDS, PRECISIONS, Graph, abandon, choose_engine, fast_int8, fast_precision, open_graph
 
-__all__ = ["BACKENDS", "PRECISIONS", "Graph", "abandon", "choose_engine", "fast_precision", "open_graph"]
+__all__ = ["BACKENDS", "PRECISIONS", "Graph", "abandon", "choose_engine", "fast_int8", "fast_precision", "open_graph"]

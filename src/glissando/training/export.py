@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from glissando.zoo.model import DECODER, ENCODER, HIGHEST_EFFORT, INTEGERS, chec
 
 from .checkpoints import load_checkpoint
 from .data import load_tiles, training_folder
+from .eight_bits import roundings, write_in_eight_bits
 from .family import FamilyExport, training_of
 from .graph_export import ENCODER_FOLDER, write_graph
 from .recipe import PictureRecipe, from_dict
@@ -45,7 +47,7 @@ def store_weights(
     weights: Mapping[str, Tensor],
     integer_parts: tuple[str, ...],
     stored: Mapping[str, Stepped],
-    data: Path | None,
+    pictures: Callable[[], Tensor | None],
 ) -> dict[str, Stored]:
     """How each parameter is stored, those in integers.npz left out. Raises TrainingError where one does not fit.
 
@@ -56,7 +58,7 @@ def store_weights(
     matrices = [name for name, value in weights.items() if value.ndim > 1 and value.numel() >= SMALL]
     matrices = [name for name in matrices if not name.startswith(integer_parts) and not name.endswith(".table")]
     missing = [name for name in matrices if name not in stored]
-    measured = _sensitivities(recipe, weights, data) if missing else None
+    measured = _sensitivities(recipe, weights, pictures()) if missing else None
     for name, value in weights.items():
         if name.startswith(integer_parts):
             continue
@@ -72,16 +74,25 @@ def store_weights(
     return found
 
 
-def _sensitivities(recipe: PictureRecipe, weights: Mapping[str, Tensor], data: Path | None) -> dict[str, Tensor] | None:
-    """How much each parameter matters on training pictures; None where no training pictures are at hand."""
+def _pictures(recipe: PictureRecipe, data: Path | None) -> Tensor | None:
+    """Training pictures (N, 3, S, S) uint8; None where none are at hand."""
     try:
         folder = training_folder(data)
     except TrainingError:
         return None
+    return load_tiles(folder, limit_gb=recipe.data.limit_gb).training
+
+
+def _sensitivities(
+    recipe: PictureRecipe, weights: Mapping[str, Tensor], pictures: Tensor | None
+) -> dict[str, Tensor] | None:
+    """How much each parameter matters on training pictures; None where there are none."""
+    if pictures is None:
+        return None
     objective = training_of(recipe.family).objective(recipe)
     network = objective.build(None)
     network.load_state_dict(dict(weights))
-    return sensitivities(objective, network.eval(), load_tiles(folder, limit_gb=recipe.data.limit_gb).training)
+    return sensitivities(objective, network.eval(), pictures)
 
 
 def earlier_versions(folder: Path, name: str) -> list[dict[str, Any]]:
@@ -111,9 +122,9 @@ def export(
     """Turn a checkpoint into a model folder that ``glissando.open_model`` opens; returns ``out_dir``.
 
     ``checkpoint``: what training saved, or a model's folder; weights that are rounded there stay as they are, so that
-    the decoder keeps its hash. ``data``: the training's shards, which decide how finely each weight is stored, and to
-    which some families fit their tables (default: ``$GLISSANDO_DATA/train``). ``created``: the card's date and time;
-    now unless given.
+    the decoder keeps its hash. ``data``: the training's shards, which decide how finely each weight is stored and how
+    an analysis is rounded to 8-bit integers, and to which some families fit their tables (default:
+    ``$GLISSANDO_DATA/train``). ``created``: the card's date and time; now unless given.
 
     The folder appears whole: it is built beside its place and moved there. If it replaces a version of the model that
     has scores, the new card lists that version. Raises TrainingError where the checkpoint is none, or the exported
@@ -253,7 +264,8 @@ def _write(work: Path, state: dict[str, Any], data: Path | None) -> _Written:
     recipe = from_dict(state["recipe"])
     training_of(recipe.family).reshaping.check_finished(state["ema"])
     make = training_of(recipe.family).export
-    stored = store_weights(recipe, state["ema"], make.integer_parts, state.get("stored", {}), data)
+    pictures = functools.cache(lambda: _pictures(recipe, data))  # read when they are first needed, and once
+    stored = store_weights(recipe, state["ema"], make.integer_parts, state.get("stored", {}), pictures)
     shipped = {name: torch.from_numpy(values_of(array)) for name, array in stored.items()}
     ours = make(recipe, {**state["ema"], **shipped}, data)
 
@@ -267,6 +279,9 @@ def _write(work: Path, state: dict[str, Any], data: Path | None) -> _Written:
         write_arrays(work / (ENCODER_FOLDER if file == ENCODER else "") / file, arrays)
     for name, graph in ours.graphs().items():
         write_graph(name, graph, ours.examples(), work, stored)
+    if make.analysis is not None and (seen := pictures()) is not None:
+        name = family(recipe.family).encoder_graphs[0]
+        write_in_eight_bits(name, roundings(ours.network, make.analysis, seen), seen[0], work)
     training = {**_counted(recipe, state), "differences_from_torch": ours.verify(work)}
     return _Written(recipe, ours, files, training)
 

@@ -65,6 +65,10 @@ class FamilyExport(ABC):
     integer_parts: ClassVar[tuple[str, ...]] = ()
     """Prefixes of the names of parameters that only integers.npz holds."""
 
+    analysis: ClassVar[str | None] = None
+    """The module of the network that the first of the encoder's graphs begins with, where that graph may be written a
+    second time, in 8-bit integers: it takes pictures (B, 3, H, W) in [0, 1]."""
+
     network: nn.Module
     integers: dict[str, NDArray[Any]]
     """What goes into integers.npz."""

@@ -84,12 +84,16 @@ def write_graph(
     return sorted(names.values())
 
 
-def run_graph(name: str, folder: Path, values: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-    """The outputs of the written graph ``name`` for these inputs."""
+def run_graph(
+    name: str, folder: Path, values: Mapping[str, NDArray[Any]], *, as_written: bool = False
+) -> list[NDArray[Any]]:
+    """The outputs of the written graph ``name`` for these inputs; ``as_written``: node by node, none of them joined."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    if as_written:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     graph = gzip.decompress((graph_folder(name, folder) / graph_file(name)).read_bytes())
     files = (folder / DECODER, folder / ENCODER_FOLDER / ENCODER)
     arrays = {key: array for file in files for key, array in read_arrays(file).items() if needs(graph, key)}

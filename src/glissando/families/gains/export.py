@@ -120,6 +120,7 @@ class GainsExport(FamilyExport):
 
     network: GainsNetwork
 
+    analysis = "analysis"
     encoder_parts = ("analysis.", "hyper_analysis.", "likelihood.")
     integer_parts = ("scales.", *(f"{name}.table" for name in LEVEL_TABLES))
 

@@ -1,0 +1,100 @@
+"""Up to which quality an encoder's analysis in 8-bit integers costs no more bits than a bound, and that into its card.
+
+    python -m benchmarks.int8 MODEL_FOLDER [--encoder NAME] [--data DIR] [--tiles N]     # DIR holds train/
+
+Held-out tiles of the training pictures are coded by both analyses at one quality after the other. What the 8-bit one
+costs are its further bits, and those that the other would need for as many decibels more; of the latter the encoder's
+own curve tells how many. The decoder computes in float32 either way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import glissando
+from glissando import zoo
+from glissando.bench.metrics import psnr
+from glissando.errors import GlissandoError
+from glissando.files import atomic_write
+from glissando.training.data import load_tiles, training_folder
+
+from .api import Pixels
+
+__all__ = ["BOUND", "QUALITIES", "costs", "main", "trusted_quality"]
+
+BOUND = 0.4  # % of the bits: about what 0.02 dB are worth, the bound for bfloat16
+QUALITIES = tuple(range(0, 101, 10))
+TILES = 32
+
+
+def _curve(codec: Any, pixels: Pixels) -> NDArray[np.float64]:
+    """Logarithms of bytes, and PSNR, at each quality: (qualities, 2)."""
+    analysed = codec.analyse(pixels)
+    points = []
+    for quality in QUALITIES:
+        data = codec.encode_analysed(analysed, quality)
+        points.append((np.log(len(data)), psnr(pixels, codec.decode(data))))
+    return np.array(points)
+
+
+def costs(exact: NDArray[np.float64], rounded: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What rounding costs at each quality, in % of the bits at equal PSNR; means over pictures.
+
+    Both (pictures, qualities, 2), logarithms of bytes and PSNR. The logarithm's slope over PSNR is that of the means.
+    """
+    means = exact.mean(axis=0)
+    slope = np.gradient(means[:, 0]) / np.gradient(means[:, 1])
+    change = (rounded - exact).mean(axis=0)
+    percent: NDArray[np.float64] = 100 * (change[:, 0] - slope * change[:, 1])
+    return percent
+
+
+def trusted_quality(cost: NDArray[np.float64]) -> float:
+    """The highest quality up to which no cost is above the bound; −1 where there is none."""
+    beyond = [number for number, percent in enumerate(cost) if percent > BOUND]
+    last = (beyond[0] if beyond else len(cost)) - 1
+    return float(QUALITIES[last]) if last >= 0 else -1.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; 0 where the card was written."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.int8", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path, help="the model's folder")
+    parser.add_argument("--encoder", help="one of its encoders; the usual one unless given")
+    parser.add_argument("--data", type=Path, help="folder that holds train/; $GLISSANDO_DATA unless given")
+    parser.add_argument("--tiles", type=int, default=TILES, help="how many held-out tiles")
+    given = parser.parse_args(arguments)
+    try:
+        held_out = load_tiles(training_folder(given.data and given.data / "train")).validation
+        chosen = np.linspace(0, len(held_out) - 1, max(1, min(given.tiles, len(held_out)))).round().astype(int)
+        encoder = given.encoder or zoo.find(given.model).card.encoder
+        curves = []
+        for precision in ("f32", "int8"):
+            with glissando.open_model(given.model, encoder=encoder, precision=precision) as codec:
+                pictures = (held_out[int(number)].permute(1, 2, 0).numpy().copy() for number in chosen)
+                curves.append(np.stack([_curve(codec, pixels) for pixels in pictures]))
+        cost = costs(*curves)
+        path = given.model / "encoders" / encoder / "card.json"
+        card = {**json.loads(path.read_text(encoding="utf-8")), "int8_quality": trusted_quality(cost)}
+    except (OSError, ValueError, GlissandoError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 1
+    for quality, percent in zip(QUALITIES, cost, strict=True):
+        print(f"quality {quality}: {percent:+.2f} % of the bits at equal PSNR")
+    atomic_write(path, (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
+    print(f"{encoder}: 8-bit integers up to quality {card['int8_quality']:g}; {len(chosen)} held-out tiles")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
