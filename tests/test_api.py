@@ -161,7 +161,7 @@ def test_the_tree_of_errors_is_the_documented_one() -> None:
             assert issubclass(kind, ValueError)
     found = {n for n, k in vars(errors).items() if isinstance(k, type) and issubclass(k, errors.GlissandoError)}
     warned = {n for n, k in vars(errors).items() if isinstance(k, type) and issubclass(k, Warning)}
-    assert warned == {"ModelWarning"}
+    assert warned == {"ModelWarning", "PictureWarning"}
     assert found | warned == set(errors.__all__)
 
 

@@ -98,6 +98,9 @@ class GlissandoImageFile(ImageFile.ImageFile):
             self._done()
         return super().load()
 
+    def load_seek(self, pos: int) -> None:
+        """Nothing; that it is there tells ``ImageFile.Parser`` to wait for the whole file."""
+
     def verify(self) -> None:
         """Read all of the file and compare its checksums; no network runs. Raises OSError where one does not agree.
 

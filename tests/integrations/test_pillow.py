@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageFile, UnidentifiedImageError
 
 import glissando.pillow
 from glissando.errors import InputError, PictureWarning
@@ -109,6 +109,14 @@ def test_images_are_copied_pickled_and_changed() -> None:
         image.putpixel((3, 2), (1, 2, 3)[: len(image.getbands())])
         assert image.getpixel((3, 2)) == (1, 2, 3)[: len(image.getbands())]
         assert Image.open(GOLDEN / f"{name}.gliss").tobytes() == before
+
+
+def test_a_file_that_comes_piece_by_piece() -> None:
+    data = (GOLDEN / "lossless.gliss").read_bytes()
+    parser = ImageFile.Parser()
+    for start in range(0, len(data), 1000):
+        parser.feed(data[start : start + 1000])
+    assert parser.close().tobytes() == Image.open(io.BytesIO(data)).tobytes()
 
 
 def test_thumbnail() -> None:
