@@ -109,8 +109,7 @@ class GlissandoImageFile(ImageFile.ImageFile):
         if self.fp is None or not self.tile:
             raise RuntimeError("verify must be called directly after open")
         try:
-            with api.open_for(self._reader) as codec:
-                codec.check(self._reader, max_pixels=self.width * self.height)
+            api.check(self._reader, max_pixels=self.width * self.height)
         except GlissandoError as error:
             raise OSError(f"{self._name}: {error}") from error
         finally:

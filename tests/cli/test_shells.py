@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tarfile
 import xml.etree.ElementTree as ElementTree
 import zipfile
 from importlib import import_module
@@ -199,3 +200,12 @@ def test_the_wheel(tmp_path: Path) -> None:
     for group in ("console_scripts", "zarr.codecs", "numcodecs.codecs"):
         assert f"[{group}]" in text
     assert not [name for name in names if name.startswith("tests")]
+
+
+def test_the_source_distribution(tmp_path: Path) -> None:
+    sdist_of = pytest.importorskip("hatchling.builders.sdist", reason="hatchling is not installed")
+    (path,) = sdist_of.SdistBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with tarfile.open(path) as sdist:
+        names = {name.split("/", 1)[1] for name in sdist.getnames()}
+    for name in ("pyproject.toml", "LICENSE", "src/glissando/zoo/medium/card.json", "share/man/man1/glissando.1"):
+        assert name in names

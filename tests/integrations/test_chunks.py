@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import glissando
@@ -60,6 +62,20 @@ def test_chunks_come_back(shape: tuple[int, ...], picture: tuple[int, ...], dtyp
     again = LOSSLESS.decode(LOSSLESS.encode(chunk), shape, chunk.dtype)
     assert (again.shape, again.dtype) == (shape, chunk.dtype)
     np.testing.assert_array_equal(again, chunk)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    ones=st.integers(0, 3),
+    sides=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    channels=st.sampled_from([(), (1,), (2,), (3,), (4,)]),
+    dtype=st.sampled_from(["u1", "<u2"]),
+)
+def test_any_chunk_comes_back(ones: int, sides: tuple[int, int], channels: tuple[int, ...], dtype: str) -> None:
+    shape = (1,) * ones + sides + channels
+    chunk = noise(shape, dtype)
+    assert int(np.prod(picture_shape(shape))) == chunk.size
+    np.testing.assert_array_equal(LOSSLESS.decode(LOSSLESS.encode(chunk), shape, chunk.dtype), chunk)
 
 
 @pytest.mark.parametrize("shape", [(8,), (2, 6, 8), (6, 8, 5), (2, 6, 8, 3), (0, 8), ()])
