@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from typing import IO, Any
@@ -73,7 +74,7 @@ class GlissandoImageFile(ImageFile.ImageFile):
         if self.metadata.cicp is not None and "icc_profile" not in self.info:
             notes = (*notes, f"the colours are {self.metadata.cicp}, which no ICC profile says; Pillow is not told")
         self.tile = [ImageFile._Tile("glissando", (0, 0, *self._size), 0, self._mode)]
-        _warn(self._name, notes)
+        _warn(self._name, notes, _OPEN)
 
     @property
     def _name(self) -> str:
@@ -92,7 +93,9 @@ class GlissandoImageFile(ImageFile.ImageFile):
                 raise OSError(f"{self._name}: {error}") from error
             wanted = 16 if self.mode == "I;16" else 8
             if format.depth > wanted:
-                _warn(self._name, [f"Pillow has no mode for {format} pixels; {format.depth} bits are rounded to 8"])
+                _warn(
+                    self._name, [f"Pillow has no mode for {format} pixels; {format.depth} bits are rounded to 8"], _LOAD
+                )
             decoded = Image.fromarray(scaled(pixels, format.depth, wanted))
             self.im, self.readonly = decoded.im, decoded.readonly
             self._done()
@@ -161,7 +164,7 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
         picture = from_pillow(image, convert=bool(asked.get("convert", False)), name="image", given=given)
     except PictureError as error:
         raise OSError(f"cannot write mode {image.mode} as Glissando: {str(error).removeprefix('image: ')}") from error
-    _warn("image", picture.notes)
+    _warn("image", picture.notes, _SAVE)
     picture = replace(picture, notes=())
     fp.write(api.encode(picture, **{name: value for name, value in asked.items() if name in _options()}))
 
@@ -208,9 +211,13 @@ def _asked_metadata(asked: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _warn(name: str, notes: tuple[str, ...] | list[str]) -> None:
+# Functions between a warning and who called Image.open, Image.load and Image.save.
+_OPEN, _LOAD, _SAVE = 6, 3, 4
+
+
+def _warn(name: str, notes: Sequence[str], level: int) -> None:
     for note in notes:
-        warnings.warn(f"{name}: {note}", PictureWarning, stacklevel=4)
+        warnings.warn(f"{name}: {note}", PictureWarning, stacklevel=level)
 
 
 def _accept(prefix: bytes) -> bool:

@@ -185,8 +185,9 @@ def test_deep_samples() -> None:
     deep = np.asarray(image_of("I;16"))
     colours = np.dstack([deep, deep[::-1], deep[:, ::-1]])
     image = Image.open(io.BytesIO(glissando.encode(colours, lossless=True)))
-    with pytest.warns(PictureWarning, match="16 bits are rounded to 8"):
+    with pytest.warns(PictureWarning, match="16 bits are rounded to 8") as told:
         image.load()
+    assert told[0].filename == __file__
     np.testing.assert_array_equal(np.asarray(image), np.rint(colours / 257).astype(np.uint8))
 
 
@@ -253,6 +254,15 @@ def test_metadata_that_pillow_has_no_place_for_stay() -> None:
     assert (again.metadata.icc, again.metadata.cicp, again.metadata.text) == (SRGB, None, picture.text)
     resized = Image.open(saved(image.resize((20, 15))))
     assert (resized.info["icc_profile"], resized.info["comment"]) == (SRGB, "a")
+
+
+def test_colours_that_pillow_cannot_be_told() -> None:
+    """Primaries that ITU-T H.273 has not defined yet have no profile, and stay in the file all the same."""
+    data = glissando.encode(Picture(np.asarray(image_of("RGB")), cicp=Cicp(200, 8)))
+    with pytest.warns(PictureWarning, match="no ICC profile") as told:
+        image = Image.open(io.BytesIO(data))
+    assert told[0].filename == __file__
+    assert Image.open(saved(image)).metadata.cicp == Cicp(200, 8)
 
 
 def test_an_orientation_is_applied(exif: Image.Exif) -> None:
