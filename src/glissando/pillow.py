@@ -51,12 +51,18 @@ class GlissandoImageFile(ImageFile.ImageFile):
     """A .gliss file as Pillow opens it: size, mode and info at once, pixels when they are needed.
 
     Attributes:
-        metadata: all that the file carries, those that ``info`` has no place for included.
-        text: texts by their keywords, as PNG images of Pillow have them.
+        metadata: all that the file carries, those that ``info`` has no place for included; none after pickling, which
+            leaves what ``info`` has.
     """
 
     format = FORMAT
     format_description = "Glissando"
+    metadata = Metadata()
+
+    @property
+    def text(self) -> dict[str, str]:
+        """Texts by their keywords, as PNG images of Pillow have them."""
+        return dict(self.metadata.text)
 
     def _open(self) -> None:
         assert self.fp is not None
@@ -70,7 +76,6 @@ class GlissandoImageFile(ImageFile.ImageFile):
         self._size = header.width, header.height
         self._mode = _mode(header.format)
         self.info = _info(self.metadata, grey=header.format.grey)
-        self.text = dict(self.metadata.text)
         if self.metadata.cicp is not None and "icc_profile" not in self.info:
             notes = (*notes, f"the colours are {self.metadata.cicp}, which no ICC profile says; Pillow is not told")
         self.tile = [ImageFile._Tile("glissando", (0, 0, *self._size), 0, self._mode)]

@@ -227,8 +227,10 @@ def test_metadata_travel_through_pillow(exif: Image.Exif) -> None:
     assert image.info["xmp"] == b"<x:xmpmeta/>"
     assert image.info["dpi"] == (300, 150)
     assert image.info["comment"] == "At the lake"
-    kept = Image.open(saved(image))  # nothing has to be said again
-    assert kept.info == image.info
+    for same in (image, image.copy()):  # nothing has to be said again
+        assert Image.open(saved(same)).info == image.info
+    pickled = Image.open(saved(pickle.loads(pickle.dumps(image))))
+    assert pickled.info == image.info
     dropped = Image.open(saved(image, icc_profile=None, exif=b"", xmp=None, dpi=None, comment=None))
     assert dropped.info == {}
     jpeg = io.BytesIO()
