@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint check format clean
+.PHONY: help demo test lint check format share clean
 
 help:
 	@echo 'make demo    compress the sample picture, compare it with JPEG, WebP and AVIF, into demo-out/'
@@ -15,6 +15,7 @@ help:
 	@echo 'make lint    ruff, mypy and the import rules (installs PyTorch, whose types mypy reads)'
 	@echo 'make check   both'
 	@echo 'make format  let ruff format the code'
+	@echo 'make share   write the manual page and the completions of shells anew, from the help of the commands'
 	@echo 'make clean   remove the virtual environment and everything generated'
 
 $(BIN)/python:
@@ -52,6 +53,12 @@ check: lint test
 format: $(VENV)/.dev
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+share: $(VENV)/.runtime
+	$(BIN)/python -m glissando.cli.manual > share/man/man1/glissando.1
+	$(BIN)/glissando completion bash > share/bash-completion/completions/glissando
+	$(BIN)/glissando completion zsh > share/zsh/site-functions/_glissando
+	$(BIN)/glissando completion fish > share/fish/vendor_completions.d/glissando.fish
 
 clean:
 	rm -rf $(VENV) demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage

@@ -43,6 +43,23 @@ def test_encode_and_decode(natural: Callable[..., Pixels], psnr: Callable[..., f
     assert glissando.probe(glissando.encode(pixels)).quality == 60
 
 
+def test_check(natural: Callable[..., Pixels]) -> None:
+    for options in ({}, {"lossless": True}):
+        data = glissando.encode(natural(90, 70), **options)
+        glissando.check(data)
+        with pytest.raises(errors.TruncatedError):
+            glissando.check(data[:-1])
+        with pytest.raises(errors.CorruptError):
+            glissando.check(data + b"x")
+        for place in range(len(data) - 40, len(data), 7):
+            damaged = bytearray(data)
+            damaged[place] ^= 4
+            with pytest.raises(errors.CorruptError, match="tile 0"):
+                glissando.check(damaged)
+        with pytest.raises(errors.LimitError):
+            glissando.check(data, max_pixels=90 * 70 - 1)
+
+
 def test_models_are_opened_once(natural: Callable[..., Pixels]) -> None:
     from glissando import api
 
@@ -161,7 +178,7 @@ def test_the_tree_of_errors_is_the_documented_one() -> None:
             assert issubclass(kind, ValueError)
     found = {n for n, k in vars(errors).items() if isinstance(k, type) and issubclass(k, errors.GlissandoError)}
     warned = {n for n, k in vars(errors).items() if isinstance(k, type) and issubclass(k, Warning)}
-    assert warned == {"ModelWarning"}
+    assert warned == {"ModelWarning", "PictureWarning"}
     assert found | warned == set(errors.__all__)
 
 

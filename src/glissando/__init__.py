@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .api import decode, encode, install_model, list_models, open_for, open_model, register
+    from .api import check, decode, encode, install_model, list_models, open_for, open_model, register
     from .bitstream import PixelFormat, Reader
     from .codec import Codec, Info, probe, read_importance
     from .errors import GlissandoError
@@ -31,6 +31,7 @@ _HOMES = {
     "Picture": "picture",
     "PixelFormat": "bitstream",
     "Reader": "bitstream",
+    "check": "api",
     "decode": "api",
     "encode": "api",
     "install_model": "api",
@@ -53,6 +54,7 @@ __all__ = [
     "PixelFormat",
     "Reader",
     "__version__",
+    "check",
     "decode",
     "encode",
     "install_model",

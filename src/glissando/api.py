@@ -21,7 +21,7 @@ from .errors import InputError
 from .picture import Picture, Pixels
 from .zoo import Card, Model
 
-__all__ = ["decode", "encode", "install_model", "list_models", "open_for", "open_model", "register"]
+__all__ = ["check", "decode", "encode", "install_model", "list_models", "open_for", "open_model", "register"]
 
 DEFAULT_MODEL = "medium"
 
@@ -184,6 +184,15 @@ def decode(
     """
     with opened(source, limits=replace(DEFAULT_LIMITS, max_pixels=max_pixels)) as file:
         return _kept_for(_model_of(file), threads).decode(file, region=region, max_pixels=max_pixels)
+
+
+def check(source: Source | Reader, *, max_pixels: int = DEFAULT_LIMITS.max_pixels) -> None:
+    """Read all of a .gliss file and compare every checksum in it; no network runs, and no pixel is made.
+
+    Arguments and errors as in ``decode``.
+    """
+    with opened(source, limits=replace(DEFAULT_LIMITS, max_pixels=max_pixels)) as file:
+        _kept_for(_model_of(file), None).check(file, max_pixels=max_pixels)
 
 
 def list_models() -> list[Card]:

@@ -19,8 +19,9 @@
     └── BenchmarkError                a comparison that cannot be run, or results that cannot be read
         └── CodecUnavailableError     a codec or a metric of a comparison that is not installed
 
-``except GlissandoError`` catches all of them and nothing else. Beside them there is one warning, ``ModelWarning``, for
-an installed model that is passed over.
+``except GlissandoError`` catches all of them and nothing else. Beside them there are two warnings: ``ModelWarning``,
+for an installed model that is passed over, and ``PictureWarning``, for what a picture loses where a library has no
+place for notes.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ __all__ = [
     "ModelMismatchError",
     "ModelWarning",
     "PictureError",
+    "PictureWarning",
     "RecipeError",
     "SignatureError",
     "TrainingError",
@@ -122,3 +124,7 @@ class CodecUnavailableError(BenchmarkError):
 
 class ModelWarning(UserWarning):
     """An installed model that is passed over, because its card cannot be read."""
+
+
+class PictureWarning(UserWarning):
+    """Something of a picture that is left out or changed: what notes tell elsewhere."""

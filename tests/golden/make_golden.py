@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,26 +19,13 @@ from PIL import Image
 from synthetic_model import PICTURES, Lcg, header_of, synthetic_container, synthetic_integers, synthetic_symbols
 
 import glissando
+from glissando import diagnosis
 from glissando.bitstream import Reader, container
+from glissando.diagnosis import scene, symbols_crc
 from glissando.families.gains.symbols import SymbolModel
 
 HERE = Path(__file__).parent
 QUALITIES = (30, 80)
-
-
-def symbols_crc(array: NDArray[np.int16]) -> str:
-    """A checksum over all symbols in raster order, whatever order they are coded in."""
-    return f"{crc32(np.ascontiguousarray(array, dtype='<i2').tobytes()):08x}"
-
-
-def scene() -> NDArray[np.uint8]:
-    """80 rows of 96 pixels from integers alone: a gradient, a disc, stripes, grain."""
-    y, x = np.mgrid[:80, :96]
-    picture = np.stack([2 * x + y // 2, 40 + x // 2 + 2 * y, 200 - x - y // 2], axis=-1)
-    picture[(x - 60) ** 2 + (y - 34) ** 2 < 500] = (220, 180, 60)
-    picture[60:, :40] += (40 * ((x + y) // 3 % 2))[60:, :40, None]
-    picture += ((x * 7919 + y * 104729) // 13 % 9 - 4)[..., None]
-    return np.clip(picture, 0, 255).astype(np.uint8)
 
 
 def drawing() -> NDArray[np.uint8]:
@@ -140,9 +126,16 @@ def write_samples() -> None:
             glissando.write_picture(codec.decode_picture(data), HERE / f"{name}.png")
 
 
+def write_diagnosis() -> None:
+    """What the self-test of `glissando doctor` compares with."""
+    with glissando.open_model(backend="openvino", precision="f32", threads=1) as codec:
+        diagnosis.GOLDEN.write_text(json.dumps(diagnosis.record(codec), indent=1) + "\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
     if "--format" in sys.argv[1:]:
         write_format()
     write_models()
+    write_diagnosis()
     write_planes()
     write_samples()

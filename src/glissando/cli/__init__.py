@@ -11,6 +11,13 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line; the entry point of ``glissando`` and of ``python -m glissando``."""
-    from glissando.cli.app import app
+    import os
 
+    from glissando.cli.app import app
+    from glissando.cli.completion import COMPLETE
+
+    if COMPLETE in os.environ:  # a shell asks which words may follow
+        from typer._completion_classes import completion_init
+
+        completion_init()
     app(prog_name="glissando")

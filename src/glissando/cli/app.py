@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from glissando.cli import array, bench, checkpoint, decode, encode, export, info, meta, models, train
+from glissando.cli import (
+    array,
+    bench,
+    checkpoint,
+    completion,
+    decode,
+    doctor,
+    encode,
+    export,
+    info,
+    meta,
+    models,
+    thumbnail,
+    train,
+)
 from glissando.cli.common import EXIT_CODES, Debug, examples
 
 app = typer.Typer(
@@ -52,6 +66,9 @@ app.command("info", epilog=info.EXAMPLES)(info.info)
 app.command("meta", epilog=meta.EXAMPLES)(meta.meta)
 app.add_typer(array.app, name="array")
 app.command("models", epilog=models.EXAMPLES)(models.models)
+app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
+app.command("completion", epilog=completion.EXAMPLES)(completion.completion)
+app.command("thumbnail", epilog=thumbnail.EXAMPLES, hidden=True)(thumbnail.thumbnail)
 app.command("bench", epilog=bench.EXAMPLES)(bench.bench)
 app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("export", epilog=export.EXAMPLES)(export.export)

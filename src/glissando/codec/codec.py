@@ -278,6 +278,14 @@ class Codec:
         with opened(source, limits=replace(DEFAULT_LIMITS, max_pixels=max_pixels)) as reader:
             return self._decoder.decode(reader, region)
 
+    def check(self, source: Source | Reader, *, max_pixels: int = DEFAULT_LIMITS.max_pixels) -> None:
+        """Read all of a file and compare every checksum in it; no network runs, and no pixel is made.
+
+        Arguments and errors as in ``decode``.
+        """
+        with opened(source, limits=replace(DEFAULT_LIMITS, max_pixels=max_pixels)) as reader:
+            self._decoder.check(reader)
+
     def decode_symbols(self, source: Source | Reader, order: Iterable[int] | None = None) -> PictureSymbols:
         """All symbols of a file, without any network. ``source``: as for ``decode``.
 

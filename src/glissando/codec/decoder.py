@@ -108,6 +108,25 @@ class Decoder:
         tiles = range(len(grid.tiles)) if order is None else order
         return self._symbols(reader, grid, tiles, grid.whole, self._palette(reader))
 
+    def check(self, reader: Reader) -> None:
+        """Read all of a file and compare every checksum in it; no network runs, and no pixel is made.
+
+        Raises UnknownModelError where another model made the file, FormatError where it is damaged.
+        """
+        header = reader.header
+        check_carried(header.format)
+        reader.check_complete()
+        for name in reader.layout.boxes:
+            reader.box(name)
+        if header.model_hash != NO_MODEL:
+            self._check_model(header.model_hash)
+            self.symbols(reader)
+            return
+        grid = self._grid(reader)
+        for number, tile in enumerate(reader.tiles):
+            with _naming_tile(number, grid):
+                check_tile(tile, ())
+
     def _check_model(self, model_hash: bytes) -> None:
         card = self._engine.model.card
         if model_hash.hex() != card.hash:

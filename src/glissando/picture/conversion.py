@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
@@ -31,19 +32,27 @@ def from_pillow(
     name: str,
     stream: IO[bytes] | None = None,
     beside: FileMetadata | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> Picture:
     """Pixels, metadata and notes of an image whose header has been read.
 
     Args:
         stream: the file that the image comes from; without it, only what Pillow tells is known of its depth.
         beside: what the file tells and Pillow does not, of a PNG all metadata.
+        given: metadata, by the names of the attributes of ``Metadata``, that take the place of the image's. An
+            orientation in them is applied to the pixels, as the image's own would be.
     """
     with damage(name):
-        return _from_pillow(image, convert, name, stream, beside)
+        return _from_pillow(image, convert, name, stream, beside, given or {})
 
 
 def _from_pillow(
-    image: Image.Image, convert: bool, name: str, stream: IO[bytes] | None, beside: FileMetadata | None
+    image: Image.Image,
+    convert: bool,
+    name: str,
+    stream: IO[bytes] | None,
+    beside: FileMetadata | None,
+    given: Mapping[str, Any],
 ) -> Picture:
     obstacles, notes = _frames(image)
     if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):
@@ -70,6 +79,7 @@ def _from_pillow(
 
     load_pixels(image)
     metadata, more = metadata_of(image, before=before, beside=beside, ours=stream is not None)
+    metadata = replace(metadata, **given)
     notes += more
     if image.mode == "CMYK":
         image, note = colour.rgb_of_cmyk(image, metadata.icc)

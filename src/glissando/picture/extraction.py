@@ -225,12 +225,24 @@ def _density(info: dict[Any, Any]) -> Density | None:
             return Density(100 * x, 100 * y) if x and y else None
         return Density(x, y, metric=False) if x and y and x != y else None
     dpi = info.get("dpi")
-    if "exif" in info or dpi == (1, 1) or not isinstance(dpi, tuple) or len(dpi) != 2:
+    if not isinstance(dpi, tuple) or len(dpi) != 2 or dpi == (1, 1):
+        return None
+    if "exif" in info and (dpi == (72, 72) or _tells_density(info["exif"])):
         return None
     try:
         return Density.of_dpi(float(dpi[0]), float(dpi[1]))
     except (ValueError, ZeroDivisionError, OverflowError):
         return None
+
+
+def _tells_density(exif: object) -> bool:
+    """Whether EXIF says how densely pixels are printed, which then counts; also where it cannot be read."""
+    block = Image.Exif()
+    try:
+        block.load(_bytes_or_none(exif) or b"")
+        return _RESOLUTION_TAGS[0] in block
+    except Exception:  # what Pillow raises on EXIF that it cannot read depends on where it is damaged
+        return True
 
 
 def _decoded(text: bytes) -> str:

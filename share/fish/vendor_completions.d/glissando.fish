@@ -1,0 +1,1 @@
+complete --command glissando --no-files --arguments "(env _GLISSANDO_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) glissando)" --condition "env _GLISSANDO_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) glissando"
