@@ -1,6 +1,7 @@
 """Up to which quality an encoder's analysis in 8-bit integers costs no more bits than a bound, and that into its card.
 
-    python -m benchmarks.int8 MODEL_FOLDER [--encoder NAME] [--data DIR] [--tiles N]     # DIR holds train/
+    python -m benchmarks.int8 MODEL_FOLDER [--encoder NAME] [--data DIR] [--tiles N]     # DIR holds train/ python -m
+    benchmarks.int8 MODEL_FOLDER --decoder        # what rounding the decoder's synthesis would lose; for the page
 
 Held-out tiles of the training pictures are coded by both analyses at one quality after the other. What the 8-bit one
 costs are its further bits, and those that the other would need for as many decibels more; of the latter the encoder's
@@ -10,29 +11,40 @@ own curve tells how many. The decoder computes in float32 either way.
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 import glissando
 from glissando import zoo
 from glissando.bench.metrics import psnr
 from glissando.errors import GlissandoError
 from glissando.files import atomic_write
-from glissando.training.data import load_tiles, training_folder
+from glissando.training.checkpoints import load_checkpoint
+from glissando.training.data import Tiles, load_tiles, training_folder
+from glissando.training.eight_bits import rounded, roundings
+from glissando.training.family import training_of
+from glissando.training.recipe import from_dict
+from glissando.zoo.model import checksum, graph_file
 
 from .api import Pixels
 
-__all__ = ["BOUND", "QUALITIES", "costs", "main", "trusted_quality"]
+__all__ = ["BOUND", "QUALITIES", "costs", "decoder_losses", "main", "trusted_quality"]
 
 BOUND = 0.4  # % of the bits: about what 0.02 dB are worth, the bound for bfloat16
 QUALITIES = tuple(range(0, 101, 10))
 TILES = 32
+SEEN = (20.0, 60.0, 95.0)
 
 
 def _curve(codec: Any, pixels: Pixels) -> NDArray[np.float64]:
@@ -64,6 +76,41 @@ def trusted_quality(cost: NDArray[np.float64]) -> float:
     return float(QUALITIES[last]) if last >= 0 else -1.0
 
 
+def decoder_losses(folder: Path, tiles: Tiles, chosen: Sequence[Pixels]) -> NDArray[np.float64]:
+    """PSNR in dB that pictures lose where the synthesis' blocks compute in 8-bit integers: (pictures, qualities).
+
+    The layers are rounded as an encoder's are, by what training pictures bring them at ``SEEN`` qualities.
+    """
+    state = load_checkpoint(folder)
+    objective = training_of(state["recipe"]["family"]).objective(from_dict(state["recipe"]))
+    network = objective.build(None)
+    network.load_state_dict(state["ema"])
+    network.eval()
+
+    def show(picture: Tensor) -> None:
+        for quality in SEEN:
+            objective.measure(network, picture, torch.tensor([quality]))
+
+    found = roundings(network, "synthesis", tiles.training, show)
+    with tempfile.TemporaryDirectory() as work:
+        copy = Path(shutil.copytree(folder, Path(work) / "model"))
+        path = copy / graph_file("decode-8bit")
+        path.write_bytes(gzip.compress(rounded(gzip.decompress(path.read_bytes()), found)))
+        card = json.loads((copy / "card.json").read_text(encoding="utf-8"))
+        card["files"][path.name] = checksum(path.read_bytes())
+        (copy / "card.json").write_text(json.dumps(card), encoding="utf-8")
+        lost = []
+        with (
+            glissando.open_model(folder, precision="f32") as exact,
+            glissando.open_model(copy, precision="f32") as ours,
+        ):
+            for pixels in chosen:
+                analysed = exact.analyse(pixels)
+                files = [exact.encode_analysed(analysed, quality) for quality in QUALITIES]
+                lost.append([psnr(pixels, exact.decode(data)) - psnr(pixels, ours.decode(data)) for data in files])
+    return np.array(lost)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 0 where the card was written."""
     parser = argparse.ArgumentParser(
@@ -71,18 +118,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("model", type=Path, help="the model's folder")
     parser.add_argument("--encoder", help="one of its encoders; the usual one unless given")
+    parser.add_argument("--decoder", action="store_true", help="of the decoder's synthesis; no card is written")
     parser.add_argument("--data", type=Path, help="folder that holds train/; $GLISSANDO_DATA unless given")
     parser.add_argument("--tiles", type=int, default=TILES, help="how many held-out tiles")
     given = parser.parse_args(arguments)
     try:
-        held_out = load_tiles(training_folder(given.data and given.data / "train")).validation
-        chosen = np.linspace(0, len(held_out) - 1, max(1, min(given.tiles, len(held_out)))).round().astype(int)
+        tiles = load_tiles(training_folder(given.data and given.data / "train"))
+        numbers = np.linspace(0, len(tiles.validation) - 1, max(1, min(given.tiles, len(tiles.validation)))).round()
+        chosen = [tiles.validation[int(number)].permute(1, 2, 0).numpy().copy() for number in numbers]
+        if given.decoder:
+            lost = decoder_losses(given.model, tiles, chosen)
+            for quality, of_all in zip(QUALITIES, lost.T, strict=True):
+                print(
+                    f"quality {quality}: {of_all.mean():.3f} dB lost, {of_all.max():.3f} by the worst of {len(chosen)}"
+                )
+            return 0
         encoder = given.encoder or zoo.find(given.model).card.encoder
         curves = []
         for precision in ("f32", "int8"):
             with glissando.open_model(given.model, encoder=encoder, precision=precision) as codec:
-                pictures = (held_out[int(number)].permute(1, 2, 0).numpy().copy() for number in chosen)
-                curves.append(np.stack([_curve(codec, pixels) for pixels in pictures]))
+                curves.append(np.stack([_curve(codec, pixels) for pixels in chosen]))
         cost = costs(*curves)
         path = given.model / "encoders" / encoder / "card.json"
         card = {**json.loads(path.read_text(encoding="utf-8")), "int8_quality": trusted_quality(cost)}

@@ -15,7 +15,7 @@ arXiv 2211.10438, equation 4). Weights have a step for each output channel.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,13 +73,16 @@ class Rounding:
 
 
 @torch.no_grad()
-def roundings(network: nn.Module, part: str, pictures: Tensor) -> dict[str, Rounding]:
+def roundings(
+    network: nn.Module, part: str, pictures: Tensor, show: Callable[[Tensor], object] | None = None
+) -> dict[str, Rounding]:
     """How the layers of a network's ``part`` compute in 8-bit integers, by their weights' names in the network.
 
-    ``part``: the name of a module that takes pictures (B, 3, H, W) in [0, 1], such as "analysis". ``pictures``:
-    (N, 3, S, S) uint8, of which ``PICTURES`` are looked at.
+    ``part``: the name of a module, such as "analysis". ``pictures``: (N, 3, S, S) uint8, of which ``PICTURES`` are
+    looked at. ``show`` makes the part see a picture (1, 3, S, S) in [0, 1]; unless given, the part takes it itself.
     """
     transform = network.get_submodule(part)
+    show = show or transform
     layers = {
         f"{part}.{block}.{name}": getattr(module, name)
         for block, module in transform.named_modules()
@@ -102,7 +105,7 @@ def roundings(network: nn.Module, part: str, pictures: Tensor) -> dict[str, Roun
         for name in layers:
             watch(name)
         for picture in pictures[:: max(1, len(pictures) // PICTURES)][:PICTURES]:
-            transform(picture[None].float() / 255)
+            show(picture[None].float() / 255)
     finally:
         for handle in watching:
             handle.remove()

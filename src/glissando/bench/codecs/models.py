@@ -42,11 +42,14 @@ class ModelCodec(Codec):
 
     @property
     def version(self) -> str:
-        from glissando.runtime import choose_engine, fast_precision
+        from glissando.runtime import choose_engine, fast_int8, fast_precision
 
         engine = choose_engine("auto", "auto", self.threads)
         top = max(self.card.bf16_quality, self.card.bf16_encode_quality)
         precision = f"bf16 up to quality {top:g}" if top >= 0 and fast_precision(engine) == "bf16" else "f32"
+        encoder = self.card.encoders.get(self.card.encoder)
+        if encoder is not None and encoder.int8_quality >= 0 and fast_int8(engine):
+            precision += f", analysis int8 up to quality {encoder.int8_quality:g}"
         library = f"{engine} {package_versions()[engine]}, {precision}"
         effort = "" if self.effort == DEFAULT_EFFORT else f", effort {self.effort}"
         return f"glissando {glissando.__version__}, model {self.card.hash} ({library}{effort})"
