@@ -41,7 +41,7 @@ from .api import Pixels
 
 __all__ = ["BOUND", "QUALITIES", "costs", "decoder_losses", "main", "trusted_quality"]
 
-BOUND = 0.4  # % of the bits: about what 0.02 dB are worth, the bound for bfloat16
+BOUND = 0.2  # % of the bits, of the median picture
 QUALITIES = tuple(range(0, 101, 10))
 TILES = 32
 SEEN = (20.0, 60.0, 95.0)

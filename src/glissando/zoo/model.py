@@ -58,8 +58,8 @@ class EncoderCard:
     # Up to this quality the encoder computes in bfloat16 where that is fast; −1 stands for never. There
     # it changes the mean PSNR over pictures by no more than 0.02 dB (measured by benchmarks.bf16).
     bf16_quality: float = -1.0
-    # Up to this quality its first graph computes in 8-bit integers where that is fast, at 0.4 % more bits for the same
-    # PSNR at most (measured by benchmarks.int8).
+    # Up to this quality its first graph computes in 8-bit integers where that is fast, at 0.2 % more bits at most for
+    # the same PSNR (measured by benchmarks.int8).
     int8_quality: float = -1.0
     training: dict[str, Any] = field(default_factory=dict)  # of its own, after the model's
     scores: dict[str, Any] = field(default_factory=dict)
