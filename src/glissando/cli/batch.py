@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -122,7 +123,7 @@ def run(todo: Plan, work: Callable[[Job], Done], *, overwrite: bool, quiet: bool
     with _progress(len(jobs), show=several and not quiet) as advance:
         for job in jobs:
             try:
-                if not overwrite and job.dest != STANDARD and os.path.lexists(job.dest):
+                if not overwrite and _exists(job.dest):
                     raise FileExistsError(17, "exists already; nothing was written", job.dest)
                 done = work(job)
             except (typer.BadParameter, typer.Exit, BrokenPipeError):
@@ -140,10 +141,18 @@ def run(todo: Plan, work: Callable[[Job], Done], *, overwrite: bool, quiet: bool
     return 1 if failed else 0
 
 
+def _exists(dest: str) -> bool:
+    """Whether an output would replace something, which standard output, a pipe or a device does not."""
+    try:
+        return dest != STANDARD and stat.S_ISREG(os.stat(dest).st_mode)
+    except OSError:
+        return os.path.lexists(dest)
+
+
 def _show_failure(job: Job, error: Exception) -> None:
-    about_output = isinstance(error, OSError) and error.filename == job.dest
-    name = show_name(job.dest, output=True) if about_output else show_name(job.source)
-    show_error(error, name)
+    dest = show_name(job.dest, output=True)
+    about_output = str(error).startswith(f"{dest}: ")
+    show_error(error, dest if about_output else show_name(job.source))
 
 
 def _summary(finished: Sequence[Done], failed: int) -> str:

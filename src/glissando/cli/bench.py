@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glissando.cli.common import Debug, Quiet, Threads, examples, guarded, say
+from glissando.cli.streams import tell
 
 if TYPE_CHECKING:
     from glissando.bench.results import Results
@@ -150,9 +151,9 @@ def bench(
     page = write_report(outcome.results, out)
     _tell_failures(outcome.results)
     if as_json:
-        typer.echo(outcome.results.to_json())
+        tell(outcome.results.to_json())
     else:
-        typer.echo(_table(outcome.results))
+        tell(_table(outcome.results))
     if not quiet:
         say(f"report: {page}")
     return 1 if outcome.failed else 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, ParamSpec, TextIO
 
@@ -27,6 +29,7 @@ __all__ = [
     "Strip",
     "Threads",
     "Verbose",
+    "drop_output",
     "examples",
     "explain",
     "guarded",
@@ -60,10 +63,18 @@ def examples(*pairs: tuple[str, str]) -> str:
 # --------------------------------------------------------------------------------------------- options
 
 
+_DEBUG: ContextVar[bool] = ContextVar("_DEBUG", default=False)
+"""Whether --debug was given to the command that is running."""
+
+
 def _set_debug(wanted: bool) -> bool:
     if wanted:
-        os.environ["GLISSANDO_DEBUG"] = "1"
+        _DEBUG.set(True)
     return wanted
+
+
+def _debugging() -> bool:
+    return _DEBUG.get() or os.environ.get("GLISSANDO_DEBUG", "0") not in ("", "0")
 
 
 Threads = Annotated[
@@ -114,8 +125,13 @@ Debug = Annotated[
 
 
 def say(text: str) -> None:
-    """One line of news on standard error."""
-    typer.echo(text, err=True)
+    """One line of news on standard error; it is dropped where that is full or closed, which spoils no result."""
+    try:
+        typer.echo(text, err=True)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        return
 
 
 def explain(error: BaseException) -> str:
@@ -131,12 +147,15 @@ def explain(error: BaseException) -> str:
 
 
 def show_error(error: BaseException, name: str | None = None) -> None:
-    """``glissando: NAME: message`` on standard error, after the traceback when debugging."""
-    if os.environ.get("GLISSANDO_DEBUG", "0") not in ("", "0"):
-        traceback.print_exception(error, file=sys.stderr)
+    """``glissando: NAME: message`` on standard error, after the traceback when debugging.
+
+    ``name``: the file that the error is about, unless the error itself names one.
+    """
+    if _debugging():
+        say("".join(traceback.format_exception(error)).rstrip())
     message = explain(error)
-    if name is None and isinstance(error, OSError) and isinstance(error.filename, str):
-        name = error.filename
+    if isinstance(error, OSError) and isinstance(error.filename, str):
+        name = "standard output" if error.filename == STANDARD else error.filename
     if name is not None and not message.startswith(f"{name}: "):
         message = f"{name}: {message}"
     say(f"glissando: {message}")
@@ -161,21 +180,23 @@ def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         import warnings
 
-        if os.environ.get("GLISSANDO_DEBUG", "0") in ("", "0"):
-            warnings.filterwarnings("ignore", module=r"PIL\.")  # oddities in files, of no use to their owner
-        warnings.showwarning = _show_warning
         try:
-            code = command(*args, **kwargs)
+            with warnings.catch_warnings():
+                if not _debugging():
+                    warnings.filterwarnings("ignore", module=r"PIL\.")  # oddities in files, of no use to their owner
+                warnings.showwarning = _show_warning
+                code = command(*args, **kwargs)
         except KeyboardInterrupt:
             say("glissando: interrupted")
             code = 130
         except BrokenPipeError:
-            # Who reads our output has gone, as `| head` does; leave nothing for the interpreter to flush.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            drop_output()  # who reads it has gone, as `| head` does
             code = 1
         except (GlissandoError, OSError, MemoryError) as error:
             show_error(error)
             code = 1
+        finally:
+            _DEBUG.set(False)
         if code:
             raise typer.Exit(code)
 
@@ -208,6 +229,14 @@ def kept_of(picture: Picture, kinds: tuple[str, ...] | None) -> tuple[Picture, l
     if "icc" not in kinds and (picture.icc is not None or picture.cicp is not None):
         notes.append("what its colours mean is left out, so they will be taken for sRGB (--keep icc keeps it)")
     return picture.keeping(kinds), notes
+
+
+def drop_output() -> None:
+    """Forget what standard output could not be given, so that the interpreter does not try again at its end."""
+    with contextlib.suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def refuse_terminal() -> None:

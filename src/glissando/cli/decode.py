@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import os
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,6 +25,7 @@ from glissando.cli.common import (
     open_bytes,
     say,
 )
+from glissando.cli.streams import write_output
 
 if TYPE_CHECKING:
     from glissando import Codec
@@ -92,7 +91,7 @@ def decode(
 
     import glissando
     from glissando.bitstream import ANY_SIZE
-    from glissando.picture import writable_formats, write_picture
+    from glissando.picture import encode_picture, writable_formats
 
     wanted = {format or os.path.splitext(job.dest)[1] or "png" for job in todo.jobs if job.dest != STANDARD} | {chosen}
     for name in sorted(wanted):
@@ -110,23 +109,17 @@ def decode(
             picture = codecs[model].decode_picture(file, region=part, max_pixels=max_pixels)
             picture, stripped = kept_of(picture, kinds)
             bytes_in = file.size
-        if job.dest == STANDARD:
-            whole = io.BytesIO()  # standard output gets all of the picture or nothing
-            notes = write_picture(picture, whole, format=chosen)
-            sys.stdout.buffer.write(whole.getbuffer())
-            sys.stdout.buffer.flush()
-            written = whole.tell()
-        else:
-            notes = write_picture(picture, job.dest, format=format or os.path.splitext(job.dest)[1] or "png")
-            written = os.path.getsize(job.dest)
+        kind = chosen if job.dest == STANDARD else format or os.path.splitext(job.dest)[1] or "png"
+        data, notes = encode_picture(picture, kind, name=show_name(job.dest, output=True))
+        write_output(job.dest, data)
         if not quiet:
             for note in (*picture.notes, *stripped, *notes):
                 say(f"glissando: {show_name(job.dest, output=True)}: note: {note}")
         line = (
             f"{show_name(job.source)} -> {show_name(job.dest, output=True)}: {picture.width}x{picture.height}"
-            f"{' grey' if picture.format.grey else ''}, {written:,} bytes"
+            f"{' grey' if picture.format.grey else ''}, {len(data):,} bytes"
         )
-        return Done(line, bytes_in, written, picture.width * picture.height)
+        return Done(line, bytes_in, len(data), picture.width * picture.height)
 
     return run(todo, work, overwrite=overwrite, quiet=quiet, verbose=verbose)
 

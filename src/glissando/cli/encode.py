@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
-import sys
 from typing import Annotated, Any
 
 import typer
 
 from glissando.cli.batch import Done, Job, plan, run, show_name
 from glissando.cli.common import (
-    STANDARD,
     Convert,
     Debug,
     Keep,
@@ -25,10 +22,11 @@ from glissando.cli.common import (
     guarded,
     kept_kinds,
     kept_of,
-    read_bytes,
+    open_bytes,
     say,
 )
 from glissando.cli.patience import patience
+from glissando.cli.streams import write_output
 
 EXAMPLES = examples(
     ("glissando encode photo.jpg photo.gliss", "quality 60"),
@@ -174,7 +172,6 @@ def encode(
     from glissando.api import tuned_model
     from glissando.codec.effort import HIGHEST_QUICK
     from glissando.errors import InputError, UnknownModelError
-    from glissando.files import atomic_write
     from glissando.picture import Picture, eight_bits, read_picture, write_picture
 
     if quality_map is not None and effort > HIGHEST_QUICK:
@@ -203,14 +200,9 @@ def encode(
         mapped |= {"importance": painted, "strength": strength, "keep_size": keep_size}
 
     def work(job: Job) -> Done:
-        if job.source == STANDARD:
-            raw = read_bytes(STANDARD)
-            bytes_in = len(raw)
-            name = show_name(STANDARD)
-            picture = read_picture(io.BytesIO(raw), name=name, **reading)
-        else:
-            picture = read_picture(job.source, **reading)
-            bytes_in = os.path.getsize(job.source)
+        with open_bytes(job.source) as stream:
+            picture = read_picture(stream, name=show_name(job.source), **reading)
+            bytes_in = stream.seek(0, io.SEEK_END)
         picture, notes = kept_of(picture, kinds)
         if not quiet:
             for note in (*picture.notes, *notes):
@@ -228,11 +220,7 @@ def encode(
             data, bits = codec.encode_with_bits(picture, level, effort=effort, **mapped)
             heat = draw_bits(eight_bits(picture), bits, side=codec.pixels_per_latent)
             write_picture(Picture(heat), quality_map, format="png")
-        if job.dest == STANDARD:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-        else:
-            atomic_write(job.dest, data)
+        write_output(job.dest, data)
         pixels = picture.width * picture.height
         line = (
             f"{show_name(job.source)} -> {show_name(job.dest, output=True)}: {len(data):,} bytes, "

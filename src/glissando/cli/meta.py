@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +19,7 @@ from glissando.cli.common import (
     say,
     show_error,
 )
+from glissando.cli.streams import tell, write_output
 from glissando.errors import GlissandoError
 
 if TYPE_CHECKING:
@@ -67,7 +67,6 @@ def meta(
     """
     from glissando.bitstream import ANY_SIZE, Reader
     from glissando.codec.metadata import BOXES, edit_metadata, metadata_in
-    from glissando.files import atomic_write
 
     names = {**{name: name for name in BOXES}, "dpi": "density", "comment": "text"}
     removed = [*BOXES] if remove and "all" in remove else [_known(name, names, "--remove") for name in remove or ()]
@@ -80,7 +79,7 @@ def meta(
         with open_bytes(file) as stream, Reader(stream, limits=ANY_SIZE) as reader:
             if not changes and not removed:
                 found, notes = metadata_in({name: reader.box(name) for name in reader.layout.boxes})
-                typer.echo(_describe(show_name(file), found))
+                tell(_describe(show_name(file), found))
                 for note in notes:
                     say(f"glissando: {show_name(file)}: note: {note}")
                 return 0
@@ -89,11 +88,7 @@ def meta(
     except (GlissandoError, OSError) as error:
         show_error(error, show_name(file))
         return 1
-    if out == STANDARD:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    else:
-        atomic_write(out, data)
+    write_output(out, data, sync=True)  # it may replace the only copy of a picture
     for note in () if quiet else remarks:
         say(f"glissando: {show_name(file)}: note: {note}")
     return 0

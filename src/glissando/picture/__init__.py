@@ -42,9 +42,9 @@ from .samples import eight_bits, scaled
 
 if TYPE_CHECKING:
     from .reading import read_picture
-    from .writing import write_picture
+    from .writing import encode_picture, write_picture
 
-_HOMES = {"read_picture": "reading", "write_picture": "writing"}
+_HOMES = {"encode_picture": "writing", "read_picture": "reading", "write_picture": "writing"}
 
 __all__ = [
     "KINDS",
@@ -59,6 +59,7 @@ __all__ = [
     "as_picture",
     "check_carried",
     "eight_bits",
+    "encode_picture",
     "of_part",
     "picture_suffixes",
     "read_picture",

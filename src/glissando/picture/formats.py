@@ -17,6 +17,8 @@ class Writing:
     Attributes:
         options: Pillow's.
         grey_options: those that differ for grey pictures.
+        lossy: those of a picture at a quality that the caller chooses, which is added to them; None for a format that
+            has no such quality.
         carries: the metadata that it carries, by the names of their attributes in ``Metadata``.
         has_grey: whether it has pictures of one channel; in others grey becomes RGB.
         has_alpha: whether it has opacity; in others colours are blended over white.
@@ -30,6 +32,7 @@ class Writing:
 
     options: Mapping[str, Any] = field(default_factory=dict)
     grey_options: Mapping[str, Any] = field(default_factory=dict)
+    lossy: Mapping[str, Any] | None = None
     carries: frozenset[str] = frozenset()
     has_grey: bool = True
     has_alpha: bool = False
@@ -84,6 +87,7 @@ FORMATS = (
         ("jpg", "jpeg"),
         Writing(
             {"quality": 95, "subsampling": 0, "optimize": True},
+            lossy={"subsampling": 0, "optimize": True},
             carries=_ALL - {"cicp"},
             longest=65500,
             largest_block=65500,
@@ -96,6 +100,7 @@ FORMATS = (
         ("webp",),
         Writing(
             {"lossless": True, "exact": True, "method": 4},
+            lossy={"method": 4},
             carries=_BLOCKS,
             has_grey=False,
             has_alpha=True,
@@ -111,6 +116,7 @@ FORMATS = (
         Writing(
             {"quality": 90, "subsampling": "4:4:4", "speed": 6},
             grey_options={"subsampling": "4:0:0"},
+            lossy={"subsampling": "4:4:4", "speed": 6},
             carries=_BLOCKS | {"cicp"},
             has_alpha=True,
             depths=(8, 10, 12),
