@@ -139,7 +139,7 @@ def test_full_and_closed_streams(spawn, photo, tmp_path):
     assert (process.returncode, err) == (0, b"")
     expected = [(0, "") if message is None else (1, f"glissando: {message}\n") for _, message in cases]
     assert [ast.literal_eval(line) for line in out.decode().splitlines()] == expected
-    assert (tmp_path / "a.gliss").read_bytes().startswith(b"FAKE")
+    assert (tmp_path / "a.gliss").read_bytes().startswith(b"\x89GLSFAKE")
     assert sorted(os.listdir(tmp_path)) == ["a.gliss", "a.png"]
 
 

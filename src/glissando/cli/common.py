@@ -33,6 +33,7 @@ __all__ = [
     "examples",
     "explain",
     "guarded",
+    "is_ours",
     "kept_kinds",
     "kept_of",
     "need_training",
@@ -248,24 +249,38 @@ def refuse_terminal() -> None:
         )
 
 
-def open_bytes(path: str) -> BinaryIO:
-    """A file, or standard input for ``-``, opened for reading at any place; what cannot seek is read to its end."""
+def open_bytes(path: str, wanted: Callable[[bytes], bool]) -> BinaryIO:
+    """A file, or standard input for ``-``, opened for reading at any place; what cannot seek is read to its end.
+
+    ``wanted``: whether it is read at all if it begins like this. Raises OSError, and InputError for a pipe without end.
+    """
+    from glissando.files import read_pipe
+
     if path == STANDARD:
-        return io.BytesIO(read_bytes(path))
+        return io.BytesIO(read_pipe(_standard_input(), wanted, name="standard input"))
     stream = open(path, "rb")  # noqa: SIM115  (the caller closes it)
     if stream.seekable():
         return stream
     with stream:
-        return io.BytesIO(stream.read())
+        return io.BytesIO(read_pipe(stream, wanted, name=path))
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin.isatty():
+        raise typer.BadParameter("standard input is a terminal; name a file", param_hint="IN")
+    return sys.stdin.buffer
+
+
+def is_ours(head: bytes) -> bool:
+    """Whether a file that begins like this is one of ours, with a picture or with arrays."""
+    return head.startswith((b"\x89GLS", b"\x89GLA"))
 
 
 def read_bytes(path: str) -> bytes:
     """The content of a file, or of standard input for ``-``."""
     if path != STANDARD:
         return Path(path).read_bytes()
-    if sys.stdin.isatty():
-        raise typer.BadParameter("standard input is a terminal; name a file", param_hint="IN")
-    return sys.stdin.buffer.read()
+    return _standard_input().read()
 
 
 def need_training() -> None:

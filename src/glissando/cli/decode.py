@@ -20,6 +20,7 @@ from glissando.cli.common import (
     Verbose,
     examples,
     guarded,
+    is_ours,
     kept_kinds,
     kept_of,
     open_bytes,
@@ -102,7 +103,7 @@ def decode(
     codecs: dict[bytes, Codec] = {}
 
     def work(job: Job) -> Done:
-        with open_bytes(job.source) as stream, glissando.Reader(stream, limits=ANY_SIZE) as file:
+        with open_bytes(job.source, is_ours) as stream, glissando.Reader(stream, limits=ANY_SIZE) as file:
             model = file.header.model_hash
             if model not in codecs:
                 codecs[model] = glissando.open_for(file, threads=threads)

@@ -172,7 +172,7 @@ def encode(
     from glissando.api import tuned_model
     from glissando.codec.effort import HIGHEST_QUICK
     from glissando.errors import InputError, UnknownModelError
-    from glissando.picture import Picture, eight_bits, read_picture, write_picture
+    from glissando.picture import Picture, eight_bits, looks_like_picture, read_picture, write_picture
 
     if quality_map is not None and effort > HIGHEST_QUICK:
         raise typer.BadParameter(f"with --quality-map it is {HIGHEST_QUICK} at most", param_hint="--effort")
@@ -200,7 +200,7 @@ def encode(
         mapped |= {"importance": painted, "strength": strength, "keep_size": keep_size}
 
     def work(job: Job) -> Done:
-        with open_bytes(job.source) as stream:
+        with open_bytes(job.source, looks_like_picture) as stream:
             picture = read_picture(stream, name=show_name(job.source), **reading)
             bytes_in = stream.seek(0, io.SEEK_END)
         picture, notes = kept_of(picture, kinds)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glissando.cli.batch import show_name
-from glissando.cli.common import Debug, MaxPixels, examples, guarded, open_bytes, show_error
+from glissando.cli.common import Debug, MaxPixels, examples, guarded, is_ours, open_bytes, show_error
 from glissando.cli.streams import tell
 from glissando.errors import GlissandoError
 
@@ -51,7 +51,7 @@ def info(
     from glissando.bitstream import ANY_SIZE
 
     try:
-        with open_bytes(file) as stream:
+        with open_bytes(file, is_ours) as stream:
             start = stream.read(len(_ARRAYS))
             stream.seek(0)
             if start == _ARRAYS:

@@ -14,6 +14,7 @@ from glissando.cli.common import (
     Quiet,
     examples,
     guarded,
+    is_ours,
     open_bytes,
     refuse_terminal,
     say,
@@ -76,7 +77,7 @@ def meta(
     if (changes or removed) and out == STANDARD:
         refuse_terminal()
     try:
-        with open_bytes(file) as stream, Reader(stream, limits=ANY_SIZE) as reader:
+        with open_bytes(file, is_ours) as stream, Reader(stream, limits=ANY_SIZE) as reader:
             if not changes and not removed:
                 found, notes = metadata_in({name: reader.box(name) for name in reader.layout.boxes})
                 tell(_describe(show_name(file), found))

@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["FORMATS", "FileFormat", "Writing", "picture_suffixes", "recognise", "writable_formats", "written_as"]
+__all__ = [
+    "FORMATS",
+    "FileFormat",
+    "Writing",
+    "looks_like_picture",
+    "picture_suffixes",
+    "recognise",
+    "writable_formats",
+    "written_as",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +183,11 @@ def written_as(suffix: str) -> tuple[FileFormat, Writing] | None:
         if suffix in format.suffixes and format.writing is not None:
             return format, format.writing
     return None
+
+
+def looks_like_picture(head: bytes) -> bool:
+    """Whether a file that begins with these bytes, 64 at least where it has as many, is in one of the formats."""
+    return recognise(head) is not None
 
 
 def recognise(head: bytes) -> FileFormat | None:
