@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import pickle
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, replace
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -15,7 +16,7 @@ from glissando.bitstream import ANY_SIZE, DEFAULT_LIMITS, Reader, Source, opened
 from glissando.errors import InputError
 from glissando.families import Family
 from glissando.picture import Picture, Pixels, as_picture
-from glissando.zoo import Card, Model
+from glissando.zoo import Card, Model, find_same
 
 from .analysed import Analysed
 from .coding import Coding
@@ -37,7 +38,8 @@ class Codec:
     """One model, ready to encode and decode many pictures; safe to use from several threads, and after a fork.
 
     It consists of an engine, which runs the networks, a family's coding, and an encoder and a decoder, which say the
-    order of the steps. ``close`` releases threads and networks; a codec is its own context manager.
+    order of the steps. ``close`` releases threads and networks; a codec is its own context manager. Pickled, as for a
+    worker process, it is the model's name and hash and the options; there it is opened anew.
 
     ``coding``: the family's own unless given; studies give another to change how a family codes.
     """
@@ -45,6 +47,7 @@ class Codec:
     def __init__(self, engine: Engine, coding: Coding[Any, Any] | None = None) -> None:
         self.engine = engine
         self.coding: Coding[Any, Any] = engine.family.coding(engine.model, engine) if coding is None else coding
+        self._changed = coding is not None or type(engine) is not Engine
         self._decoder = Decoder(engine, self.coding)
         self._encoder = Encoder(engine, self.coding, self._show)
 
@@ -77,6 +80,14 @@ class Codec:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> tuple[Callable[..., Codec], tuple[Any, ...]]:
+        if self._changed:
+            raise pickle.PicklingError(
+                f"model {self.name}: a codec with a coding or engine of one's own is not pickled"
+            )
+        model = self.engine.model
+        return _open_same, (self.card.name, self.card.hash, str(model.folder), model.only, self.engine.options)
 
     # Encoding -----------------------------------------------------------------------------------------
 
@@ -302,3 +313,9 @@ def open_codec(model: Model, options: BackendOptions | None = None) -> Codec:
     the options cannot be met.
     """
     return Codec(Engine(model, options))
+
+
+def _open_same(name: str, model_hash: str, folder: str, only: str | None, options: BackendOptions) -> Codec:
+    """A pickled codec, opened anew; raises as ``zoo.find_same`` and ``open_codec`` do."""
+    model = find_same(name, model_hash, folder)
+    return open_codec(model if only is None else model.using(only), options)

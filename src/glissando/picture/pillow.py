@@ -82,7 +82,8 @@ def _unlimited_tiff(tiff: Any) -> Callable[[IO[bytes], str], Image.Image]:
     class UnlimitedTiff(tiff):  # type: ignore[misc]
         def load_prepare(self) -> None:
             if self._im is None:
-                self.im = Image.new(self.mode, getattr(self, "_tile_size", self.size), None).im
+                size: tuple[int, int] = getattr(self, "_tile_size", None) or self.size
+                self.im = Image.new(self.mode, size, None).im
             super().load_prepare()
 
     return UnlimitedTiff
