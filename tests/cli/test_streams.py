@@ -143,6 +143,17 @@ def test_full_and_closed_streams(spawn, photo, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["a.gliss", "a.png"]
 
 
+def test_names_that_are_no_text(invoke, photo):
+    photo("a.png")
+    name = os.fsdecode(b"\xff.gliss")
+    assert invoke("encode", "a.png", name).exit_code == 0
+    result = invoke("info", name)
+    assert result.exit_code == 0
+    assert result.stdout_bytes.startswith(b"\xff.gliss\n")
+    assert invoke("decode", name, "b.png").exit_code == 0
+    assert invoke("decode", name, "none/b.png").stderr == "glissando: none/b.png: No such file or directory\n"
+
+
 def test_news_that_nobody_can_read_spoil_nothing(invoke, photo, monkeypatch):
     photo("a.png")
 

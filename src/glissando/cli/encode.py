@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from glissando.cli.batch import Done, Job, plan, run, show_name
+from glissando.cli.batch import Done, run, show_name
 from glissando.cli.common import (
     Convert,
     Debug,
@@ -25,8 +25,9 @@ from glissando.cli.common import (
     open_bytes,
     say,
 )
+from glissando.cli.many import DryRun, Jobs, Json, Many, Name, PerThread, Preserve, Recursive, Sync
 from glissando.cli.patience import patience
-from glissando.cli.streams import write_output
+from glissando.cli.planning import Job, plan
 
 EXAMPLES = examples(
     ("glissando encode photo.jpg photo.gliss", "quality 60"),
@@ -38,6 +39,12 @@ EXAMPLES = examples(
     ("glissando encode in.png out.gliss --importance mask.png", "better where the mask is white"),
     ("glissando encode in.png out.gliss --importance auto --keep-size", "less on what is busy, at the same size"),
     ("glissando encode in.png out.gliss --quality-map bits.png", "and draw where the bits went"),
+    ("glissando encode photos/ small/ -r --preserve", "a folder and those in it; times and permissions stay"),
+    ("glissando encode * small/ --name '{stem}-{ext}.gliss'", "where a.png and a.jpg lie side by side"),
+    ("glissando encode *.png small/ --jobs 4 --threads 8", "four at once, with two cores each"),
+    ("glissando encode *.png small/ --json > done.jsonl", "a line of JSON for each"),
+    ("glissando encode *.png small/ --dry-run", "what would become what"),
+    ("glissando encode *.png /media/stick/ --sync", "wait until each file is on the disk"),
     ("magick in.psd png:- | glissando encode - out.gliss", "from standard input"),
 )
 
@@ -135,6 +142,7 @@ def encode(
         ),
     ] = 4,
     threads: Threads = None,
+    jobs: Jobs = 1,
     convert: Convert = False,
     keep: Keep = None,
     strip: Strip = False,
@@ -142,6 +150,12 @@ def encode(
         bool,
         typer.Option("--allow-truncated", help="Take what there is of a JPEG that is cut short; the rest is grey."),
     ] = False,
+    recursive: Recursive = False,
+    name: Name = None,
+    preserve: Preserve = False,
+    sync: Sync = False,
+    as_json: Json = False,
+    dry_run: DryRun = False,
     overwrite: Overwrite = True,
     max_pixels: MaxPixels = 2**28,
     quiet: Quiet = False,
@@ -156,7 +170,8 @@ def encode(
     from glissando.picture import picture_suffixes
 
     kinds = kept_kinds(keep, strip)
-    todo = plan(sources, out, ".gliss", wrong_suffixes=picture_suffixes())
+    todo = plan(sources, out, ".gliss", suffixes=picture_suffixes(), recursive=recursive, name=name)
+    many = Many(overwrite, preserve, sync, jobs, as_json, dry_run, quiet, verbose)
     level, lossless = _level(quality), lossless or quality == LOSSLESS
     if lossless and (importance is not None or quality_map is not None):
         option = "--importance" if importance is not None else "--quality-map"
@@ -181,7 +196,8 @@ def encode(
     except InputError as error:
         raise typer.BadParameter(str(error), param_hint="--tune") from None
     try:
-        codec = glissando.open_model(chosen, encoder=encoder, threads=threads)
+        opened = PerThread(lambda: glissando.open_model(chosen, encoder=encoder, threads=many.threads(threads)))
+        opened.get()
     except UnknownModelError as error:
         hint = "--model" if encoder is None else "--model, --encoder"
         raise typer.BadParameter(str(error), param_hint=hint) from None
@@ -200,6 +216,7 @@ def encode(
         mapped |= {"importance": painted, "strength": strength, "keep_size": keep_size}
 
     def work(job: Job) -> Done:
+        codec = opened.get()
         with open_bytes(job.source, looks_like_picture) as stream:
             picture = read_picture(stream, name=show_name(job.source), **reading)
             bytes_in = stream.seek(0, io.SEEK_END)
@@ -209,7 +226,7 @@ def encode(
                 say(f"glissando: {show_name(job.source)}: note: {note}")
         interrupted = False
         if quality_map is None and effort > HIGHEST_QUICK and not lossless:
-            with patience(show=len(todo.jobs) == 1 and not quiet) as progress:
+            with patience(todo.stop, show=len(todo.jobs) == 1 and not quiet) as progress:
                 data = codec.encode(picture, level, effort=effort, progress=progress, **mapped)
             interrupted = progress.interrupted
         elif quality_map is None:
@@ -220,7 +237,7 @@ def encode(
             data, bits = codec.encode_with_bits(picture, level, effort=effort, **mapped)
             heat = draw_bits(eight_bits(picture), bits, side=codec.pixels_per_latent)
             write_picture(Picture(heat), quality_map, format="png")
-        write_output(job.dest, data)
+        many.write(job, data)
         pixels = picture.width * picture.height
         line = (
             f"{show_name(job.source)} -> {show_name(job.dest, output=True)}: {len(data):,} bytes, "
@@ -232,7 +249,7 @@ def encode(
             raise KeyboardInterrupt
         return Done(line, bytes_in, len(data), pixels)
 
-    return run(todo, work, overwrite=overwrite, quiet=quiet, verbose=verbose)
+    return run(todo, work, many)
 
 
 def _level(quality: str) -> float:

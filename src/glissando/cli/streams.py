@@ -26,7 +26,10 @@ def open_missing_streams() -> None:
 def tell(text: str) -> None:
     """One line of a command's result on standard output. Raises OSError, whose file name is ``-``."""
     try:
-        typer.echo(text)
+        try:
+            typer.echo(text)
+        except UnicodeEncodeError:  # of the name of a file, which need not be text
+            typer.echo(os.fsencode(text))
     except OSError as error:
         error.filename = STANDARD
         drop_output()

@@ -34,7 +34,7 @@ from glissando.bitstream.pixel_format import PixelFormat
 
 from .coercion import as_picture
 from .colour_tags import Cicp
-from .formats import looks_like_picture, picture_suffixes, writable_formats
+from .formats import looks_like_picture, lossy_formats, picture_suffixes, writable_formats
 from .metadata import KINDS, Density, Metadata
 from .parts import of_part
 from .picture import MAX_PIXELS, MAX_SIDE, Picture, Pixels, check_carried
@@ -61,6 +61,7 @@ __all__ = [
     "eight_bits",
     "encode_picture",
     "looks_like_picture",
+    "lossy_formats",
     "of_part",
     "picture_suffixes",
     "read_picture",

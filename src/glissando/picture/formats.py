@@ -12,6 +12,7 @@ __all__ = [
     "FileFormat",
     "Writing",
     "looks_like_picture",
+    "lossy_formats",
     "picture_suffixes",
     "recognise",
     "writable_formats",
@@ -175,6 +176,12 @@ def picture_suffixes() -> frozenset[str]:
 def writable_formats() -> tuple[str, ...]:
     """The extensions, without dot, that :func:`~glissando.picture.write_picture` knows."""
     return tuple(suffix for format in FORMATS if format.writing is not None for suffix in format.suffixes)
+
+
+def lossy_formats() -> tuple[str, ...]:
+    """Those of them that may be written at a quality of the caller's choice."""
+    lossy = (format for format in FORMATS if format.writing is not None and format.writing.lossy is not None)
+    return tuple(suffix for format in lossy for suffix in format.suffixes)
 
 
 def written_as(suffix: str) -> tuple[FileFormat, Writing] | None:

@@ -78,7 +78,9 @@ def encode_picture(
         if writing.lossy is None:
             raise PictureError(f"{name}: {found.name} is written without loss; it has no quality")
         writing = replace(writing, options={**writing.lossy, "quality": quality})
-    data, notes = _encode(picture, found, writing, name)
+    data, depth, notes = _encode(picture, found, writing, name)
+    if quality is not None and writing.deep_package and depth > 8 and picture.format.grey:
+        notes.append(f"grey {found.name} of {depth} bits is written without loss; the quality has no effect")
     return data, tuple(notes)
 
 
@@ -86,7 +88,8 @@ def _known() -> str:
     return "known: " + ", ".join(writable_formats())
 
 
-def _encode(picture: Picture, format: FileFormat, writing: Writing, name: str) -> tuple[bytes, list[str]]:
+def _encode(picture: Picture, format: FileFormat, writing: Writing, name: str) -> tuple[bytes, int, list[str]]:
+    """The file's bytes, the bits of its samples, and the notes."""
     load_plugin(format)
     if writing.longest is not None and max(picture.width, picture.height) > writing.longest:
         raise PictureError(
@@ -108,6 +111,6 @@ def _encode(picture: Picture, format: FileFormat, writing: Writing, name: str) -
             out = io.BytesIO()
             Image.fromarray(samples).save(out, format.name, **options)
             data = out.getvalue()
-        return tagged(data, picture, format.name), notes
+        return tagged(data, picture, format.name), depth, notes
     except (OSError, ValueError, OverflowError, SyntaxError, RuntimeError) as error:
         raise PictureError(f"{name}: {format.name} cannot hold this picture ({error})") from error
