@@ -103,6 +103,7 @@ class Codec:
         depth: int | None = None,
         alpha_quality: float = 100.0,
         exact: bool = False,
+        convert: bool = False,
         effort: int = DEFAULT_EFFORT,
         progress: Progress | None = None,
     ) -> bytes:
@@ -110,7 +111,9 @@ class Codec:
 
         ``picture``: array of uint8 or uint16, (H, W, 3), (H, W) or (H, W, 1), with opacity (H, W, 4) or (H, W, 2); a
         PIL image, or a Picture. ``quality``: 0 to 100, any real number; stored in steps of 1/256. ``depth``: bits of an
-        array's samples, 9 to 16 for uint16; as many as its type has unless given.
+        array's samples, 9 to 16 for uint16; as many as its type has unless given. ``convert``: convert what cannot be
+        carried of a PIL image (CMYK to RGB; the first frame of several), instead of raising PictureError; the Picture
+        that ``glissando.picture.as_picture`` makes of it tells in its notes what became of it.
 
         ``alpha_quality``: 100, opacity comes back as it was; or less, in ever larger steps. ``exact``: colours below
         fully transparent pixels count as all others do, as they do with ``lossless``; else they come back black.
@@ -131,7 +134,7 @@ class Codec:
         Raises InputError for arguments that are not as described, and for an importance that this model cannot take.
         """
         options = EncodeOptions(importance, strength, keep_size, lossless, alpha_quality, exact, effort)
-        source = as_picture(picture, depth=depth)
+        source = as_picture(picture, depth=depth, convert=convert)
         if lossless:
             return self._encoder.lossless(source)
         analysed, field = self._analysed(source, Quality.of(quality), options)
@@ -150,6 +153,7 @@ class Codec:
         depth: int | None = None,
         alpha_quality: float = 100.0,
         exact: bool = False,
+        convert: bool = False,
         effort: int = DEFAULT_EFFORT,
     ) -> tuple[bytes, NDArray[np.float64]]:
         """The file that ``encode`` makes, and the bits that each latent in the picture costs in it, (rows, columns).
@@ -160,7 +164,9 @@ class Codec:
         options = EncodeOptions(importance, strength, keep_size, False, alpha_quality, exact, effort)
         if effort > HIGHEST_QUICK:
             raise InputError(f"the bits of each latent are told up to effort {HIGHEST_QUICK}, not at {effort}")
-        analysed, field = self._analysed(as_picture(picture, depth=depth), Quality.of(quality), options)
+        analysed, field = self._analysed(
+            as_picture(picture, depth=depth, convert=convert), Quality.of(quality), options
+        )
         data = self._encoder.encode(analysed, Quality.of(quality), field, keep_size=keep_size)
         used = Quality(Reader(data, limits=ANY_SIZE).header.quality)
         return data, self._encoder.bits_per_latent(analysed, LocalQuality(used, field))
@@ -186,15 +192,16 @@ class Codec:
         depth: int | None = None,
         alpha_quality: float = 100.0,
         exact: bool = False,
+        convert: bool = False,
         effort: int = DEFAULT_EFFORT,
     ) -> Analysed:
         """Latents of a picture: the costly half of encoding, which does not depend on the quality.
 
         ``quality`` is the highest that the latents will be coded at; low ones may be computed in bfloat16. ``effort``
-        chooses among the model's encoders. ``depth``, ``alpha_quality`` and ``exact``: as in ``encode``.
+        chooses among the model's encoders. ``depth``, ``alpha_quality``, ``exact`` and ``convert``: as in ``encode``.
         """
         options = EncodeOptions(alpha_quality=alpha_quality, exact=exact, effort=effort)
-        return self._encoder.analyse(as_picture(picture, depth=depth), Quality.of(quality), options)
+        return self._encoder.analyse(as_picture(picture, depth=depth, convert=convert), Quality.of(quality), options)
 
     def quality_field(
         self,
@@ -203,9 +210,12 @@ class Codec:
         strength: float | None = None,
         *,
         depth: int | None = None,
+        convert: bool = False,
     ) -> QualityField:
         """The quality field that an importance of this picture becomes; arguments and errors as in ``encode``."""
-        field = self._encoder.field(as_picture(picture, depth=depth), EncodeOptions(importance, strength))
+        field = self._encoder.field(
+            as_picture(picture, depth=depth, convert=convert), EncodeOptions(importance, strength)
+        )
         assert field is not None  # as importance is given
         return field
 
