@@ -48,10 +48,15 @@ _ENCODE_EXAMPLES = examples(
     ("glissando array encode net.npz net.glissa --bytes 100000", "array w with w.std beside it, ..."),
     ("glissando array encode net.safetensors net.glissa --keep-raw", "others losslessly"),
     ("glissando array encode m.npy m.glissa --std s.npy --groups-axis -1", "channels apart"),
+    ("glissando array encode net.npz net.glissa --suffix _sd --prior gaussian", "array w with w_sd beside it"),
+    ("glissando array encode m.npy m.glissa --std s.npy --max-bits 12", "finer values"),
+    ("glissando array encode net.npz net.glissa --no-overwrite --quiet --debug", "unless it is there; no news"),
 )
 _DECODE_EXAMPLES = examples(
     ("glissando array decode m.glissa m.npy", "one array"),
     ("glissando array decode net.glissa net.npz", "several, by name; or net.safetensors"),
+    ("glissando array decode huge.glissa huge.npz --max-values 1000000000", "beyond the limit of 268 million"),
+    ("glissando array decode m.glissa m.npy --no-overwrite --quiet --debug", "unless it is there; no news"),
     ("glissando array decode m.glissa - > m.npy", "to standard output, as .npy or, if several, .npz"),
 )
 

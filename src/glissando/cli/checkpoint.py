@@ -12,6 +12,7 @@ from glissando.cli.streams import tell
 
 EXAMPLES = examples(
     ("glissando checkpoint runs/medium/last.pt", "pictures, hours, devices, the last validation"),
+    ("glissando checkpoint broken.pt --debug", "where an error comes from"),
     ("glissando checkpoint runs/medium/last.pt --compact medium.pt", "a small file that train --resume takes"),
 )
 

@@ -21,6 +21,8 @@ EXAMPLES = examples(
     ("glissando info photo.gliss", "size, quality, model, bytes per part"),
     ("glissando info photo.gliss --json", "the same for programs"),
     ("glissando info photo.gliss --importance map.png", "the map of importance that the file was made with"),
+    ("glissando info huge.gliss --importance map.png --max-pixels 1000000000", "of a picture beyond the limit"),
+    ("glissando info broken.gliss --debug", "where an error comes from"),
     ("glissando info weights.glissa", "arrays, shapes, bits per value"),
 )
 

@@ -30,6 +30,7 @@ EXAMPLES = examples(
     ("glissando meta photo.gliss", "what the file carries"),
     ("glissando meta photo.gliss --remove exif --remove xmp", "forget who, where and when"),
     ("glissando meta photo.gliss --remove all --out bare.gliss", "a copy without any"),
+    ("glissando meta photo.gliss --remove exif --quiet --debug", "no notes, and where errors come from"),
     ("glissando meta photo.gliss --set icc=display-p3.icc", "from a file"),
     ("glissando meta photo.gliss --set comment='At the lake'", "a text"),
     ("glissando meta photo.gliss --set dpi=300 --set cicp=12/13", "density; code points of the colours"),

@@ -16,6 +16,7 @@ EXAMPLES = examples(
     ("glissando models --json", "the same for programs"),
     ("glissando models --install runs/mine/model", "what glissando export wrote, for this user"),
     ("glissando models --install mine.zip", "the same from an archive"),
+    ("glissando models --install mine.zip --debug", "where an error comes from"),
 )
 
 
