@@ -162,9 +162,10 @@ def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is None or is_partial(os.fsdecode(error.filename)):
-            error.filename, error.filename2 = os.fspath(path), None
-        raise
+        named = isinstance(error.filename, str | bytes) and not is_partial(os.fsdecode(error.filename))
+        if named or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
 
 def _descriptor(path: str | os.PathLike[str]) -> int | None:
