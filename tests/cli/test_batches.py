@@ -40,7 +40,18 @@ def test_folders(invoke, folders):
     assert outputs("whole") == ["a.gliss", "b.gliss", "sub/a.gliss", "sub/deep/c.gliss"]
     assert invoke("decode", "whole", "back", "-r", "-f", "webp").exit_code == 0
     assert outputs("back") == ["a.webp", "b.webp", "sub/a.webp", "sub/deep/c.webp"]
-    for args in (("photos/empty", "x/"), ("photos", "x.gliss"), ("photos", "-"), ("photos", "photos/list.txt")):
+    os.mkdir("x")
+    result = invoke("encode", "photos/empty", "photos/sub", "x")
+    assert result.exit_code == 1
+    expected = "there is no input in this folder; --recursive looks into the folders in it as well"
+    assert result.stderr.splitlines()[0] == f"glissando: photos/empty: {expected}"
+    assert outputs("x") == ["a.gliss"]
+    assert json.loads(invoke("encode", "photos/empty", "x", "-r", "--json").stdout) == {
+        "input": "photos/empty",
+        "output": None,
+        "error": "there is no input in this folder",
+    }
+    for args in (("photos", "x.gliss"), ("photos", "-"), ("photos", "photos/list.txt")):
         result = invoke("encode", *args)
         assert result.exit_code == 2, args
         assert "folder" in result.stderr

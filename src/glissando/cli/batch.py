@@ -123,7 +123,7 @@ def _clear(todo: Plan) -> None:
     """Remove what killed runs left in the folders that outputs go to."""
     from glissando.files import clear_litter
 
-    for folder in dict.fromkeys(os.path.dirname(job.dest) for job in todo.jobs if job.dest != STANDARD):
+    for folder in dict.fromkeys(os.path.dirname(job.dest) for job in todo.jobs if job.dest not in ("", STANDARD)):
         clear_litter(folder or ".")
 
 
@@ -146,7 +146,7 @@ def _foretell(todo: Plan, options: Many) -> int:
 
 def _entry(job: Job, done: Done | Exception | None) -> dict[str, object]:
     """What a line of JSON says of a job."""
-    entry: dict[str, object] = {"input": job.source, "output": job.dest, "error": None}
+    entry: dict[str, object] = {"input": job.source, "output": job.dest or None, "error": None}
     if isinstance(done, Done):
         entry |= {"input_bytes": done.bytes_in, "output_bytes": done.bytes_out, "pixels": done.pixels}
     elif done is not None:

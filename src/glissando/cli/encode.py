@@ -49,7 +49,7 @@ EXAMPLES = examples(
     ("glissando encode half.jpg half.gliss --allow-truncated", "what there is of a JPEG that is cut short"),
     ("glissando encode huge.png huge.gliss --max-pixels 1000000000", "beyond the limit of 268 megapixels"),
     ("glissando encode photos/ small/ -r --preserve", "a folder and those in it; times and permissions stay"),
-    ("glissando encode * small/ --name '{stem}-{ext}.gliss'", "where a.png and a.jpg lie side by side"),
+    ("glissando encode *.png *.jpg small/ --name '{stem}-{ext}.gliss'", "where a.png and a.jpg lie side by side"),
     ("glissando encode *.png small/ --jobs 4 --threads 8", "four at once, with two cores each"),
     ("glissando encode *.png small/ --no-overwrite -v", "only what is not there yet; a line for each"),
     ("glissando encode *.png small/ --quiet --debug", "nothing but errors, and where they come from"),

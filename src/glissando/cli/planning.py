@@ -23,7 +23,10 @@ FIELDS = ("stem", "ext")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One input and its output; either may be ``-``. ``refused``: why it cannot be done."""
+    """One input and its output; either may be ``-``.
+
+    ``refused``: why it cannot be done; the output is then empty where there is none.
+    """
 
     source: str
     dest: str
@@ -64,31 +67,37 @@ def plan(
         name: what outputs in a folder are called, with ``FIELDS`` in braces.
 
     Returns:
-        The plan. Of inputs that would become the same output each is refused.
+        The plan. A folder without inputs is refused, and so is each of the inputs that would become the same output.
 
     Raises:
-        typer.BadParameter: an input that is its own output, a name that is none, a folder without inputs, or a picture
-            for a terminal. Nothing has been touched then.
+        typer.BadParameter: an input that is its own output, a name that is none, or a picture for a terminal. Nothing
+            has been touched then.
+        OSError: a folder that cannot be read.
     """
     if sources.count(STANDARD) > 1:
         raise typer.BadParameter("standard input can be read only once", param_hint="IN")
-    given = [file for source in sources for file in _files(source, suffixes, recursive=recursive)]
     whole_folders = any(source != STANDARD and os.path.isdir(source) for source in sources)
+    given: list[tuple[str, str]] = []
+    empty: list[Job] = []
+    for source in sources:
+        files = list(_files(source, suffixes, recursive=recursive))
+        given += files
+        if not files:
+            where = "" if recursive else "; --recursive looks into the folders in it as well"
+            empty.append(Job(source, "", f"there is no input in this folder{where}"))
     if not _is_folder(out, len(given), suffixes, whole_folders=whole_folders):
         if name is not None:
             raise typer.BadParameter("it names files in a folder; OUT is a file", param_hint="--name")
         if out == STANDARD:
             refuse_terminal()
-        jobs = [Job(given[0][0], out)]
-    elif STANDARD in sources:
+        return _not_over_inputs(Plan((Job(given[0][0], out),), makes_folders=False))
+    if STANDARD in sources:
         raise typer.BadParameter(
             "standard input has no name to take over into a folder; name the output file", param_hint="OUT"
         )
-    else:
-        template = "{stem}" + suffix.replace("{", "{{").replace("}", "}}") if name is None else _checked(name)
-        jobs = _distinct([_named(source, os.path.join(out, below), template) for source, below in given], suffix)
-        return _not_over_inputs(Plan(tuple(jobs), True))
-    return _not_over_inputs(Plan(tuple(jobs), False))
+    template = "{stem}" + suffix.replace("{", "{{").replace("}", "}}") if name is None else _checked(name)
+    jobs = _distinct([_named(source, os.path.join(out, below), template) for source, below in given], suffix)
+    return _not_over_inputs(Plan((*empty, *jobs), makes_folders=True))
 
 
 def _files(source: str, suffixes: Collection[str], *, recursive: bool) -> Iterator[tuple[str, str]]:
@@ -96,16 +105,11 @@ def _files(source: str, suffixes: Collection[str], *, recursive: bool) -> Iterat
     if source == STANDARD or not os.path.isdir(source):
         yield source, ""
         return
-    found = False
     for folder, below, names in os.walk(source, onerror=_raise):
         below[:] = sorted(below) if recursive else []
         for name in sorted(names):
             if Path(name).suffix.lower() in suffixes:
-                found = True
                 yield os.path.join(folder, name), os.path.relpath(folder, source) if folder != source else ""
-    if not found:
-        where = "it or the folders in it" if recursive else "it (--recursive looks into the folders in it as well)"
-        raise typer.BadParameter(f"{source} is a folder, and there is no input in {where}", param_hint="IN")
 
 
 def _raise(error: OSError) -> None:
