@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import threading
+import time
 from pathlib import Path
 
 import fake_codec
@@ -179,6 +181,31 @@ def test_wrong_usage_ends_all_that_is_done_at_once(invoke, photo, monkeypatch):
 
     monkeypatch.setattr(fake_codec.Codec, "encode", broken)
     assert invoke("encode", "a.png", "b.png", "out", "--jobs", "2").exit_code == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+def test_ctrl_c_lets_those_that_are_begun_come_to_their_end(invoke, photo, monkeypatch):
+    names = [f"{number}.png" for number in range(8)]
+    for name in names:
+        photo(name)
+    begun, both = [], threading.Barrier(2, timeout=20)
+
+    class Interrupted(fake_codec.Codec):
+        def encode(self, picture, *args, progress, **options):
+            begun.append(picture)
+            both.wait()
+            if begun[0] is picture:
+                os.kill(os.getpid(), signal.SIGINT)
+            while progress(0.5):
+                time.sleep(0.01)
+            return super().encode(picture, *args, progress=progress, **options)
+
+    monkeypatch.setattr(glissando, "open_model", lambda name, **options: Interrupted())
+    result = invoke("encode", *names, "out", "--jobs", "2", "--effort", "8")
+    assert result.exit_code == 130
+    assert result.stderr.splitlines()[-1] == "glissando: interrupted"
+    assert len(begun) == 2
+    assert outputs("out") == ["0.gliss", "1.gliss"]
 
 
 def test_lines_of_json(invoke, photo):
