@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 import glissando
 from glissando import errors, zoo
@@ -251,3 +252,13 @@ def test_decoding_works_without_torch_and_its_friends() -> None:
         "print(glissando.decode(data, threads=1).shape)"
     )
     assert run(code) == "(8, 8, 3)"
+
+
+def test_what_cannot_be_carried_is_converted_where_asked() -> None:
+    """As the error recommends."""
+    cmyk = Image.new("CMYK", (20, 10), (10, 90, 200, 30))
+    with pytest.raises(errors.InputError, match=r"CMYK colours: not carried yet; to convert, .*convert=True in Python"):
+        glissando.encode(cmyk, lossless=True)
+    pixels = glissando.decode(glissando.encode(cmyk, lossless=True, convert=True))
+    assert pixels.shape == (10, 20, 3)
+    np.testing.assert_array_equal(pixels, np.asarray(cmyk.convert("RGB")))

@@ -2,20 +2,31 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import locale
 import os
 import struct
 import sys
 import threading
+import types
+import warnings
 import zlib
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageFile, ImageOps
 
 from glissando.errors import InputError, PictureError
-from glissando.picture import Picture, as_picture, read_picture, scaled, writable_formats, write_picture
+from glissando.picture import (
+    Picture,
+    as_picture,
+    encode_picture,
+    read_picture,
+    scaled,
+    writable_formats,
+    write_picture,
+)
 
 RGB = np.random.default_rng(1).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 GREY = RGB[:, :, 0].copy()
@@ -562,9 +573,61 @@ def test_missing_and_unreadable(tmp_path):
 
 def test_the_limit_is_ours_and_pillows_stays(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    picture = read_picture(saved(Image.fromarray(RGB), "PNG"))
-    assert picture.width == 7
-    assert Image.MAX_IMAGE_PIXELS == 10
+    for format in ("PNG", "JPEG", "TIFF", "BMP", "PPM", "AVIF", "GIF", "JPEG2000"):
+        assert read_picture(saved(Image.fromarray(RGB), format)).width == 7
+    wide = saved(Image.fromarray(np.full((9, 9), 40_000, np.uint16)), "PNG")
+    assert read_picture(wide).format.depth == 16
+    np.testing.assert_array_equal(read_picture(saved(Image.fromarray(RGB), "TIFF", compression="tiff_lzw")).pixels, RGB)
+    with pytest.raises(PictureError, match=r"x: larger than Pillow allows .* PIL.Image.MAX_IMAGE_PIXELS"):
+        read_picture(saved(Image.fromarray(RGB), "WEBP"), name="x")  # its plugin looks at the limit itself
+
+
+def test_no_switch_of_the_process_is_touched(monkeypatch):
+    """Not even for an instant, in which another thread may see it."""
+
+    class Sealed(types.ModuleType):
+        def __setattr__(self, name, value):
+            raise AssertionError(f"{name} is set")
+
+    deep = io.BytesIO(encode_picture(Picture(np.full((9, 9, 3), 40_000, np.uint16)), "png")[0])
+    files = [deep, *(saved(Image.fromarray(RGB), format) for format in ("PNG", "JPEG", "WEBP", "TIFF", "GIF"))]
+    before = warnings.filters[:], dict(os.environ), locale.setlocale(locale.LC_ALL)
+    for module in (Image, ImageFile):
+        monkeypatch.setattr(module, "__class__", Sealed)
+    try:
+        for file in files:
+            assert read_picture(file, convert=True).pixels.size
+    finally:
+        for module in (Image, ImageFile):
+            types.ModuleType.__setattr__(module, "__class__", types.ModuleType)
+    assert (warnings.filters[:], dict(os.environ), locale.setlocale(locale.LC_ALL)) == before
+
+
+class _Endless(io.RawIOBase):
+    """A pipe whose writer does not stop, as that of ``yes``."""
+
+    def __init__(self, start=b""):
+        self.start, self.given = start, 0
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        data = (self.start + b"y" * len(buffer))[: len(buffer)]
+        self.start = self.start[len(data) :]
+        buffer[:] = data
+        self.given += len(data)
+        return len(data)
+
+
+def test_a_pipe_without_end_is_left(monkeypatch):
+    endless = _Endless()
+    with pytest.raises(PictureError, match="x: not a picture"):
+        read_picture(endless, name="x")
+    assert endless.given == 64
+    monkeypatch.setattr("glissando.files.pipes.MOST", 2**22)
+    with pytest.raises(InputError, match="x: more than 4,194,304 bytes come from a pipe"):
+        read_picture(_Endless(b"\x89PNG\r\n\x1a\n"), name="x")
 
 
 def test_streams_that_cannot_seek(tmp_path):

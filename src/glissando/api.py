@@ -101,6 +101,7 @@ def encode(
     depth: int | None = None,
     alpha_quality: float = 100.0,
     exact: bool = False,
+    convert: bool = False,
     effort: int = DEFAULT_EFFORT,
     progress: Progress | None = None,
     threads: int | None = None,
@@ -126,6 +127,9 @@ def encode(
     ``alpha_quality``: 100, opacity comes back as it was; or less, down to 0, in ever larger steps. ``exact``: colours
     below fully transparent pixels count as all others do, as they do with ``lossless``; else they come back black.
 
+    ``convert``: convert what cannot be carried of a PIL image (CMYK to RGB; the first frame of several), instead of
+    raising PictureError.
+
     ``effort``: 0 to 10, how much time encoding may take. It chooses among the model's encoders where none is named.
     From 5 on the file is refined for this picture, in seconds to minutes; ``progress`` is told the share that is done,
     0 to 1, and may return False to end it with what there is.
@@ -143,6 +147,7 @@ def encode(
         depth=depth,
         alpha_quality=alpha_quality,
         exact=exact,
+        convert=convert,
         effort=effort,
         progress=progress,
     )

@@ -21,7 +21,7 @@ from test_bitstream_container import HASH, SEVERAL, UNLIMITED, containers, head,
 
 from glissando.bitstream import RGB_8, Container, Header, Limits, PixelFormat, Reader, Tile, container, opened
 from glissando.bitstream.reader import _FIRST_READ
-from glissando.errors import CorruptError, FormatError, InputError, LimitError, TruncatedError
+from glissando.errors import CorruptError, FormatError, InputError, LimitError, SignatureError, TruncatedError
 
 DATA = container.write(SEVERAL)
 
@@ -422,3 +422,24 @@ def test_pixel_formats_in_words(format: PixelFormat, text: str) -> None:
 def test_impossible_pixel_formats(change: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         PixelFormat(**change)
+
+
+def test_a_pipe_that_is_none_of_ours_is_read_no_further() -> None:
+    """It may have no end."""
+
+    class Endless(io.RawIOBase):
+        given = 0
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            assert len(buffer) < 100
+            buffer[:] = b"y" * len(buffer)
+            self.given += len(buffer)
+            return len(buffer)
+
+    endless = Endless()
+    with pytest.raises(SignatureError):
+        Reader(endless)  # type: ignore[arg-type]
+    assert endless.given == 8

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 import types
 from pathlib import Path
 
 import pytest
+import typer
 
 import glissando
+from glissando.cli.app import app
 
 
 def test_info(invoke, photo):
@@ -130,6 +133,32 @@ def test_help_teaches_by_example(invoke):
         assert f"  glissando {command}" in result.stdout
     assert "Exit codes: 0" in invoke("--help").stdout
     assert invoke("nonsense").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "encode",
+        "decode",
+        "info",
+        "meta",
+        "models",
+        "bench",
+        "export",
+        "checkpoint",
+        "train",
+        "array encode",
+        "array decode",
+    ],
+)
+def test_every_option_has_an_example(name):
+    command = typer.main.get_command(app)
+    for part in name.split():
+        command = command.commands[part]
+    for parameter in command.params:
+        given = [option for option in (*parameter.opts, *parameter.secondary_opts) if option.startswith("-")]
+        shown = [option for option in given if re.search(rf"(?<![\w-]){option}(?![\w-])", command.epilog)]
+        assert shown or not given, given
 
 
 def test_version(invoke):

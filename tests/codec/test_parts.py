@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +20,13 @@ from numpy.typing import NDArray
 
 import glissando
 from glissando import zoo
-from glissando.codec import BackendOptions, EncodeOptions, Quality, QualityField, open_codec
+from glissando.codec import BackendOptions, Codec, EncodeOptions, Quality, QualityField, open_codec
 from glissando.codec.engine import Engine
 from glissando.codec.geometry import CELL, Grid, Region, windows
 from glissando.codec.pixels import grey_of, padded, to_levels
 from glissando.codec.quality import LocalQuality
-from glissando.errors import BackendError, InputError, ModelMismatchError
+from glissando.codec.workers import Workers
+from glissando.errors import BackendError, InputError, ModelMismatchError, UnknownModelError
 
 Pixels = NDArray[np.uint8]
 
@@ -214,15 +218,40 @@ def test_a_model_of_an_unknown_family_is_named() -> None:
         open_codec(stranger)
 
 
-FORK = """
-import os, signal
+def test_a_pickled_codec_is_opened_anew(natural: Callable[..., Pixels], tmp_path: Path) -> None:
+    pixels = natural(40, 50)
+    with glissando.open_model("medium", backend="openvino", precision="f32", threads=1, encoder="default") as codec:
+        content = pickle.dumps(codec)
+        data = codec.encode(pixels, 50)
+    assert len(content) < 1000  # names, no weights
+    with pickle.loads(content) as again:
+        assert again.engine.options == codec.engine.options
+        assert again.engine.model.only == "default"
+        assert again.encode(pixels, 50) == data
+    model_hash = codec.card.hash
+    other = content.replace(model_hash.encode(), b"0123456789abcdef")
+    with pytest.raises(
+        ModelMismatchError, match=f"medium was 0123456789abcdef where it was .* here it is {model_hash}"
+    ):
+        pickle.loads(other)
+    assert zoo.find_same("medium", model_hash, tmp_path).card.hash == model_hash  # wherever it lies
+    with pytest.raises(UnknownModelError, match="neither installed here nor in"):
+        zoo.find_same("none", "0123456789abcdef", tmp_path)
+    engine = codec.engine
+    with pytest.raises(pickle.PicklingError, match="one's own"):
+        pickle.dumps(Codec(engine, engine.family.coding(engine.model, engine)))
+
+
+PROCESSES = """
+import multiprocessing, os, signal, threading, time
 import numpy as np
 import glissando
 
-pixels = np.arange(3 * 70 * 90, dtype=np.uint32).reshape(70, 90, 3).astype(np.uint8)
+pixels = np.tile(np.arange(520, dtype=np.uint16).astype(np.uint8), (530, 3, 1)).transpose(0, 2, 1)  # four tiles
 codec = glissando.open_model("medium", backend="openvino", precision="f32", threads=2)
 data = codec.encode(pixels, 50)
 decoded = codec.decode(data)
+
 child = os.fork()
 if child == 0:
     signal.alarm(50)
@@ -231,12 +260,41 @@ if child == 0:
     os._exit(7 if same else 8)  # as children of multiprocessing end
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 assert (codec.decode(data) == decoded).all()
+
+with multiprocessing.get_context("spawn").Pool(1) as pool:
+    exact = pool.apply_async(codec.encode, (pixels,), {"lossless": True}).get(timeout=50)
+assert (codec.decode(exact) == pixels).all()
+
+def late():
+    threading.main_thread().join()
+    if (codec.decode(data) == decoded).all():
+        print("late but right", flush=True)
+
+threading.Thread(target=late).start()
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
-def test_a_forked_child_starts_anew() -> None:
+def test_a_forked_child_a_spawned_worker_and_a_thread_that_outlives_the_main_thread() -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, check=False, text=True, timeout=100
+        [sys.executable, "-W", "ignore", "-c", PROCESSES], capture_output=True, check=False, text=True, timeout=100
     )
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stdout) == (0, "late but right\n"), done.stderr
+
+
+def test_work_is_done_by_the_caller_where_no_thread_may_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = Workers(2)
+    assert workers.map(str, [1, 2]) == ["1", "2"]
+    workers.shutdown()
+    assert workers.map(str, [1, 2]) == ["1", "2"]
+    with pytest.raises(ZeroDivisionError):
+        workers.map(lambda x: 1 / x, [1, 0])
+    monkeypatch.setattr("concurrent.futures.__getattr__", lambda name: _refuse())  # Python's pools, loaded too late
+    monkeypatch.delattr("concurrent.futures.ThreadPoolExecutor", raising=False)
+    alone = Workers(2)
+    assert alone.submit(threading.current_thread).result() is threading.current_thread()
+    alone.shutdown()
+
+
+def _refuse() -> None:
+    raise RuntimeError("can't register atexit after shutdown")

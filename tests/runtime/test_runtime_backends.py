@@ -178,3 +178,56 @@ assert threading.active_count() == 1
     ran = subprocess.run([sys.executable, "-c", code], env=os.environ | home, capture_output=True, text=True)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads what Linux says of the process")
+def test_memory_is_bounded_over_many_sizes() -> None:
+    """For each new size an engine prepares its kernels; it must not keep those of all sizes."""
+
+    def resident() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    graph = open_graph(analysis(), backend="openvino", precision="f32", threads=1)
+    for width in (10, *range(1, 6)):
+        for height in (5,) if width == 10 else range(1, 5):
+            graph(pixels=pixels(64 * height, 64 * width))
+    before = resident()
+    for width in range(6, 10):
+        for height in range(1, 5):
+            graph(pixels=pixels(64 * height, 64 * width))
+    assert resident() - before < 25  # 33 MB with the engine's usual cache
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the memory of a process")
+def test_an_engine_without_memory_says_so(backend: str) -> None:
+    """It never returns what it returned before, as OpenVINO does, and the codec works again with what is smaller."""
+    needs_onnxruntime(backend)
+    code = f"""
+import resource
+from pathlib import Path
+import numpy as np
+import glissando
+from glissando.errors import BackendError
+
+small, large = np.zeros((1, 64, 64, 3), np.uint8), np.zeros((1, 1536, 1536, 3), np.uint8)
+engine = glissando.open_model("medium", backend="{backend}", precision="f32", threads=1).engine
+graph = engine.graph("analysis", "f32")
+expected = graph(pixels=small)[0]
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 50 * 2**20, -1))
+try:
+    graph(pixels=large)
+except BackendError as error:
+    assert "{backend}: not enough memory for this picture" in str(error), error
+else:
+    raise AssertionError("nothing was said")
+resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+np.testing.assert_array_equal(engine.graph("analysis", "f32")(pixels=small)[0], expected)
+try:
+    graph(pixels=small)
+except BackendError as error:
+    assert "open the model again" in str(error)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr

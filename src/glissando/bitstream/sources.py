@@ -9,6 +9,8 @@ from typing import IO, Protocol, cast, runtime_checkable
 
 from glissando.errors import InputError, TruncatedError
 
+from .fields import SIGNATURE
+
 __all__ = ["Bytes", "Ranged", "Source", "open_source"]
 
 
@@ -105,7 +107,7 @@ def open_source(source: Source) -> Bytes:
     """The bytes of a source.
 
     A file object is read from its position on. It must not be moved meanwhile; closing the source leaves it open and
-    at that position. One that cannot seek, such as a pipe, is read to its end at once.
+    at that position. One that cannot seek, such as a pipe, is read to its end at once if it begins as our files do.
 
     Raises:
         InputError: an object of another kind, or a file opened for reading text.
@@ -142,7 +144,11 @@ def _of_stream(stream: IO[bytes], *, owned: bool) -> Ranged:
     if getattr(stream, "seekable", lambda: False)():
         return _Stream(stream, owned=owned)
     try:
-        return _Memory(memoryview(stream.read()))
+        head = b""
+        while len(head) < len(SIGNATURE) and (part := stream.read(len(SIGNATURE) - len(head))):
+            head += part
+        # What does not begin as our files do may have no end, and is none of them anyway.
+        return _Memory(memoryview(head + stream.read() if head == SIGNATURE else head))
     finally:
         if owned:
             stream.close()

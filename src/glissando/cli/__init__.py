@@ -1,10 +1,12 @@
 """The command ``glissando``: one module per command, none of which loads more than its work needs.
 
-``common`` holds what commands share (options, messages, exit codes), ``batch`` pairs inputs with outputs and
-works through them.
+``common`` holds what commands share (options, messages, exit codes), ``streams`` what is peculiar to standard streams,
+and ``batch`` pairs inputs with outputs and works through them.
 """
 
 from __future__ import annotations
+
+import sys
 
 __all__ = ["main"]
 
@@ -14,10 +16,19 @@ def main() -> None:
     import os
 
     from glissando.cli.app import app
+    from glissando.cli.common import STANDARD, drop_output, show_error
     from glissando.cli.completion import COMPLETE
+    from glissando.cli.streams import open_missing_streams
 
+    open_missing_streams()
     if COMPLETE in os.environ:  # a shell asks which words may follow
         from typer._completion_classes import completion_init
 
         completion_init()
-    app(prog_name="glissando")
+    try:
+        app(prog_name="glissando")
+    except OSError as error:  # of the version, or of a help page, which no command is there to write
+        error.filename = STANDARD
+        drop_output()
+        show_error(error)
+        sys.exit(1)

@@ -22,6 +22,7 @@ from glissando.cli import (
     train,
 )
 from glissando.cli.common import EXIT_CODES, Debug, examples
+from glissando.cli.streams import tell
 
 app = typer.Typer(
     add_completion=False,
@@ -36,7 +37,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from glissando import __version__
 
-        typer.echo(f"glissando {__version__}")
+        tell(f"glissando {__version__}")
         raise typer.Exit
 
 

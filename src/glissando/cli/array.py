@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +22,7 @@ from glissando.cli.common import (
     say,
     show_error,
 )
+from glissando.cli.streams import write_output
 from glissando.errors import GlissandoError
 
 if TYPE_CHECKING:
@@ -48,10 +48,15 @@ _ENCODE_EXAMPLES = examples(
     ("glissando array encode net.npz net.glissa --bytes 100000", "array w with w.std beside it, ..."),
     ("glissando array encode net.safetensors net.glissa --keep-raw", "others losslessly"),
     ("glissando array encode m.npy m.glissa --std s.npy --groups-axis -1", "channels apart"),
+    ("glissando array encode net.npz net.glissa --suffix _sd --prior gaussian", "array w with w_sd beside it"),
+    ("glissando array encode m.npy m.glissa --std s.npy --max-bits 12", "finer values"),
+    ("glissando array encode net.npz net.glissa --no-overwrite --quiet --debug", "unless it is there; no news"),
 )
 _DECODE_EXAMPLES = examples(
     ("glissando array decode m.glissa m.npy", "one array"),
     ("glissando array decode net.glissa net.npz", "several, by name; or net.safetensors"),
+    ("glissando array decode huge.glissa huge.npz --max-values 1000000000", "beyond the limit of 268 million"),
+    ("glissando array decode m.glissa m.npy --no-overwrite --quiet --debug", "unless it is there; no news"),
     ("glissando array decode m.glissa - > m.npy", "to standard output, as .npy or, if several, .npz"),
 )
 
@@ -71,16 +76,6 @@ def _refuse(out: str, inputs: list[str], *, overwrite: bool) -> None:
         raise typer.BadParameter(f"{out} is an input as well as an output", param_hint="OUT")
     if not overwrite and os.path.lexists(out):
         raise FileExistsError(17, "exists already; nothing was written", out)
-
-
-def _write(out: str, data: bytes) -> None:
-    from glissando.files import atomic_write
-
-    if out == STANDARD:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    else:
-        atomic_write(out, data)
 
 
 @app.command("encode", epilog=_ENCODE_EXAMPLES)
@@ -172,7 +167,7 @@ def encode(
     except (GlissandoError, OSError) as error:
         show_error(error, show_name(name))
         return 1
-    _write(out, data)
+    write_output(out, data)
     if not quiet:
         values = sum(item[0].size if isinstance(item, tuple) else item.size for item in named.values())
         count = "1 array" if len(named) == 1 else f"{len(named)} arrays"
@@ -217,7 +212,7 @@ def decode(
     except (GlissandoError, OSError) as error:
         show_error(error, show_name(source))
         return 1
-    _write(out, data)
+    write_output(out, data)
     if not quiet:
         for name, array in found.items():
             shape = "x".join(map(str, array.shape)) or "scalar"

@@ -1,35 +1,24 @@
-"""Which input becomes which output, and the loop over them."""
+"""The loop over all inputs of a command, whatever becomes of single ones."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import stat
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import typer
 
-from glissando.cli.common import STANDARD, refuse_terminal, say, show_error
+from glissando.cli.common import STANDARD, explain, say, show_error
+from glissando.cli.many import Many
+from glissando.cli.planning import Job, Plan
+from glissando.cli.streams import tell
+from glissando.errors import InputError
 
-__all__ = ["Done", "Job", "Plan", "plan", "run", "show_name"]
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One input and its output; either may be ``-``."""
-
-    source: str
-    dest: str
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """All jobs, and the folder that their outputs need, if they go into one."""
-
-    jobs: tuple[Job, ...]
-    folder: str | None
+__all__ = ["Done", "run", "show_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,101 +38,126 @@ def show_name(path: str, *, output: bool = False) -> str:
     return "standard output" if output else "standard input"
 
 
-def plan(sources: Sequence[str], out: str, suffix: str, *, wrong_suffixes: Collection[str]) -> Plan:
-    """Pair inputs with outputs, as ``cp`` does: ``out`` is the file, or the folder for several inputs.
-
-    Args:
-        sources: the inputs.
-        out: the output; a folder when it is one, ends with ``/``, or there are several inputs.
-        suffix: of the outputs in a folder, with its dot.
-        wrong_suffixes: endings that an output file cannot have: more likely OUT was forgotten.
-
-    Raises:
-        typer.BadParameter: two inputs for one output, an input that is its own output, or a picture for a
-            terminal. Nothing has been touched then.
-    """
-    if sources.count(STANDARD) > 1:
-        raise typer.BadParameter("standard input can be read only once", param_hint="IN")
-    folder = _is_folder(out, len(sources), wrong_suffixes)
-    if not folder:
-        jobs: tuple[Job, ...] = (Job(sources[0], out),)
-        if out == STANDARD:
-            refuse_terminal()
-    else:
-        if STANDARD in sources:
-            raise typer.BadParameter(
-                "standard input has no name to take over into a folder; name the output file",
-                param_hint="OUT",
-            )
-        jobs = tuple(Job(source, os.path.join(out, Path(source).stem + suffix)) for source in sources)
-    _refuse_collisions(jobs)
-    return Plan(jobs, out if folder else None)
-
-
-def _is_folder(out: str, inputs: int, wrong_suffixes: Collection[str]) -> bool:
-    if out != STANDARD and (os.path.isdir(out) or out.endswith(("/", os.sep))):
-        return True
-    if out != STANDARD and Path(out).suffix.lower() in wrong_suffixes:
-        raise typer.BadParameter(f"{out} is named like an input; was the output forgotten?", param_hint="OUT")
-    if inputs == 1:
-        return False
-    if out == STANDARD or os.path.exists(out) or Path(out).suffix:
-        raise typer.BadParameter(f"{inputs} inputs need a folder as their output, not {out}", param_hint="OUT")
-    return True
-
-
-def _refuse_collisions(jobs: Sequence[Job]) -> None:
-    taken: dict[str, str] = {}
-    for job in jobs:
-        if job.dest == STANDARD:
-            continue
-        key = os.path.normcase(os.path.abspath(job.dest))
-        if key in taken:
-            raise typer.BadParameter(f"{taken[key]} and {job.source} would both become {job.dest}", param_hint="IN")
-        taken[key] = job.source
-    for job in jobs:
-        with contextlib.suppress(OSError):
-            if any(os.path.samefile(job.dest, other.source) for other in jobs if other.source != STANDARD):
-                raise typer.BadParameter(f"{job.dest} is an input as well as an output", param_hint="OUT")
-
-
-def run(todo: Plan, work: Callable[[Job], Done], *, overwrite: bool, quiet: bool, verbose: bool) -> int:
+def run(todo: Plan, work: Callable[[Job], Done], options: Many) -> int:
     """Do every job, whatever becomes of the others; returns the exit code.
 
     A failure is a line on standard error. One job prints its line; several print a progress bar (on a
-    terminal) and a summary, and with ``verbose`` their lines as well.
+    terminal) and a summary, and with ``verbose`` their lines as well. What killed runs left where outputs go is
+    removed.
     """
-    if todo.folder is not None:
-        os.makedirs(todo.folder, exist_ok=True)
-    jobs = todo.jobs
-    several = len(jobs) > 1
+    if options.as_json and any(job.dest == STANDARD for job in todo.jobs):
+        raise typer.BadParameter("standard output is for the picture; name a file", param_hint="--json")
+    if options.dry_run:
+        return _foretell(todo, options)
+    _clear(todo)
+
+    def attempt(job: Job) -> Done | Exception:
+        try:
+            if (refusal := _refusal(job, options)) is not None:
+                return refusal
+            if todo.makes_folders:
+                os.makedirs(os.path.dirname(job.dest), exist_ok=True)
+            return work(job)
+        except (typer.BadParameter, typer.Exit, BrokenPipeError):
+            raise
+        except Exception as error:
+            return error
+
+    several = len(todo.jobs) > 1
     finished: list[Done] = []
     failed = 0
-    with _progress(len(jobs), show=several and not quiet) as advance:
-        for job in jobs:
-            try:
-                if not overwrite and job.dest != STANDARD and os.path.lexists(job.dest):
-                    raise FileExistsError(17, "exists already; nothing was written", job.dest)
-                done = work(job)
-            except (typer.BadParameter, typer.Exit, BrokenPipeError):
-                raise
-            except Exception as error:
-                failed += 1
-                _show_failure(job, error)
-            else:
+    with _progress(len(todo.jobs), show=several and not options.quiet) as advance:
+        for job, done in _outcomes(todo, attempt, options.jobs):
+            if isinstance(done, Done):
                 finished.append(done)
-                if not quiet and (verbose or not several):
+                if not options.quiet and not options.as_json and (options.verbose or not several):
                     say(done.line)
+            else:
+                failed += 1
+                _show_failure(job, done)
+            if options.as_json:
+                tell(json.dumps(_entry(job, done)))
             advance()
-    if several and not quiet:
+    if several and not options.quiet:
         say(_summary(finished, failed))
     return 1 if failed else 0
 
 
+def _outcomes(
+    todo: Plan, attempt: Callable[[Job], Done | Exception], number: int
+) -> Iterator[tuple[Job, Done | Exception]]:
+    """Each job with what became of it, in their order; ``number`` of them are worked on at once."""
+    if number == 1 or len(todo.jobs) == 1:
+        for job in todo.jobs:
+            yield job, attempt(job)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(number)
+    try:
+        for job, future in [(job, pool.submit(attempt, job)) for job in todo.jobs]:
+            yield job, future.result()
+    finally:
+        todo.stop.set()  # after an error or Ctrl-C: what is running comes to its end, the rest is not begun
+        pool.shutdown(cancel_futures=True)
+
+
+def _refusal(job: Job, options: Many) -> Exception | None:
+    """Why a job is not even begun."""
+    if job.refused is not None:
+        return InputError(job.refused)
+    if not options.overwrite and _exists(job.dest):
+        return FileExistsError(17, "exists already; nothing was written", job.dest)
+    return None
+
+
+def _exists(dest: str) -> bool:
+    """Whether an output would replace something, which standard output, a pipe or a device does not."""
+    try:
+        return dest != STANDARD and stat.S_ISREG(os.stat(dest).st_mode)
+    except OSError:
+        return os.path.lexists(dest)
+
+
+def _clear(todo: Plan) -> None:
+    """Remove what killed runs left in the folders that outputs go to."""
+    from glissando.files import clear_litter
+
+    for folder in dict.fromkeys(os.path.dirname(job.dest) for job in todo.jobs if job.dest not in ("", STANDARD)):
+        clear_litter(folder or ".")
+
+
+def _foretell(todo: Plan, options: Many) -> int:
+    """Say what the jobs would do; 1 where some would fail for sure."""
+    failed = 0
+    for job in todo.jobs:
+        refusal = _refusal(job, options)
+        if refusal is None and job.source != STANDARD and not os.path.exists(job.source):
+            refusal = FileNotFoundError(2, os.strerror(2), job.source)
+        failed += refusal is not None
+        if options.as_json:
+            tell(json.dumps(_entry(job, refusal)))
+        elif refusal is None:
+            tell(f"{show_name(job.source)} -> {show_name(job.dest, output=True)}")
+        if refusal is not None:
+            _show_failure(job, refusal)
+    return 1 if failed else 0
+
+
+def _entry(job: Job, done: Done | Exception | None) -> dict[str, object]:
+    """What a line of JSON says of a job."""
+    entry: dict[str, object] = {"input": job.source, "output": job.dest or None, "error": None}
+    if isinstance(done, Done):
+        entry |= {"input_bytes": done.bytes_in, "output_bytes": done.bytes_out, "pixels": done.pixels}
+    elif done is not None:
+        entry["error"] = explain(done)
+    return entry
+
+
 def _show_failure(job: Job, error: Exception) -> None:
-    about_output = isinstance(error, OSError) and error.filename == job.dest
-    name = show_name(job.dest, output=True) if about_output else show_name(job.source)
-    show_error(error, name)
+    dest = show_name(job.dest, output=True)
+    about_output = str(error).startswith(f"{dest}: ")
+    show_error(error, dest if about_output else show_name(job.source))
 
 
 def _summary(finished: Sequence[Done], failed: int) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glissando.cli.common import Debug, Quiet, Threads, examples, guarded, say
+from glissando.cli.streams import tell
 
 if TYPE_CHECKING:
     from glissando.bench.results import Results
@@ -21,6 +22,13 @@ EXAMPLES = examples(
     ("glissando bench photos/ --quick", "without slow codecs, fewer settings, one size of picture timed"),
     ("glissando bench *.png --codecs jpeg,avif,glissando:medium", "only these"),
     ("glissando bench *.png --anchor jpeg --metrics psnr,ssimulacra2", "BD-rates against JPEG"),
+    ("glissando bench photos/ --peer webp --side-by-side 5 --out webp", "five pictures beside WebP's, elsewhere"),
+    ("glissando bench photos/ --sizes 0.4,2 --threads 2", "times of two sizes of pictures, with two cores"),
+    ("glissando bench photos/ --no-speed --no-cache", "no times; and everything anew"),
+    ("glissando bench photos/ --cache /data/bench --quiet --debug", "measurements kept elsewhere; no news"),
+    ("glissando bench kodak/ --published", "beside curves published for these pictures"),
+    ("glissando bench photos/ --published-from curves.json", "beside curves of one's own"),
+    ("glissando bench photos/ --plugin mycodecs", "with the codecs that a Python module registers"),
     ("glissando bench photos/ --json > results.json", "the results for programs"),
 )
 
@@ -150,9 +158,9 @@ def bench(
     page = write_report(outcome.results, out)
     _tell_failures(outcome.results)
     if as_json:
-        typer.echo(outcome.results.to_json())
+        tell(outcome.results.to_json())
     else:
-        typer.echo(_table(outcome.results))
+        tell(_table(outcome.results))
     if not quiet:
         say(f"report: {page}")
     return 1 if outcome.failed else 0

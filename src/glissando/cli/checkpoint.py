@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from glissando.cli.common import Debug, examples, guarded, need_training, say
+from glissando.cli.streams import tell
 
 EXAMPLES = examples(
     ("glissando checkpoint runs/medium/last.pt", "pictures, hours, devices, the last validation"),
+    ("glissando checkpoint broken.pt --debug", "where an error comes from"),
     ("glissando checkpoint runs/medium/last.pt --compact medium.pt", "a small file that train --resume takes"),
 )
 
@@ -33,14 +35,14 @@ def checkpoint(
 
     state = load_checkpoint(path)
     progress, recipe = state["progress"], state["recipe"]
-    typer.echo(f"{recipe['name']} ({recipe['family']}): {progress['step']:,} steps, {progress['samples']:,} pictures")
+    tell(f"{recipe['name']} ({recipe['family']}): {progress['step']:,} steps, {progress['samples']:,} pictures")
     for piece in progress["pieces"]:
         hours = piece["seconds"] / 3600
-        typer.echo(f"  {piece['samples']:,} pictures in {hours:.2f} h, recipe {piece['recipe']}, {piece['device']}")
+        tell(f"  {piece['samples']:,} pictures in {hours:.2f} h, recipe {piece['recipe']}, {piece['device']}")
     if progress["history"]:
         last = progress["history"][-1]
         points = ", ".join(f"{bpp:.3f} bpp {psnr:.2f} dB" for _, bpp, psnr in last["curve"])
-        typer.echo(f"  validation at step {last['step']:,}: {points}")
+        tell(f"  validation at step {last['step']:,}: {points}")
     if compact is not None:
         write_compact(path, compact)
         say(f"{compact}: {compact.stat().st_size / 1e6:.1f} MB to go on from")

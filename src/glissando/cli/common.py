@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, ParamSpec, TextIO
 
@@ -27,9 +29,11 @@ __all__ = [
     "Strip",
     "Threads",
     "Verbose",
+    "drop_output",
     "examples",
     "explain",
     "guarded",
+    "is_ours",
     "kept_kinds",
     "kept_of",
     "need_training",
@@ -60,10 +64,18 @@ def examples(*pairs: tuple[str, str]) -> str:
 # --------------------------------------------------------------------------------------------- options
 
 
+_DEBUG: ContextVar[bool] = ContextVar("_DEBUG", default=False)
+"""Whether --debug was given to the command that is running."""
+
+
 def _set_debug(wanted: bool) -> bool:
     if wanted:
-        os.environ["GLISSANDO_DEBUG"] = "1"
+        _DEBUG.set(True)
     return wanted
+
+
+def _debugging() -> bool:
+    return _DEBUG.get() or os.environ.get("GLISSANDO_DEBUG", "0") not in ("", "0")
 
 
 Threads = Annotated[
@@ -114,8 +126,13 @@ Debug = Annotated[
 
 
 def say(text: str) -> None:
-    """One line of news on standard error."""
-    typer.echo(text, err=True)
+    """One line of news on standard error; it is dropped where that is full or closed, which spoils no result."""
+    try:
+        typer.echo(text, err=True)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        return
 
 
 def explain(error: BaseException) -> str:
@@ -131,12 +148,15 @@ def explain(error: BaseException) -> str:
 
 
 def show_error(error: BaseException, name: str | None = None) -> None:
-    """``glissando: NAME: message`` on standard error, after the traceback when debugging."""
-    if os.environ.get("GLISSANDO_DEBUG", "0") not in ("", "0"):
-        traceback.print_exception(error, file=sys.stderr)
+    """``glissando: NAME: message`` on standard error, after the traceback when debugging.
+
+    ``name``: the file that the error is about, unless the error itself names one.
+    """
+    if _debugging():
+        say("".join(traceback.format_exception(error)).rstrip())
     message = explain(error)
-    if name is None and isinstance(error, OSError) and isinstance(error.filename, str):
-        name = error.filename
+    if isinstance(error, OSError) and isinstance(error.filename, str):
+        name = "standard output" if error.filename == STANDARD else error.filename
     if name is not None and not message.startswith(f"{name}: "):
         message = f"{name}: {message}"
     say(f"glissando: {message}")
@@ -161,21 +181,23 @@ def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         import warnings
 
-        if os.environ.get("GLISSANDO_DEBUG", "0") in ("", "0"):
-            warnings.filterwarnings("ignore", module=r"PIL\.")  # oddities in files, of no use to their owner
-        warnings.showwarning = _show_warning
         try:
-            code = command(*args, **kwargs)
+            with warnings.catch_warnings():
+                if not _debugging():
+                    warnings.filterwarnings("ignore", module=r"PIL\.")  # oddities in files, of no use to their owner
+                warnings.showwarning = _show_warning
+                code = command(*args, **kwargs)
         except KeyboardInterrupt:
             say("glissando: interrupted")
             code = 130
         except BrokenPipeError:
-            # Who reads our output has gone, as `| head` does; leave nothing for the interpreter to flush.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            drop_output()  # who reads it has gone, as `| head` does
             code = 1
         except (GlissandoError, OSError, MemoryError) as error:
             show_error(error)
             code = 1
+        finally:
+            _DEBUG.set(False)
         if code:
             raise typer.Exit(code)
 
@@ -210,6 +232,14 @@ def kept_of(picture: Picture, kinds: tuple[str, ...] | None) -> tuple[Picture, l
     return picture.keeping(kinds), notes
 
 
+def drop_output() -> None:
+    """Forget what standard output could not be given, so that the interpreter does not try again at its end."""
+    with contextlib.suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
 def refuse_terminal() -> None:
     """Pictures are not written to terminals."""
     if sys.stdout.isatty():
@@ -219,24 +249,38 @@ def refuse_terminal() -> None:
         )
 
 
-def open_bytes(path: str) -> BinaryIO:
-    """A file, or standard input for ``-``, opened for reading at any place; what cannot seek is read to its end."""
+def open_bytes(path: str, wanted: Callable[[bytes], bool]) -> BinaryIO:
+    """A file, or standard input for ``-``, opened for reading at any place; what cannot seek is read to its end.
+
+    ``wanted``: whether it is read at all if it begins like this. Raises OSError, and InputError for a pipe without end.
+    """
+    from glissando.files import read_pipe
+
     if path == STANDARD:
-        return io.BytesIO(read_bytes(path))
+        return io.BytesIO(read_pipe(_standard_input(), wanted, name="standard input"))
     stream = open(path, "rb")  # noqa: SIM115  (the caller closes it)
     if stream.seekable():
         return stream
     with stream:
-        return io.BytesIO(stream.read())
+        return io.BytesIO(read_pipe(stream, wanted, name=path))
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin.isatty():
+        raise typer.BadParameter("standard input is a terminal; name a file", param_hint="IN")
+    return sys.stdin.buffer
+
+
+def is_ours(head: bytes) -> bool:
+    """Whether a file that begins like this is one of ours, with a picture or with arrays."""
+    return head.startswith((b"\x89GLS", b"\x89GLA"))
 
 
 def read_bytes(path: str) -> bytes:
     """The content of a file, or of standard input for ``-``."""
     if path != STANDARD:
         return Path(path).read_bytes()
-    if sys.stdin.isatty():
-        raise typer.BadParameter("standard input is a terminal; name a file", param_hint="IN")
-    return sys.stdin.buffer.read()
+    return _standard_input().read()
 
 
 def need_training() -> None:

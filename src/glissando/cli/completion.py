@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from glissando.cli.common import Debug, examples, guarded
+from glissando.cli.streams import tell
 
 __all__ = ["COMPLETE", "EXAMPLES", "Shell", "completion", "script"]
 
@@ -42,7 +43,7 @@ def completion(
     It is printed and nothing more: no file of yours is changed. Where Glissando is installed below /usr or /usr/local,
     shells find their script there by themselves.
     """
-    typer.echo(script(shell))
+    tell(script(shell))
     return 0
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import os
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from glissando.cli.batch import Done, Job, plan, run, show_name
+from glissando.cli.batch import Done, run, show_name
 from glissando.cli.common import (
     STANDARD,
     Debug,
@@ -22,11 +20,14 @@ from glissando.cli.common import (
     Verbose,
     examples,
     guarded,
+    is_ours,
     kept_kinds,
     kept_of,
     open_bytes,
     say,
 )
+from glissando.cli.many import DryRun, Jobs, Json, Many, Name, PerThread, Preserve, Recursive, Sync
+from glissando.cli.planning import Job, plan
 
 if TYPE_CHECKING:
     from glissando import Codec
@@ -35,6 +36,18 @@ EXAMPLES = examples(
     ("glissando decode photo.gliss photo.png", "the extension names the format"),
     ("glissando decode small/*.gliss large/", "many files, as PNG, into the folder large"),
     ("glissando decode small/*.gliss large/ -f jpg", "the same as JPEG, quality 95"),
+    ("glissando decode photo.gliss photo.webp --quality 80", "quality of JPEG, WebP and AVIF"),
+    ("glissando decode small/ large/ -r --preserve", "a folder and those in it; times and permissions stay"),
+    ("glissando decode *.gliss large/ --name '{stem}.tif'", "named otherwise, and so another format"),
+    ("glissando decode *.gliss large/ --jobs 4 --threads 8", "four at once, with two cores each"),
+    ("glissando decode photo.gliss photo.jpg --strip", "no metadata; the picture stays upright"),
+    ("glissando decode photo.gliss photo.jpg --keep icc", "the colour profile, but not where and when"),
+    ("glissando decode huge.gliss huge.tif --max-pixels 1000000000", "beyond the limit of 268 megapixels"),
+    ("glissando decode *.gliss large/ --no-overwrite -v", "only what is not there yet; a line for each"),
+    ("glissando decode *.gliss large/ --quiet --debug", "nothing but errors, and where they come from"),
+    ("glissando decode *.gliss large/ --json > done.jsonl", "a line of JSON for each"),
+    ("glissando decode *.gliss large/ --dry-run", "what would become what"),
+    ("glissando decode *.gliss /media/stick/ --sync", "wait until each file is on the disk"),
     ("glissando decode photo.gliss - | display", "PNG to standard output"),
     ("glissando decode photo.gliss part.png --region 512,0,200,100", "200x100 pixels, 512 from the left"),
 )
@@ -64,6 +77,17 @@ def decode(
             "folders and to standard output.",
         ),
     ] = None,
+    quality: Annotated[
+        int | None,
+        typer.Option(
+            "--quality",
+            "-q",
+            min=0,
+            max=100,
+            metavar="0..100",
+            help="Of JPEG and AVIF (95 and 90 unless given), and of WebP, which is without loss unless given.",
+        ),
+    ] = None,
     region: Annotated[
         str | None,
         typer.Option(
@@ -75,6 +99,13 @@ def decode(
     keep: Keep = None,
     strip: Strip = False,
     threads: Threads = None,
+    jobs: Jobs = 1,
+    recursive: Recursive = False,
+    name: Name = None,
+    preserve: Preserve = False,
+    sync: Sync = False,
+    as_json: Json = False,
+    dry_run: DryRun = False,
     overwrite: Overwrite = True,
     max_pixels: MaxPixels = 2**28,
     quiet: Quiet = False,
@@ -83,52 +114,53 @@ def decode(
 ) -> int:
     """Decompress .gliss files to pictures.
 
-    Each file names the model that it needs. PNG, WebP, TIFF, BMP and PPM are written without further loss.
+    Each file names the model that it needs. PNG, TIFF, BMP, PPM and, without --quality, WebP are written without
+    further loss.
     """
     chosen = (format or "png").lower().lstrip(".")
     kinds = kept_kinds(keep, strip)
     part = None if region is None else _region(region)
-    todo = plan(sources, out, f".{chosen}", wrong_suffixes=(".gliss",))
+    todo = plan(sources, out, f".{chosen}", suffixes=(".gliss",), recursive=recursive, name=name)
+    many = Many(overwrite, preserve, sync, jobs, as_json, dry_run, quiet, verbose)
 
     import glissando
     from glissando.bitstream import ANY_SIZE
-    from glissando.picture import writable_formats, write_picture
+    from glissando.picture import encode_picture, lossy_formats, writable_formats
 
-    wanted = {format or os.path.splitext(job.dest)[1] or "png" for job in todo.jobs if job.dest != STANDARD} | {chosen}
-    for name in sorted(wanted):
-        if name.lower().lstrip(".") not in writable_formats():
+    def kind(job: Job) -> str:
+        named = "" if job.dest == STANDARD else os.path.splitext(job.dest)[1]
+        return (format or named or chosen).lower().lstrip(".")
+
+    for wanted in sorted({kind(job) for job in todo.jobs} | {chosen}):
+        if wanted not in writable_formats():
             known = ", ".join(writable_formats())
-            raise typer.BadParameter(f"no picture format {name!r} to write; known: {known}", param_hint="OUT")
+            raise typer.BadParameter(f"no picture format {wanted!r} to write; known: {known}", param_hint="OUT")
+        if quality is not None and wanted not in lossy_formats() and wanted in map(kind, todo.jobs):
+            known = ", ".join(lossy_formats())
+            raise typer.BadParameter(f"{wanted} has no quality; those that have: {known}", param_hint="--quality")
 
-    codecs: dict[bytes, Codec] = {}
+    opened: PerThread[dict[bytes, Codec]] = PerThread(dict)
 
     def work(job: Job) -> Done:
-        with open_bytes(job.source) as stream, glissando.Reader(stream, limits=ANY_SIZE) as file:
-            model = file.header.model_hash
+        with open_bytes(job.source, is_ours) as stream, glissando.Reader(stream, limits=ANY_SIZE) as file:
+            model, codecs = file.header.model_hash, opened.get()
             if model not in codecs:
-                codecs[model] = glissando.open_for(file, threads=threads)
+                codecs[model] = glissando.open_for(file, threads=many.threads(threads))
             picture = codecs[model].decode_picture(file, region=part, max_pixels=max_pixels)
             picture, stripped = kept_of(picture, kinds)
             bytes_in = file.size
-        if job.dest == STANDARD:
-            whole = io.BytesIO()  # standard output gets all of the picture or nothing
-            notes = write_picture(picture, whole, format=chosen)
-            sys.stdout.buffer.write(whole.getbuffer())
-            sys.stdout.buffer.flush()
-            written = whole.tell()
-        else:
-            notes = write_picture(picture, job.dest, format=format or os.path.splitext(job.dest)[1] or "png")
-            written = os.path.getsize(job.dest)
+        data, notes = encode_picture(picture, kind(job), quality=quality, name=show_name(job.dest, output=True))
+        many.write(job, data)
         if not quiet:
             for note in (*picture.notes, *stripped, *notes):
                 say(f"glissando: {show_name(job.dest, output=True)}: note: {note}")
         line = (
             f"{show_name(job.source)} -> {show_name(job.dest, output=True)}: {picture.width}x{picture.height}"
-            f"{' grey' if picture.format.grey else ''}, {written:,} bytes"
+            f"{' grey' if picture.format.grey else ''}, {len(data):,} bytes"
         )
-        return Done(line, bytes_in, written, picture.width * picture.height)
+        return Done(line, bytes_in, len(data), picture.width * picture.height)
 
-    return run(todo, work, overwrite=overwrite, quiet=quiet, verbose=verbose)
+    return run(todo, work, many)
 
 
 def _region(text: str) -> tuple[int, ...]:

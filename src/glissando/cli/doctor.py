@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glissando.cli.common import Debug, examples, guarded
+from glissando.cli.streams import tell
 
 if TYPE_CHECKING:
     from glissando.diagnosis import Diagnosis
@@ -34,10 +35,10 @@ def doctor(
 
     found = diagnose()
     if as_json:
-        typer.echo(json.dumps({"ok": found.ok, **dataclasses.asdict(found)}, indent=2))
+        tell(json.dumps({"ok": found.ok, **dataclasses.asdict(found)}, indent=2))
     else:
         for line in _lines(found):
-            typer.echo(line)
+            tell(line)
     return 0 if found.ok else 1
 
 

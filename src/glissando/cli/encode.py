@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
-import sys
 from typing import Annotated, Any
 
 import typer
 
-from glissando.cli.batch import Done, Job, plan, run, show_name
+from glissando.cli.batch import Done, run, show_name
 from glissando.cli.common import (
-    STANDARD,
     Convert,
     Debug,
     Keep,
@@ -25,21 +22,40 @@ from glissando.cli.common import (
     guarded,
     kept_kinds,
     kept_of,
-    read_bytes,
+    open_bytes,
     say,
 )
+from glissando.cli.many import DryRun, Jobs, Json, Many, Name, PerThread, Preserve, Recursive, Sync
 from glissando.cli.patience import patience
+from glissando.cli.planning import Job, plan
 
 EXAMPLES = examples(
     ("glissando encode photo.jpg photo.gliss", "quality 60"),
     ("glissando encode photo.jpg photo.gliss -q 32.5", "smaller; any number from 0 to 100"),
     ("glissando encode *.png small/ -q 50", "many pictures, into the folder small"),
+    ("glissando encode photo.jpg photo.gliss --tune psnr", "the least squared error, not what looks best"),
+    ("glissando encode a.png a.gliss --model medium --encoder default", "one of `glissando models`, by name"),
     ("glissando encode photo.jpg photo.gliss -e 8", "some seconds more, for a smaller file of the same look"),
     ("glissando encode chart.png chart.gliss --lossless", "every pixel comes back as it was"),
     ("glissando encode logo.png logo.gliss --alpha-quality 60", "fewer steps of transparency"),
+    ("glissando encode logo.png logo.gliss --exact", "colours below what is transparent are kept"),
     ("glissando encode in.png out.gliss --importance mask.png", "better where the mask is white"),
+    ("glissando encode in.png out.gliss --importance mask.png --strength 40", "much better"),
     ("glissando encode in.png out.gliss --importance auto --keep-size", "less on what is busy, at the same size"),
     ("glissando encode in.png out.gliss --quality-map bits.png", "and draw where the bits went"),
+    ("glissando encode photo.jpg photo.gliss --strip", "no metadata; the picture stays upright"),
+    ("glissando encode photo.jpg photo.gliss --keep icc", "the colour profile, but not where and when"),
+    ("glissando encode scan.tif scan.gliss --convert", "CMYK to RGB, and a note that says so"),
+    ("glissando encode half.jpg half.gliss --allow-truncated", "what there is of a JPEG that is cut short"),
+    ("glissando encode huge.png huge.gliss --max-pixels 1000000000", "beyond the limit of 268 megapixels"),
+    ("glissando encode photos/ small/ -r --preserve", "a folder and those in it; times and permissions stay"),
+    ("glissando encode *.png *.jpg small/ --name '{stem}-{ext}.gliss'", "where a.png and a.jpg lie side by side"),
+    ("glissando encode *.png small/ --jobs 4 --threads 8", "four at once, with two cores each"),
+    ("glissando encode *.png small/ --no-overwrite -v", "only what is not there yet; a line for each"),
+    ("glissando encode *.png small/ --quiet --debug", "nothing but errors, and where they come from"),
+    ("glissando encode *.png small/ --json > done.jsonl", "a line of JSON for each"),
+    ("glissando encode *.png small/ --dry-run", "what would become what"),
+    ("glissando encode *.png /media/stick/ --sync", "wait until each file is on the disk"),
     ("magick in.psd png:- | glissando encode - out.gliss", "from standard input"),
 )
 
@@ -137,6 +153,7 @@ def encode(
         ),
     ] = 4,
     threads: Threads = None,
+    jobs: Jobs = 1,
     convert: Convert = False,
     keep: Keep = None,
     strip: Strip = False,
@@ -144,6 +161,12 @@ def encode(
         bool,
         typer.Option("--allow-truncated", help="Take what there is of a JPEG that is cut short; the rest is grey."),
     ] = False,
+    recursive: Recursive = False,
+    name: Name = None,
+    preserve: Preserve = False,
+    sync: Sync = False,
+    as_json: Json = False,
+    dry_run: DryRun = False,
     overwrite: Overwrite = True,
     max_pixels: MaxPixels = 2**28,
     quiet: Quiet = False,
@@ -158,7 +181,8 @@ def encode(
     from glissando.picture import picture_suffixes
 
     kinds = kept_kinds(keep, strip)
-    todo = plan(sources, out, ".gliss", wrong_suffixes=picture_suffixes())
+    todo = plan(sources, out, ".gliss", suffixes=picture_suffixes(), recursive=recursive, name=name)
+    many = Many(overwrite, preserve, sync, jobs, as_json, dry_run, quiet, verbose)
     level, lossless = _level(quality), lossless or quality == LOSSLESS
     if lossless and (importance is not None or quality_map is not None):
         option = "--importance" if importance is not None else "--quality-map"
@@ -174,8 +198,7 @@ def encode(
     from glissando.api import tuned_model
     from glissando.codec.effort import HIGHEST_QUICK
     from glissando.errors import InputError, UnknownModelError
-    from glissando.files import atomic_write
-    from glissando.picture import Picture, eight_bits, read_picture, write_picture
+    from glissando.picture import Picture, eight_bits, looks_like_picture, read_picture, write_picture
 
     if quality_map is not None and effort > HIGHEST_QUICK:
         raise typer.BadParameter(f"with --quality-map it is {HIGHEST_QUICK} at most", param_hint="--effort")
@@ -184,7 +207,8 @@ def encode(
     except InputError as error:
         raise typer.BadParameter(str(error), param_hint="--tune") from None
     try:
-        codec = glissando.open_model(chosen, encoder=encoder, threads=threads)
+        opened = PerThread(lambda: glissando.open_model(chosen, encoder=encoder, threads=many.threads(threads)))
+        opened.get()
     except UnknownModelError as error:
         hint = "--model" if encoder is None else "--model, --encoder"
         raise typer.BadParameter(str(error), param_hint=hint) from None
@@ -203,21 +227,17 @@ def encode(
         mapped |= {"importance": painted, "strength": strength, "keep_size": keep_size}
 
     def work(job: Job) -> Done:
-        if job.source == STANDARD:
-            raw = read_bytes(STANDARD)
-            bytes_in = len(raw)
-            name = show_name(STANDARD)
-            picture = read_picture(io.BytesIO(raw), name=name, **reading)
-        else:
-            picture = read_picture(job.source, **reading)
-            bytes_in = os.path.getsize(job.source)
+        codec = opened.get()
+        with open_bytes(job.source, looks_like_picture) as stream:
+            picture = read_picture(stream, name=show_name(job.source), **reading)
+            bytes_in = stream.seek(0, io.SEEK_END)
         picture, notes = kept_of(picture, kinds)
         if not quiet:
             for note in (*picture.notes, *notes):
                 say(f"glissando: {show_name(job.source)}: note: {note}")
         interrupted = False
         if quality_map is None and effort > HIGHEST_QUICK and not lossless:
-            with patience(show=len(todo.jobs) == 1 and not quiet) as progress:
+            with patience(todo.stop, show=len(todo.jobs) == 1 and not quiet) as progress:
                 data = codec.encode(picture, level, effort=effort, progress=progress, **mapped)
             interrupted = progress.interrupted
         elif quality_map is None:
@@ -228,11 +248,7 @@ def encode(
             data, bits = codec.encode_with_bits(picture, level, effort=effort, **mapped)
             heat = draw_bits(eight_bits(picture), bits, side=codec.pixels_per_latent)
             write_picture(Picture(heat), quality_map, format="png")
-        if job.dest == STANDARD:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-        else:
-            atomic_write(job.dest, data)
+        many.write(job, data)
         pixels = picture.width * picture.height
         line = (
             f"{show_name(job.source)} -> {show_name(job.dest, output=True)}: {len(data):,} bytes, "
@@ -244,7 +260,7 @@ def encode(
             raise KeyboardInterrupt
         return Done(line, bytes_in, len(data), pixels)
 
-    return run(todo, work, overwrite=overwrite, quiet=quiet, verbose=verbose)
+    return run(todo, work, many)
 
 
 def _level(quality: str) -> float:

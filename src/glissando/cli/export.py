@@ -15,6 +15,7 @@ EXAMPLES = examples(
         "glissando export runs/large/last.pt models/medium --encoder large --efforts 4-10",
         "one more encoder for a decoder that is there",
     ),
+    ("glissando export last.pt models/medium --data tiles/ --debug", "pictures to check with; where errors come from"),
 )
 
 

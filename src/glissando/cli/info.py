@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glissando.cli.batch import show_name
-from glissando.cli.common import Debug, MaxPixels, examples, guarded, open_bytes, show_error
+from glissando.cli.common import Debug, MaxPixels, examples, guarded, is_ours, open_bytes, show_error
+from glissando.cli.streams import tell
 from glissando.errors import GlissandoError
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ EXAMPLES = examples(
     ("glissando info photo.gliss", "size, quality, model, bytes per part"),
     ("glissando info photo.gliss --json", "the same for programs"),
     ("glissando info photo.gliss --importance map.png", "the map of importance that the file was made with"),
+    ("glissando info huge.gliss --importance map.png --max-pixels 1000000000", "of a picture beyond the limit"),
+    ("glissando info broken.gliss --debug", "where an error comes from"),
     ("glissando info weights.glissa", "arrays, shapes, bits per value"),
 )
 
@@ -50,7 +53,7 @@ def info(
     from glissando.bitstream import ANY_SIZE
 
     try:
-        with open_bytes(file) as stream:
+        with open_bytes(file, is_ours) as stream:
             start = stream.read(len(_ARRAYS))
             stream.seek(0)
             if start == _ARRAYS:
@@ -65,13 +68,13 @@ def info(
         show_error(error, show_name(file))
         return 1
     if as_json:
-        typer.echo(
+        tell(
             json.dumps(
                 {"file": file, **dataclasses.asdict(found), "lossless": found.lossless, "bpp": found.bpp}, indent=2
             )
         )
     else:
-        typer.echo(_describe(show_name(file), found))
+        tell(_describe(show_name(file), found))
     return 0
 
 
@@ -96,15 +99,15 @@ def _show_arrays(file: str, data: bytes, *, as_json: bool) -> int:
     if as_json:
         arrays = [{**dataclasses.asdict(a), "bits_per_value": a.bits_per_value} for a in found]
         whole = {"file": file, "file_bytes": len(data), "values": values, "bits_per_value": bits, "arrays": arrays}
-        typer.echo(json.dumps(whole, indent=2))
+        tell(json.dumps(whole, indent=2))
         return 0
     count = "1 array" if len(found) == 1 else f"{len(found)} arrays"
-    typer.echo(f"{show_name(file)}\n  {count}, {values:,} values, {len(data):,} bytes, {bits:.3f} bits per value")
+    tell(f"{show_name(file)}\n  {count}, {values:,} values, {len(data):,} bytes, {bits:.3f} bits per value")
     heads = [("array", "shape", "type", "bytes", "bits/value", "prior", "tables", "max bits")]
     rows = heads + [_array_row(array) for array in found]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
-        typer.echo("  " + "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
+        tell("  " + "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,11 +14,13 @@ from glissando.cli.common import (
     Quiet,
     examples,
     guarded,
+    is_ours,
     open_bytes,
     refuse_terminal,
     say,
     show_error,
 )
+from glissando.cli.streams import tell, write_output
 from glissando.errors import GlissandoError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ EXAMPLES = examples(
     ("glissando meta photo.gliss", "what the file carries"),
     ("glissando meta photo.gliss --remove exif --remove xmp", "forget who, where and when"),
     ("glissando meta photo.gliss --remove all --out bare.gliss", "a copy without any"),
+    ("glissando meta photo.gliss --remove exif --quiet --debug", "no notes, and where errors come from"),
     ("glissando meta photo.gliss --set icc=display-p3.icc", "from a file"),
     ("glissando meta photo.gliss --set comment='At the lake'", "a text"),
     ("glissando meta photo.gliss --set dpi=300 --set cicp=12/13", "density; code points of the colours"),
@@ -67,7 +69,6 @@ def meta(
     """
     from glissando.bitstream import ANY_SIZE, Reader
     from glissando.codec.metadata import BOXES, edit_metadata, metadata_in
-    from glissando.files import atomic_write
 
     names = {**{name: name for name in BOXES}, "dpi": "density", "comment": "text"}
     removed = [*BOXES] if remove and "all" in remove else [_known(name, names, "--remove") for name in remove or ()]
@@ -77,10 +78,10 @@ def meta(
     if (changes or removed) and out == STANDARD:
         refuse_terminal()
     try:
-        with open_bytes(file) as stream, Reader(stream, limits=ANY_SIZE) as reader:
+        with open_bytes(file, is_ours) as stream, Reader(stream, limits=ANY_SIZE) as reader:
             if not changes and not removed:
                 found, notes = metadata_in({name: reader.box(name) for name in reader.layout.boxes})
-                typer.echo(_describe(show_name(file), found))
+                tell(_describe(show_name(file), found))
                 for note in notes:
                     say(f"glissando: {show_name(file)}: note: {note}")
                 return 0
@@ -89,11 +90,7 @@ def meta(
     except (GlissandoError, OSError) as error:
         show_error(error, show_name(file))
         return 1
-    if out == STANDARD:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    else:
-        atomic_write(out, data)
+    write_output(out, data, sync=True)  # it may replace the only copy of a picture
     for note in () if quiet else remarks:
         say(f"glissando: {show_name(file)}: note: {note}")
     return 0

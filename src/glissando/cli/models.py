@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from glissando.cli.common import Debug, examples, guarded
+from glissando.cli.streams import tell
 
 EXAMPLES = examples(
     ("glissando models", "names, sizes, costs, scores, and where each comes from"),
     ("glissando models --json", "the same for programs"),
     ("glissando models --install runs/mine/model", "what glissando export wrote, for this user"),
     ("glissando models --install mine.zip", "the same from an archive"),
+    ("glissando models --install mine.zip --debug", "where an error comes from"),
 )
 
 
@@ -40,15 +42,15 @@ def models(
 
     cards = [glissando.install_model(install)] if install is not None else glissando.list_models()
     if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(card) for card in cards], indent=2))
+        tell(json.dumps([dataclasses.asdict(card) for card in cards], indent=2))
         return 0
     if not cards:
-        typer.echo("No models are installed.")
+        tell("No models are installed.")
     for card in cards:
         date = f", {card.created[:10]}" if card.created else ""
         source = f", from {card.source}" if card.source not in ("", "package") else ""
-        typer.echo(f"{card.name}  ({card.hash}{date}{source})\n  {card.summary}")
-        typer.echo(
+        tell(f"{card.name}  ({card.hash}{date}{source})\n  {card.summary}")
+        tell(
             f"  {card.parameters / 1e6:.2f} M parameters, {card.bytes / 1e6:.1f} MB, "
             f"{card.decode_kmac_per_pixel:.1f} kMAC per pixel to decode"
         )
@@ -56,7 +58,7 @@ def models(
             used = f" (at efforts {encoder.efforts[0]} to {encoder.efforts[1]})" if encoder.efforts else ""
             if name == card.encoder and len(card.encoders) > 1:
                 used = " (used unless the effort takes another)"
-            typer.echo(f"  encoder {name}: {encoder.kmac_per_pixel:.1f} kMAC per pixel{used}")
+            tell(f"  encoder {name}: {encoder.kmac_per_pixel:.1f} kMAC per pixel{used}")
         for what, score in card.scores.items():
-            typer.echo(f"  {what}: {score}")
+            tell(f"  {what}: {score}")
     return 0

@@ -19,9 +19,12 @@ class Patience:
         interrupted: whether it did; a second Ctrl-C stops the program as usual.
     """
 
-    def __init__(self, show: Callable[[float], None] | None) -> None:
-        self.interrupted = False
-        self._show = show
+    def __init__(self, show: Callable[[float], None] | None, stop: threading.Event) -> None:
+        self._show, self._stop = show, stop
+
+    @property
+    def interrupted(self) -> bool:
+        return self._stop.is_set()
 
     def __call__(self, share: float) -> bool:
         if self._show is not None:
@@ -30,18 +33,21 @@ class Patience:
 
 
 @contextlib.contextmanager
-def patience(*, show: bool) -> Iterator[Patience]:
-    """Until the block ends, Ctrl-C ends the progress. ``show``: draw a bar and the time that is left, on a terminal."""
+def patience(stop: threading.Event, *, show: bool) -> Iterator[Patience]:
+    """Until the block ends, Ctrl-C, or whoever else sets ``stop``, ends the progress.
+
+    ``show``: draw a bar and the time that is left, on a terminal.
+    """
     with contextlib.ExitStack() as stack:
-        progress = Patience(stack.enter_context(_bar()) if show and sys.stderr.isatty() else None)
+        progress = Patience(stack.enter_context(_bar()) if show and sys.stderr.isatty() else None, stop)
         if threading.current_thread() is threading.main_thread():
             before = signal.getsignal(signal.SIGINT)
 
-            def stop(number: int, frame: FrameType | None) -> None:
-                progress.interrupted = True
+            def interrupt(number: int, frame: FrameType | None) -> None:
+                stop.set()
                 signal.signal(signal.SIGINT, before)
 
-            signal.signal(signal.SIGINT, stop)
+            signal.signal(signal.SIGINT, interrupt)
             stack.callback(signal.signal, signal.SIGINT, before)
         yield progress
 

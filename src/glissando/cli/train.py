@@ -13,6 +13,7 @@ from glissando.cli.common import Debug, Threads, examples, guarded, need_trainin
 
 EXAMPLES = examples(
     ("glissando train recipes/medium-psnr.toml --data tiles/", "train, into runs/medium-psnr"),
+    ("glissando train recipes/medium.toml --out mine --threads 2 --debug", "elsewhere, with two cores"),
     ("glissando train recipes/words.toml --data text/", "word embeddings, into runs/words"),
     ("glissando train recipes/medium-psnr.toml --minutes 30", "a short training; data from $GLISSANDO_DATA/train"),
     ("glissando train recipes/medium-psnr.toml --resume runs/medium-psnr/last.pt", "go on where one stopped"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import pickle
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, replace
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -15,7 +16,7 @@ from glissando.bitstream import ANY_SIZE, DEFAULT_LIMITS, Reader, Source, opened
 from glissando.errors import InputError
 from glissando.families import Family
 from glissando.picture import Picture, Pixels, as_picture
-from glissando.zoo import Card, Model
+from glissando.zoo import Card, Model, find_same
 
 from .analysed import Analysed
 from .coding import Coding
@@ -37,7 +38,8 @@ class Codec:
     """One model, ready to encode and decode many pictures; safe to use from several threads, and after a fork.
 
     It consists of an engine, which runs the networks, a family's coding, and an encoder and a decoder, which say the
-    order of the steps. ``close`` releases threads and networks; a codec is its own context manager.
+    order of the steps. ``close`` releases threads and networks; a codec is its own context manager. Pickled, as for a
+    worker process, it is the model's name and hash and the options; there it is opened anew.
 
     ``coding``: the family's own unless given; studies give another to change how a family codes.
     """
@@ -45,6 +47,7 @@ class Codec:
     def __init__(self, engine: Engine, coding: Coding[Any, Any] | None = None) -> None:
         self.engine = engine
         self.coding: Coding[Any, Any] = engine.family.coding(engine.model, engine) if coding is None else coding
+        self._changed = coding is not None or type(engine) is not Engine
         self._decoder = Decoder(engine, self.coding)
         self._encoder = Encoder(engine, self.coding, self._show)
 
@@ -78,6 +81,14 @@ class Codec:
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[Callable[..., Codec], tuple[Any, ...]]:
+        if self._changed:
+            raise pickle.PicklingError(
+                f"model {self.name}: a codec with a coding or engine of one's own is not pickled"
+            )
+        model = self.engine.model
+        return _open_same, (self.card.name, self.card.hash, str(model.folder), model.only, self.engine.options)
+
     # Encoding -----------------------------------------------------------------------------------------
 
     def encode(
@@ -92,6 +103,7 @@ class Codec:
         depth: int | None = None,
         alpha_quality: float = 100.0,
         exact: bool = False,
+        convert: bool = False,
         effort: int = DEFAULT_EFFORT,
         progress: Progress | None = None,
     ) -> bytes:
@@ -99,7 +111,9 @@ class Codec:
 
         ``picture``: array of uint8 or uint16, (H, W, 3), (H, W) or (H, W, 1), with opacity (H, W, 4) or (H, W, 2); a
         PIL image, or a Picture. ``quality``: 0 to 100, any real number; stored in steps of 1/256. ``depth``: bits of an
-        array's samples, 9 to 16 for uint16; as many as its type has unless given.
+        array's samples, 9 to 16 for uint16; as many as its type has unless given. ``convert``: convert what cannot be
+        carried of a PIL image (CMYK to RGB; the first frame of several), instead of raising PictureError; the Picture
+        that ``glissando.picture.as_picture`` makes of it tells in its notes what became of it.
 
         ``alpha_quality``: 100, opacity comes back as it was; or less, in ever larger steps. ``exact``: colours below
         fully transparent pixels count as all others do, as they do with ``lossless``; else they come back black.
@@ -120,7 +134,7 @@ class Codec:
         Raises InputError for arguments that are not as described, and for an importance that this model cannot take.
         """
         options = EncodeOptions(importance, strength, keep_size, lossless, alpha_quality, exact, effort)
-        source = as_picture(picture, depth=depth)
+        source = as_picture(picture, depth=depth, convert=convert)
         if lossless:
             return self._encoder.lossless(source)
         analysed, field = self._analysed(source, Quality.of(quality), options)
@@ -139,6 +153,7 @@ class Codec:
         depth: int | None = None,
         alpha_quality: float = 100.0,
         exact: bool = False,
+        convert: bool = False,
         effort: int = DEFAULT_EFFORT,
     ) -> tuple[bytes, NDArray[np.float64]]:
         """The file that ``encode`` makes, and the bits that each latent in the picture costs in it, (rows, columns).
@@ -149,7 +164,9 @@ class Codec:
         options = EncodeOptions(importance, strength, keep_size, False, alpha_quality, exact, effort)
         if effort > HIGHEST_QUICK:
             raise InputError(f"the bits of each latent are told up to effort {HIGHEST_QUICK}, not at {effort}")
-        analysed, field = self._analysed(as_picture(picture, depth=depth), Quality.of(quality), options)
+        analysed, field = self._analysed(
+            as_picture(picture, depth=depth, convert=convert), Quality.of(quality), options
+        )
         data = self._encoder.encode(analysed, Quality.of(quality), field, keep_size=keep_size)
         used = Quality(Reader(data, limits=ANY_SIZE).header.quality)
         return data, self._encoder.bits_per_latent(analysed, LocalQuality(used, field))
@@ -175,15 +192,16 @@ class Codec:
         depth: int | None = None,
         alpha_quality: float = 100.0,
         exact: bool = False,
+        convert: bool = False,
         effort: int = DEFAULT_EFFORT,
     ) -> Analysed:
         """Latents of a picture: the costly half of encoding, which does not depend on the quality.
 
         ``quality`` is the highest that the latents will be coded at; low ones may be computed in bfloat16. ``effort``
-        chooses among the model's encoders. ``depth``, ``alpha_quality`` and ``exact``: as in ``encode``.
+        chooses among the model's encoders. ``depth``, ``alpha_quality``, ``exact`` and ``convert``: as in ``encode``.
         """
         options = EncodeOptions(alpha_quality=alpha_quality, exact=exact, effort=effort)
-        return self._encoder.analyse(as_picture(picture, depth=depth), Quality.of(quality), options)
+        return self._encoder.analyse(as_picture(picture, depth=depth, convert=convert), Quality.of(quality), options)
 
     def quality_field(
         self,
@@ -192,9 +210,12 @@ class Codec:
         strength: float | None = None,
         *,
         depth: int | None = None,
+        convert: bool = False,
     ) -> QualityField:
         """The quality field that an importance of this picture becomes; arguments and errors as in ``encode``."""
-        field = self._encoder.field(as_picture(picture, depth=depth), EncodeOptions(importance, strength))
+        field = self._encoder.field(
+            as_picture(picture, depth=depth, convert=convert), EncodeOptions(importance, strength)
+        )
         assert field is not None  # as importance is given
         return field
 
@@ -302,3 +323,9 @@ def open_codec(model: Model, options: BackendOptions | None = None) -> Codec:
     the options cannot be met.
     """
     return Codec(Engine(model, options))
+
+
+def _open_same(name: str, model_hash: str, folder: str, only: str | None, options: BackendOptions) -> Codec:
+    """A pickled codec, opened anew; raises as ``zoo.find_same`` and ``open_codec`` do."""
+    model = find_same(name, model_hash, folder)
+    return open_codec(model if only is None else model.using(only), options)

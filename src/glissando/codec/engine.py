@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
@@ -16,12 +16,13 @@ from typing import Any, Self, TypeVar
 from glissando.errors import InputError, ModelMismatchError
 from glissando.families import Family, family
 from glissando.onnx_graph import OnnxGraph, with_real_input
-from glissando.runtime import Graph, abandon, choose_engine, fast_int8, fast_precision, open_graph
+from glissando.runtime import Graph, abandon, choose_engine, fast_int8, fast_precision, is_broken, open_graph
 from glissando.zoo import Model, in_eight_bits
 
 from .geometry import CELL, Area, Grid, Window, windows
 from .options import BackendOptions
 from .quality import Quality
+from .workers import Workers
 
 __all__ = ["Engine"]
 
@@ -64,8 +65,7 @@ class Engine:
         self._lock = threading.Lock()
         self._graphs: dict[tuple[str, str, bool, str | None], Future[Graph]] = {}
         self._others: OrderedDict[Hashable, Graph] = OrderedDict()
-        threads = self.options.threads or os.cpu_count() or 1
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="glissando")
+        self._pool = Workers(self.options.threads or os.cpu_count() or 1)
 
     def close(self) -> None:
         """Wait for what is running, then let threads and graphs go. Using the engine afterwards is an InputError."""
@@ -131,7 +131,7 @@ class Engine:
     def prepare(
         self, name: str, precision: str, *, real_pixels: bool = False, encoder: str | None = None
     ) -> Future[Graph]:
-        """Compile a graph in the background, once; the future's result is the graph.
+        """Compile a graph in the background, once, or again after it broke; the future's result is the graph.
 
         ``real_pixels``: its input "pixels" is float32 from 0 to 255 instead of uint8, for what lies between the levels
         of 8 bits. ``encoder``: whose graph it is, if it is an encoder's; the usual one's unless one is named.
@@ -139,7 +139,7 @@ class Engine:
         key = (name, precision, real_pixels, encoder)
         with self._lock:
             self._check_open()
-            if key not in self._graphs:
+            if key not in self._graphs or _is_broken(self._graphs[key]):
                 self._graphs[key] = self._pool.submit(self._open, *key)
             return self._graphs[key]
 
@@ -170,7 +170,7 @@ class Engine:
         """
         with self._lock:
             self._check_open()
-            if key in self._others:
+            if key in self._others and not is_broken(self._others[key]):
                 self._others.move_to_end(key)
                 return self._others[key]
         graph = self._compiled(build(), "f32")
@@ -213,11 +213,15 @@ class Engine:
         """Apply ``work`` to all items, in parallel where there are several; the results are in the items' order."""
         listed = list(items)
         self._check_open()
-        return [work(listed[0])] if len(listed) == 1 else list(self._pool.map(work, listed))
+        return [work(listed[0])] if len(listed) == 1 else self._pool.map(work, listed)
 
     def _check_open(self) -> None:
         if self._closed:
             raise InputError(f"model {self.model.card.name} has been closed; open it again")
+
+
+def _is_broken(compiled: Future[Graph]) -> bool:
+    return compiled.done() and compiled.exception() is None and is_broken(compiled.result())
 
 
 _RUNNING: weakref.WeakSet[Engine] = weakref.WeakSet()

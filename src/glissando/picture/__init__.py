@@ -34,7 +34,7 @@ from glissando.bitstream.pixel_format import PixelFormat
 
 from .coercion import as_picture
 from .colour_tags import Cicp
-from .formats import picture_suffixes, writable_formats
+from .formats import looks_like_picture, lossy_formats, picture_suffixes, writable_formats
 from .metadata import KINDS, Density, Metadata
 from .parts import of_part
 from .picture import MAX_PIXELS, MAX_SIDE, Picture, Pixels, check_carried
@@ -42,9 +42,9 @@ from .samples import eight_bits, scaled
 
 if TYPE_CHECKING:
     from .reading import read_picture
-    from .writing import write_picture
+    from .writing import encode_picture, write_picture
 
-_HOMES = {"read_picture": "reading", "write_picture": "writing"}
+_HOMES = {"encode_picture": "writing", "read_picture": "reading", "write_picture": "writing"}
 
 __all__ = [
     "KINDS",
@@ -59,6 +59,9 @@ __all__ = [
     "as_picture",
     "check_carried",
     "eight_bits",
+    "encode_picture",
+    "looks_like_picture",
+    "lossy_formats",
     "of_part",
     "picture_suffixes",
     "read_picture",

@@ -15,7 +15,7 @@ from . import alpha, colour, depth, orientation
 from .extraction import before_loading, metadata_of
 from .metadata import MAX_METADATA, FileMetadata, within_limit
 from .picture import Picture
-from .pillow import damage, load_pixels
+from .pillow import damage
 
 __all__ = ["HINT", "from_pillow"]
 
@@ -77,7 +77,7 @@ def _from_pillow(
     if obstacles and not convert:
         raise PictureError(f"{name}: {' and '.join(obstacles)}: not carried yet; to convert, {HINT}")
 
-    load_pixels(image)
+    image.load()
     metadata, more = metadata_of(image, before=before, beside=beside, ours=stream is not None)
     metadata = replace(metadata, **given)
     notes += more

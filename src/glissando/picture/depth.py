@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .alpha import divided_by_opacity
+from .formats import FORMATS
 from .jxl import read_jxl
-from .pillow import load_pixels, raw_mode, without_limit
+from .pillow import open_image, raw_mode
 
 __all__ = ["bits_per_sample", "deep_samples", "file_of"]
 
@@ -106,7 +107,7 @@ def deep_samples(image: Image.Image, stream: IO[bytes] | None, bits: int) -> tup
             return found
     if image.mode.startswith("I"):
         inverted = image.format == "TIFF" and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-        load_pixels(image)
+        image.load()
         grey = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
         if bits == 16 or image.format not in ("TIFF", "JPEG2000"):  # of others Pillow spreads samples over 16 bits
             return (65535 - grey if inverted else grey), 16
@@ -115,13 +116,13 @@ def deep_samples(image: Image.Image, stream: IO[bytes] | None, bits: int) -> tup
         return None
     if raw == "LA;16B":  # two 16-bit samples take the place of four of 8 bits
         both = _decoded_as(image, stream, "RGBA")
-        load_pixels(image)  # which tells what damage there is
+        image.load()  # which tells what damage there is
         return None if both is None else (both.view(">u2").astype(np.uint16), 16)
     as_they_are = raw.replace("RGBa", "RGBA")
     if as_they_are not in _SWAPPED:
         return None
     high, low = (_decoded_as(image, stream, each) for each in (as_they_are, _SWAPPED[as_they_are]))
-    load_pixels(image)
+    image.load()
     if high is None or low is None:
         return None
     samples = high * np.uint16(256) + low
@@ -142,13 +143,11 @@ def _decoded_as(image: Image.Image, stream: IO[bytes], raw: str) -> NDArray[np.u
     """The samples of a file, decoded once more in another raw mode; None where Pillow has no such mode."""
     position = stream.tell()
     try:
-        with without_limit():
-            again: Any = Image.open(stream, formats=(image.format or "",))
-            again.tile = [
-                tile._replace(args=(raw, *tile.args[1:]) if isinstance(tile.args, tuple) else raw)
-                for tile in again.tile
-            ]
-            again.load()
+        again: Any = open_image(stream, next(each for each in FORMATS if each.name == image.format))
+        again.tile = [
+            tile._replace(args=(raw, *tile.args[1:]) if isinstance(tile.args, tuple) else raw) for tile in again.tile
+        ]
+        again.load()
         return np.asarray(again)
     except Exception:  # which kind it is depends on the format
         return None

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["FORMATS", "FileFormat", "Writing", "picture_suffixes", "recognise", "writable_formats", "written_as"]
+__all__ = [
+    "FORMATS",
+    "FileFormat",
+    "Writing",
+    "looks_like_picture",
+    "lossy_formats",
+    "picture_suffixes",
+    "recognise",
+    "writable_formats",
+    "written_as",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +27,8 @@ class Writing:
     Attributes:
         options: Pillow's.
         grey_options: those that differ for grey pictures.
+        lossy: those of a picture at a quality that the caller chooses, which is added to them; None for a format that
+            has no such quality.
         carries: the metadata that it carries, by the names of their attributes in ``Metadata``.
         has_grey: whether it has pictures of one channel; in others grey becomes RGB.
         has_alpha: whether it has opacity; in others colours are blended over white.
@@ -30,6 +42,7 @@ class Writing:
 
     options: Mapping[str, Any] = field(default_factory=dict)
     grey_options: Mapping[str, Any] = field(default_factory=dict)
+    lossy: Mapping[str, Any] | None = None
     carries: frozenset[str] = frozenset()
     has_grey: bool = True
     has_alpha: bool = False
@@ -84,6 +97,7 @@ FORMATS = (
         ("jpg", "jpeg"),
         Writing(
             {"quality": 95, "subsampling": 0, "optimize": True},
+            lossy={"subsampling": 0, "optimize": True},
             carries=_ALL - {"cicp"},
             longest=65500,
             largest_block=65500,
@@ -96,6 +110,7 @@ FORMATS = (
         ("webp",),
         Writing(
             {"lossless": True, "exact": True, "method": 4},
+            lossy={"method": 4},
             carries=_BLOCKS,
             has_grey=False,
             has_alpha=True,
@@ -111,6 +126,7 @@ FORMATS = (
         Writing(
             {"quality": 90, "subsampling": "4:4:4", "speed": 6},
             grey_options={"subsampling": "4:0:0"},
+            lossy={"subsampling": "4:4:4", "speed": 6},
             carries=_BLOCKS | {"cicp"},
             has_alpha=True,
             depths=(8, 10, 12),
@@ -162,12 +178,23 @@ def writable_formats() -> tuple[str, ...]:
     return tuple(suffix for format in FORMATS if format.writing is not None for suffix in format.suffixes)
 
 
+def lossy_formats() -> tuple[str, ...]:
+    """Those of them that may be written at a quality of the caller's choice."""
+    lossy = (format for format in FORMATS if format.writing is not None and format.writing.lossy is not None)
+    return tuple(suffix for format in lossy for suffix in format.suffixes)
+
+
 def written_as(suffix: str) -> tuple[FileFormat, Writing] | None:
     """The format that an extension without dot stands for, and how it is written; None where it cannot be written."""
     for format in FORMATS:
         if suffix in format.suffixes and format.writing is not None:
             return format, format.writing
     return None
+
+
+def looks_like_picture(head: bytes) -> bool:
+    """Whether a file that begins with these bytes, 64 at least where it has as many, is in one of the formats."""
+    return recognise(head) is not None
 
 
 def recognise(head: bytes) -> FileFormat | None:

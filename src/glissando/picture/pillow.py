@@ -1,13 +1,13 @@
-"""What is peculiar to Pillow: its plugins, its limit of pixels, its errors, and how it names the layout of samples."""
+"""What is peculiar to Pillow: its plugins, its errors, and how it names the layout of samples."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import re
-import threading
-from collections.abc import Iterator
-from typing import IO
+from collections.abc import Callable, Iterator
+from typing import IO, Any
 
 from PIL import Image
 
@@ -16,9 +16,7 @@ from glissando.errors import PictureError
 from .formats import FileFormat
 from .isobmff import read_boxes
 
-__all__ = ["damage", "load_pixels", "load_plugin", "open_image", "raw_mode", "without_limit"]
-
-_LIMIT = threading.Lock()
+__all__ = ["damage", "load_plugin", "open_image", "raw_mode"]
 
 _UNSUPPORTED = re.compile(
     "unsupported|not supported|not implemented|unknown (pixel mode|data organi|photometric|compression)|"
@@ -35,7 +33,7 @@ def load_plugin(format: FileFormat) -> None:
         PictureError: the plugin is of another package, which is not installed. The message names it.
     """
     try:
-        plugin = importlib.import_module(format.plugin)
+        importlib.import_module(format.plugin)
     except ImportError:
         if not format.package:
             raise
@@ -43,40 +41,52 @@ def load_plugin(format: FileFormat) -> None:
             f"{format.title} pictures need the package {format.package}, which is not installed "
             f"(pip install {format.package})"
         ) from None
-    if format.name == "HEIF" and "HEIF" not in Image.OPEN:
-        plugin.register_heif_opener()
 
 
 def open_image(stream: IO[bytes], format: FileFormat) -> Image.Image:
     """The image in a file whose plugin is loaded, of which nothing but the header has been read.
 
-    ``Image.open`` does the same, but keeps to itself why a plugin refuses a file.
+    ``Image.open`` does the same, but keeps to itself why a plugin refuses a file, and has a limit of pixels that is one
+    for the whole process, where callers of this function compare the size with a limit of their own (``check_size``).
+    The plugin of WebP has that limit too; what is beyond it raises Image.DecompressionBombError.
     """
-    with without_limit():
-        stream.seek(0)
-        factory = Image.OPEN[format.name][0]
-        try:
-            return factory(stream, "")
-        except SyntaxError as error:
-            if format.name == "TIFF" and str(error).isdigit():  # a key that the plugin's table lacks, and no more
-                raise SyntaxError(f"unknown compression {error}") from error
-            if format.name == "HEIF" and (kind := read_boxes(stream).kind) not in ("hvc1", ""):
-                raise SyntaxError(f"unsupported kind of coding, {kind!r}") from error
-            raise
+    stream.seek(0)
+    try:
+        return _factory(format)(stream, "")
+    except SyntaxError as error:
+        if format.name == "TIFF" and str(error).isdigit():  # a key that the plugin's table lacks, and no more
+            raise SyntaxError(f"unknown compression {error}") from error
+        if format.name == "HEIF" and (kind := read_boxes(stream).kind) not in ("hvc1", ""):
+            raise SyntaxError(f"unsupported kind of coding, {kind!r}") from error
+        raise
 
 
-@contextlib.contextmanager
-def without_limit() -> Iterator[None]:
-    """Switch Pillow's limit of pixels off, which is one for the whole process.
+def _factory(format: FileFormat) -> Callable[[IO[bytes], str], Image.Image]:
+    """What makes an image of a file.
 
-    Callers compare the size with a limit of their own (``check_size``), which each of their callers may choose.
+    That of HEIC is not registered with Pillow, which would serve the whole process; that of TIFF has no limit.
     """
-    with _LIMIT:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
+    plugin: Any = importlib.import_module(format.plugin)
+    if format.name == "HEIF":
+        found: Callable[[IO[bytes], str], Image.Image] = plugin.HeifImageFile
+        return found
+    if format.name == "TIFF":
+        return _unlimited_tiff(plugin.TiffImageFile)
+    return Image.OPEN[format.name][0]
+
+
+@functools.cache
+def _unlimited_tiff(tiff: Any) -> Callable[[IO[bytes], str], Image.Image]:
+    """Pillow's class of TIFF images, which makes room for the pixels before Pillow compares them with its limit."""
+
+    class UnlimitedTiff(tiff):  # type: ignore[misc]
+        def load_prepare(self) -> None:
+            if self._im is None:
+                size: tuple[int, int] = getattr(self, "_tile_size", None) or self.size
+                self.im = Image.new(self.mode, size, None).im
+            super().load_prepare()
+
+    return UnlimitedTiff
 
 
 @contextlib.contextmanager
@@ -89,6 +99,11 @@ def damage(name: str) -> Iterator[None]:
         yield
     except (PictureError, MemoryError):
         raise
+    except Image.DecompressionBombError as error:
+        raise PictureError(
+            f"{name}: larger than Pillow allows in this format; its limit for the whole process is "
+            f"PIL.Image.MAX_IMAGE_PIXELS ({error})"
+        ) from error
     except Exception as error:  # struct.error, SyntaxError, IndexError, zlib.error...: depends on the plugin
         if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the file's
             raise
@@ -97,13 +112,6 @@ def damage(name: str) -> Iterator[None]:
         if _UNSUPPORTED.search(reason):
             raise PictureError(f"{name}: a kind of file that is not supported ({reason})") from error
         raise PictureError(f"{name}: damaged or cut short ({reason})") from error
-
-
-def load_pixels(image: Image.Image) -> None:
-    """Decode the pixels of an image whose size has been checked, beyond Pillow's own limit too."""
-    small = image.width * image.height <= 2**25
-    with contextlib.nullcontext() if small else without_limit():
-        image.load()
 
 
 def raw_mode(image: Image.Image) -> str:

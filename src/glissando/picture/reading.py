@@ -13,15 +13,16 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from glissando.bitstream.fields import SIGNATURE
 from glissando.errors import PictureError
+from glissando.files import read_pipe
 
 from .conversion import HINT, from_pillow
-from .formats import FileFormat, recognise
+from .formats import FileFormat, looks_like_picture, recognise
 from .isobmff import without_exif
 from .jpeg_scans import lacks_precision, scans_of, with_longer_scans
 from .jxl import read_jxl, without_packed
 from .metadata import FileMetadata
 from .picture import MAX_PIXELS, Picture, check_size
-from .pillow import damage, load_pixels, load_plugin, open_image
+from .pillow import damage, load_plugin, open_image
 from .png import separate
 
 __all__ = ["read_picture"]
@@ -51,18 +52,25 @@ def read_picture(
         name: what messages call the file, instead of its own name.
 
     Raises:
+        InputError: a pipe without end.
         PictureError: not a picture, damaged, too large, or not to be carried without ``convert``; the message
             begins with the file's name.
         OSError: the file cannot be opened or read.
     """
     if isinstance(source, str | os.PathLike):
         with open(source, "rb") as stream:
-            return _read(stream, name or os.fspath(source), convert, max_pixels, allow_truncated)
+            return read_picture(
+                stream,
+                convert=convert,
+                max_pixels=max_pixels,
+                allow_truncated=allow_truncated,
+                name=name or os.fspath(source),
+            )
     if name is None:
         name = getattr(source, "name", None)
         name = name if isinstance(name, str) else "picture"
     if not _seekable(source):
-        source = io.BytesIO(source.read())
+        source = io.BytesIO(read_pipe(source, looks_like_picture, name=name))
     return _read(source, name, convert, max_pixels, allow_truncated)
 
 
@@ -152,7 +160,7 @@ def _check_scans(image: Image.Image, stream: IO[bytes], name: str) -> list[str]:
     longer = with_longer_scans(data, scans)
     if longer is not None:
         with damage(name), JpegImageFile(io.BytesIO(longer)) as again:
-            load_pixels(again)
+            again.load()
             if not _same(again, image):
                 raise PictureError(f"{name}: damaged or cut short (a scan is truncated)")
     if lacks_precision(scans):

@@ -11,18 +11,30 @@ import importlib
 import importlib.util
 import os
 import queue
+import re
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from glissando.errors import BackendError, InputError
 from glissando.machine import Machine
 from glissando.onnx_graph import OnnxGraph
 
-__all__ = ["BACKENDS", "PRECISIONS", "Graph", "abandon", "choose_engine", "fast_int8", "fast_precision", "open_graph"]
+__all__ = [
+    "BACKENDS",
+    "PRECISIONS",
+    "Graph",
+    "abandon",
+    "choose_engine",
+    "fast_int8",
+    "fast_precision",
+    "is_broken",
+    "open_graph",
+]
 
 Array = NDArray[Any]
 BACKENDS = ("auto", "openvino", "onnxruntime")
@@ -30,9 +42,17 @@ PRECISIONS = ("auto", "f32", "bf16", "int8")
 
 
 class Graph(Protocol):
-    """A compiled network, safe to call from several threads at once."""
+    """A compiled network, safe to call from several threads at once.
+
+    Raises BackendError where it fails; ``is_broken`` then says whether it has to be compiled anew.
+    """
 
     def __call__(self, **inputs: Array) -> tuple[Array, ...]: ...
+
+
+def is_broken(graph: Graph) -> bool:
+    """Whether a graph has failed in such a way that it cannot be called again."""
+    return getattr(graph, "broken", False)
 
 
 def abandon(inherited: object) -> None:
@@ -84,28 +104,49 @@ class _OpenVino:
 
     def __init__(self, content: bytes, precision: str, threads: int | None) -> None:
         core = self.core()
-        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        # What is prepared for one size of pictures stays with the request, for the next of the same size. A cache for
+        # other sizes, of up to 5,000 entries, would add some 4 MB for each, and saves no time that can be measured.
+        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "CPU_RUNTIME_CACHE_CAPACITY": "0"}
         if precision != "auto":
             options["INFERENCE_PRECISION_HINT"] = "f32" if precision == "int8" else precision
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
         self._model = core.compile_model(core.read_model(content), "CPU", options)
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._turn = threading.Lock()  # the engine runs one request after the other as well
+        self.broken = False
 
     def __call__(self, **inputs: Array) -> tuple[Array, ...]:
         try:
             request = self._idle.get_nowait()
         except queue.Empty:
             request = self._model.create_infer_request()
+        with self._turn:
+            if self.broken:
+                raise BackendError("openvino: this network has failed before; open the model again")
+            # ``request.infer`` keeps errors to itself: where memory ends, it leaves the results of the call before.
+            # Once a call has failed, later ones, of other requests too, may return results of other inputs.
+            try:
+                request.start_async(inputs, share_inputs=True)
+                request.wait()
+            except (RuntimeError, MemoryError) as error:
+                self.broken = True
+                raise _failed("openvino", error) from error
         try:
-            results = request.infer(inputs, share_inputs=True, share_outputs=False)
-            return tuple(results[i] for i in range(len(self._model.outputs)))
+            return tuple(np.array(output.data) for output in request.output_tensors)
         finally:
             self._idle.put(request)
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_OpenVino.forget_core)
+
+
+def _failed(engine: str, error: Exception) -> BackendError:
+    """The error of a network that did not run; what engines say of it fills a page."""
+    text = " ".join(str(error).split())
+    memory = isinstance(error, MemoryError) or re.search(r"bad_?alloc|alloc|memory|Check 'ptr' failed", text)
+    return BackendError(f"{engine}: {'not enough memory for this picture' if memory else 'failed'} ({text[:300]})")
 
 
 class _OnnxRuntime:
@@ -123,7 +164,10 @@ class _OnnxRuntime:
         self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def __call__(self, **inputs: Array) -> tuple[Array, ...]:
-        return tuple(self._session.run(None, inputs))
+        try:
+            return tuple(self._session.run(None, inputs))
+        except Exception as error:  # engines raise their own kinds
+            raise _failed("onnxruntime", error) from error
 
 
 _ENGINES: dict[str, Callable[[bytes, str, int | None], Graph]] = {"openvino": _OpenVino, "onnxruntime": _OnnxRuntime}

@@ -89,7 +89,7 @@ def compact(checkpoint: Path, out: Path) -> None:
         if not torch.isfinite(weights[name]).all():
             raise TrainingError(f"{checkpoint}: {name} does not fit into float16")
     small: dict[str, Any] = {key: state[key] for key in ("recipe", "progress", "data") if key in state}
-    with atomic_file(out) as file:
+    with atomic_file(out, sync=True) as file:
         torch.save(small | {"ema": weights}, file)
 
 

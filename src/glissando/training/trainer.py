@@ -286,7 +286,7 @@ class Trainer:
             "data": self.data,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(path) as stream:
+        with atomic_file(path, sync=True) as stream:
             torch.save(state, stream)
 
     def _noise_state(self) -> Tensor:

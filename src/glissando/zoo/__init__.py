@@ -5,7 +5,7 @@ user's folder. The folders beside these files are the shipped models.
 """
 
 from .model import Card, Encoder, EncoderCard, Model, in_eight_bits
-from .registry import find, find_hash, installed, models, register, user_folder
+from .registry import find, find_hash, find_same, installed, models, register, user_folder
 
 __all__ = [
     "Card",
@@ -14,6 +14,7 @@ __all__ = [
     "Model",
     "find",
     "find_hash",
+    "find_same",
     "in_eight_bits",
     "installed",
     "models",

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from glissando.errors import InputError, ModelMismatchError
+from glissando.files import replace_folder
 
 from .model import Model, open_folder
 from .registry import user_folder
@@ -57,9 +58,7 @@ def install(source: str | os.PathLike[str]) -> Model:
         if not _NAME.fullmatch(model.card.name) or not re.fullmatch("[0-9a-f]{16}", model.card.hash):
             raise ModelMismatchError(f"{path}: a model cannot be called {model.card.name!r} ({model.card.hash})")
         place = target / f"{model.card.name}-{model.card.hash}"
-        if place.exists():
-            os.replace(place, work / "replaced")
-        os.replace(root, place)
+        replace_folder(root, place)
         return open_folder(place, "user")
     finally:
         shutil.rmtree(work, ignore_errors=True)

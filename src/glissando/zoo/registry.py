@@ -19,7 +19,7 @@ from glissando.errors import InputError, ModelMismatchError, ModelWarning, Unkno
 
 from .model import Card, Model, open_folder
 
-__all__ = ["find", "find_hash", "installed", "models", "register", "user_folder"]
+__all__ = ["find", "find_hash", "find_same", "installed", "models", "register", "user_folder"]
 
 _PACKAGE = Path(__file__).parent
 _registered: list[Path] = []
@@ -130,3 +130,22 @@ def find_hash(model_hash: bytes) -> Model:
                 break
     names = ", ".join(f"{model.card.name} ({model.card.hash})" for model in known)
     raise UnknownModelError(f"the file was made with {what}; installed: {names or 'none'}")
+
+
+def find_same(name: str, model_hash: str, folder: str | os.PathLike[str]) -> Model:
+    """The model that another process had open, which knew it by this name and hash and from this folder.
+
+    Raises ModelMismatchError where the model of that name is another here, UnknownModelError where there is none.
+    """
+    known = installed()
+    for model in known:
+        if model.card.hash == model_hash:
+            return model
+    here = Path(folder)
+    found = open_folder(here, str(folder)) if (here / "card.json").is_file() else None
+    if found is not None and found.card.hash == model_hash:
+        return found
+    found = found or next((model for model in known if model.card.name == name), None)
+    if found is None:
+        raise UnknownModelError(f"model {name} ({model_hash}) is neither installed here nor in {folder}")
+    raise ModelMismatchError(f"model {name} was {model_hash} where it was pickled; here it is {found.card.hash}")

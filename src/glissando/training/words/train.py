@@ -129,9 +129,9 @@ class WordsTrainer:
             "generator": self.generator.get_state(),
             "progress": dataclasses.asdict(self.progress),
         }
-        with atomic_file(out / "last.pt") as checkpoint:
+        with atomic_file(out / "last.pt", sync=True) as checkpoint:
             torch.save(state, checkpoint)
-        with atomic_file(out / POSTERIOR) as posterior:
+        with atomic_file(out / POSTERIOR, sync=True) as posterior:
             np.savez(posterior, **self.posterior())
         return out / POSTERIOR
 
