@@ -20,10 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from glissando.errors import TrainingError
@@ -119,6 +117,9 @@ def rounded(graph: bytes, found: Mapping[str, Rounding]) -> bytes:
     Engines take "round and back, then multiply" for a product of integers. Raises ValueError where the graph lacks one
     of the weights.
     """
+    import onnx  # a training itself does without
+    from onnx import helper, numpy_helper
+
     model = onnx.load_from_string(graph)
     nodes: list[onnx.NodeProto] = []
     missing = set(found)
