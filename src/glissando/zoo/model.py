@@ -7,7 +7,7 @@
     encoders/NAME/        what only an encoder needs; nothing of it takes part in decoding
         card.json         its cost, its scores, its hash
         encoder.npz
-        analysis.onnx.gz  and others
+        analysis.onnx.gz  and others; perhaps the same in 8-bit integers, analysis-int8.onnx.gz
 
 ``identity`` says what a model's hash covers. Besides, each card has a checksum of every file beside it, which
 tells which file is damaged.
