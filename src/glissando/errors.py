@@ -2,7 +2,8 @@
 
     GlissandoError
     ├── InputError (ValueError)       an argument or a picture that cannot be used
-    │   └── PictureError              a picture file that cannot be read, written or carried
+    │   ├── PictureError              a picture file that cannot be read, written or carried
+    │   └── TargetError               a size or a score that no file of this picture has
     ├── FormatError (ValueError)      bytes that are not a valid file of ours
     │   ├── SignatureError            not a Glissando file at all
     │   ├── VersionError              made by a newer format than this reader knows
@@ -42,6 +43,7 @@ __all__ = [
     "PictureWarning",
     "RecipeError",
     "SignatureError",
+    "TargetError",
     "TrainingError",
     "TruncatedError",
     "UnknownModelError",
@@ -60,6 +62,10 @@ class InputError(GlissandoError, ValueError):
 
 class PictureError(InputError):
     """A picture file that cannot be read, written or carried."""
+
+
+class TargetError(InputError):
+    """A size or a score that no file of this picture has, at any quality."""
 
 
 class FormatError(GlissandoError, ValueError):

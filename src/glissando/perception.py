@@ -11,6 +11,8 @@ __all__ = [
     "CONTRAST",
     "LUMINANCE",
     "MS_SSIM_WEIGHTS",
+    "POLYNOMIAL",
+    "POWER",
     "RADIUS",
     "SIGMA",
     "SMALLEST",
@@ -55,6 +57,8 @@ WEIGHTS: tuple[dict[int, tuple[float, ...]], ...] = (
 )
 TOTAL = 0.9562382616834844
 """The metric's factor on the sum of all."""
+POLYNOMIAL, POWER = (2.326765642916932, -0.020884521182843837, 6.248496625763138e-05), 0.6276336467831387
+"""From that sum t to the score: 100 − 10·(a·t + b·t² + c·t³)^power."""
 
 # Linear RGB → responses of the eye's cones, their bias, and the curve's value at zero light.
 CONES = ((0.30, 0.622, 0.078), (0.23, 0.692, 0.078), (0.24342268924547819, 0.20476744424496821, 0.5518098665095536))

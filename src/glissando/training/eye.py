@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glissando.perception import BIAS, CONES, CONTRAST, RADIUS, SIGMA, TOTAL, WEIGHTS
+from glissando.perception import BIAS, CONES, CONTRAST, POLYNOMIAL, POWER, RADIUS, SIGMA, TOTAL, WEIGHTS
 
 from .precision import full_precision
 
@@ -54,8 +54,9 @@ def _sum(out: Tensor, picture: Tensor) -> Tensor:
 
 def ssimulacra2_score(total: Tensor) -> Tensor:
     """SSIMULACRA 2 in points, 100 for equal pictures, of the weighted sum."""
-    polynomial = total * (2.326765642916932 + total * (-0.020884521182843837 + total * 6.248496625763138e-05))
-    return 100 - 10 * polynomial.clamp_min(0) ** 0.6276336467831387
+    first, second, third = POLYNOMIAL
+    polynomial = total * (first + total * (second + total * third))
+    return 100 - 10 * polynomial.clamp_min(0) ** POWER
 
 
 def _to_linear(srgb: Tensor) -> Tensor:
