@@ -89,8 +89,13 @@ def _kept_for(model: Model, threads: int | None) -> Codec:
 
 def encode(
     picture: Pixels | Image.Image | Picture,
-    quality: float = 60.0,
+    quality: float | None = None,
     *,
+    target_size: int | str | None = None,
+    target_bpp: float | None = None,
+    target_psnr: float | None = None,
+    target_ssimulacra2: float | None = None,
+    max_size: int | str | None = None,
     model: str | None = None,
     tune: Literal["eye", "psnr"] | None = None,
     encoder: str | None = None,
@@ -104,13 +109,20 @@ def encode(
     convert: bool = False,
     effort: int = DEFAULT_EFFORT,
     progress: Progress | None = None,
+    notes: list[str] | None = None,
     threads: int | None = None,
 ) -> bytes:
     """A picture as the bytes of a .gliss file.
 
     ``picture``: array of uint8 or uint16, (H, W, 3) in the order red, green, blue, (H, W) or (H, W, 1) grey, or with
     opacity as the last channel (H, W, 4) or (H, W, 2); a PIL image; or a Picture. ``quality``: a real number from 0 to
-    100. The model is opened at the first call and kept.
+    100; 60 unless given. The model is opened at the first call and kept.
+
+    Instead of a quality, at most one of: ``target_size``, the largest file that is not above so many bytes, within
+    0.5 % of them, as a number or text such as "40kB"; ``target_bpp``, the same in bits per pixel; ``target_psnr``, in
+    dB, within 0.05; ``target_ssimulacra2``, in points, within 0.5. ``max_size``: the file has no more bytes than that,
+    whatever the quality or the score. ``Codec.encode`` and docs/targets.md say more. ``notes``: what there is to say of
+    that is appended to it.
 
     ``tune``: "eye", what looks best, or "psnr", the least squared error; they choose among the models. ``model``: one
     by name instead. Without either it is the one for the eye. ``encoder``: which of the model's encoders, as for
@@ -134,12 +146,18 @@ def encode(
     From 5 on the file is refined for this picture, in seconds to minutes; ``progress`` is told the share that is done,
     0 to 1, and may return False to end it with what there is.
 
-    Raises InputError for an unusable picture, quality or map, ModelError for an unusable model.
+    Raises InputError for an unusable picture, quality or map, TargetError for a size or score that no file of this
+    picture has, ModelError for an unusable model.
     """
     codec = _kept_for(_model(tuned_model(tune, model), encoder), threads)
     return codec.encode(
         picture,
         quality,
+        target_size=target_size,
+        target_bpp=target_bpp,
+        target_psnr=target_psnr,
+        target_ssimulacra2=target_ssimulacra2,
+        max_size=max_size,
         importance=importance,
         strength=strength,
         keep_size=keep_size,
@@ -150,6 +168,7 @@ def encode(
         convert=convert,
         effort=effort,
         progress=progress,
+        notes=notes,
     )
 
 

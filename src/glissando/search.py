@@ -79,7 +79,7 @@ def approach_zero_by_slope(
     The second position is where a line of that slope through the first is zero (Newton's method), each further one
     where a line or a parabola through the best of those before is. So smooth functions take few trials. Functions with
     steps take more: where two trials have not halved what lies between a value below zero and one above, the third is
-    in the middle.
+    in the middle, and once that has happened twice, all others are.
 
     Args:
         value: costly, and called once for each position.
@@ -95,7 +95,7 @@ def approach_zero_by_slope(
     tried: list[tuple[int, float]] = []
     below, above = low - 1, high + 1  # the nearest positions known to lie below and above zero, once they are tried
     widths: list[int] = []
-    shortest = 1
+    stuck, shortest = 0, 1
     while True:
         error = value(here)
         yield here, error
@@ -111,7 +111,11 @@ def approach_zero_by_slope(
         wanted = _where_zero(tried, slope)
         if low <= below and above <= high:
             widths.append(above - below)
-            if len(widths) > 2 and 2 * widths[-1] > widths[-3]:
+            if stuck < 2 and len(widths) > 2 and 2 * widths[-1] > widths[-3]:
+                stuck += 1
+                widths = []
+                wanted = (below + above) // 2
+            elif stuck == 2:
                 wanted = (below + above) // 2
         else:  # each step goes at least twice as far as the one before was made to go
             farthest = max(shortest, round(_FARTHEST * min(abs(error) / slope, high - low)))

@@ -7,6 +7,7 @@ with exactly these integers, so that no machine can disagree with another (``doc
 from __future__ import annotations
 
 import threading
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -125,11 +126,16 @@ class SymbolTables:
         excess = np.abs(values) - radii - 1
         escaped = excess >= 0
         entries = np.where(escaped, 2 * radii + 1, values + radii)
-        costs = PRECISION - np.log2(self.frequencies[self.offsets[tables] + entries])
+        costs = self._costs[self.offsets[tables] + entries]
         costs[escaped] += SIGN_BITS + LENGTH_BITS + np.maximum(bit_lengths(excess[escaped]) - 1, 0)
         bits = np.zeros(symbols.shape)
         bits[coded] = costs
         return bits
+
+    @cached_property
+    def _costs(self) -> NDArray[np.float64]:
+        """What each entry of ``frequencies`` costs in bits."""
+        return PRECISION - np.log2(self.frequencies)
 
     def ideal_bits(self, symbols: NDArray[Any], index: NDArray[Any]) -> float:
         """The sum of ``symbol_bits``: a stream's ideal size."""

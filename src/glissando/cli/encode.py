@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -28,11 +30,32 @@ from glissando.cli.common import (
 from glissando.cli.many import DryRun, Jobs, Json, Many, Name, PerThread, Preserve, Recursive, Sync
 from glissando.cli.patience import patience
 from glissando.cli.planning import Job, plan
+from glissando.cli.targets import (
+    OPTIONS,
+    MaxSize,
+    Shares,
+    TargetBpp,
+    TargetPsnr,
+    TargetSize,
+    TargetSsimulacra2,
+    TotalSize,
+    Wanted,
+    tell,
+)
 
 EXAMPLES = examples(
     ("glissando encode photo.jpg photo.gliss", "quality 60"),
     ("glissando encode photo.jpg photo.gliss -q 32.5", "smaller; any number from 0 to 100"),
+    (
+        "glissando encode in.jpg out.gliss --target-size 40kB",
+        "the largest file that has no more than 40,000 bytes",
+    ),
+    ("glissando encode in.jpg out.gliss --target-bpp 0.4", "the same in bits per pixel"),
+    ("glissando encode in.jpg out.gliss --target-psnr 36", "as near to the picture as that, in dB"),
+    ("glissando encode in.jpg out.gliss --target-ssimulacra2 70", "as good as that to the eye"),
+    ("glissando encode in.jpg out.gliss -q 80 --max-size 1MB", "less than quality 80 where that takes more"),
     ("glissando encode *.png small/ -q 50", "many pictures, into the folder small"),
+    ("glissando encode *.png small/ --total-size 2MB", "all in 2,000,000 bytes, shared for the best result"),
     ("glissando encode photo.jpg photo.gliss --tune psnr", "the least squared error, not what looks best"),
     ("glissando encode a.png a.gliss --model medium --encoder default", "one of `glissando models`, by name"),
     ("glissando encode photo.jpg photo.gliss -e 8", "some seconds more, for a smaller file of the same look"),
@@ -61,6 +84,7 @@ EXAMPLES = examples(
 
 
 LOSSLESS = "lossless"
+DEFAULT = "60"
 
 
 @guarded
@@ -82,9 +106,15 @@ def encode(
         ),
     ],
     quality: Annotated[
-        str,
-        typer.Option("--quality", "-q", metavar="0..100|lossless", help="Higher is better and larger."),
-    ] = "60",
+        str | None,
+        typer.Option("--quality", "-q", metavar="0..100|lossless", help="Higher is better and larger.  [default: 60]"),
+    ] = None,
+    target_size: TargetSize = None,
+    target_bpp: TargetBpp = None,
+    target_psnr: TargetPsnr = None,
+    target_ssimulacra2: TargetSsimulacra2 = None,
+    max_size: MaxSize = None,
+    total_size: TotalSize = None,
     alpha_quality: Annotated[
         float,
         typer.Option(
@@ -183,7 +213,13 @@ def encode(
     kinds = kept_kinds(keep, strip)
     todo = plan(sources, out, ".gliss", suffixes=picture_suffixes(), recursive=recursive, name=name)
     many = Many(overwrite, preserve, sync, jobs, as_json, dry_run, quiet, verbose)
-    level, lossless = _level(quality), lossless or quality == LOSSLESS
+    given_level, lossless = _level(quality or DEFAULT), lossless or quality == LOSSLESS
+    given = (target_size, target_bpp, target_psnr, target_ssimulacra2, max_size)
+    named = dict(zip(OPTIONS, given, strict=True))
+    wanted = Wanted.of(named, total_size, quality=quality, lossless=lossless, keep_size=keep_size)
+    level = None if wanted.chooses else given_level
+    if wanted.total is not None and quality_map is not None:
+        raise typer.BadParameter("it draws one picture; leave --total-size out", param_hint="--quality-map")
     if lossless and (importance is not None or quality_map is not None):
         option = "--importance" if importance is not None else "--quality-map"
         raise typer.BadParameter("it is for what loses something; --lossless does not", param_hint=option)
@@ -224,7 +260,21 @@ def encode(
             painted = read_picture(importance, convert=True, max_pixels=max_pixels)
             for note in () if quiet else painted.notes:
                 say(f"glissando: {importance}: note: {note}")
-        mapped |= {"importance": painted, "strength": strength, "keep_size": keep_size}
+        mapped |= {"importance": painted, "strength": strength}
+        if keep_size:
+            mapped["keep_size"] = True
+
+    shares: Shares | None = None
+    if wanted.total is not None and not dry_run:
+
+        def read(job: Job) -> Picture:
+            with open_bytes(job.source, looks_like_picture) as stream:
+                return kept_of(read_picture(stream, name=show_name(job.source), **reading), kinds)[0]
+
+        coming = [job for job in todo.jobs if job.refused is None and (overwrite or not os.path.lexists(job.dest))]
+        if not quiet:
+            say(f"glissando: measuring pictures to share their bytes: {len(coming)}")
+        shares = Shares(opened.get(), coming, read, wanted.total, effort=effort, **mapped)
 
     def work(job: Job) -> Done:
         codec = opened.get()
@@ -233,27 +283,43 @@ def encode(
             bytes_in = stream.seek(0, io.SEEK_END)
         picture, notes = kept_of(picture, kinds)
         if not quiet:
-            for note in (*picture.notes, *notes):
-                say(f"glissando: {show_name(job.source)}: note: {note}")
+            tell((*picture.notes, *notes), show_name(job.source))
         interrupted = False
+        found: list[str] = []
+        arguments = {**mapped, **wanted.arguments, "effort": effort}
+        if wanted.chooses or wanted.arguments:
+            arguments["notes"] = found
+        if lossless:
+            arguments["lossless"] = True
         if quality_map is None and effort > HIGHEST_QUICK and not lossless:
             with patience(todo.stop, show=len(todo.jobs) == 1 and not quiet) as progress:
-                data = codec.encode(picture, level, effort=effort, progress=progress, **mapped)
+                encode = partial(codec.encode, picture, level, progress=progress, **arguments)
+                data = encode() if shares is None else shares.encode(job, encode)
             interrupted = progress.interrupted
         elif quality_map is None:
-            data = codec.encode(picture, level, lossless=lossless, effort=effort, **mapped)
+            encode = partial(codec.encode, picture, level, **arguments)
+            data = encode() if shares is None else shares.encode(job, encode)
         else:
             from glissando.picture.heat import draw_bits
 
-            data, bits = codec.encode_with_bits(picture, level, effort=effort, **mapped)
+            drawn = given_level
+            if wanted.arguments:
+                data = codec.encode(picture, level, **arguments)
+                drawn = glissando.probe(data).quality
+            file, bits = codec.encode_with_bits(picture, drawn, effort=effort, **mapped)
+            data = data if wanted.arguments else file
             heat = draw_bits(eight_bits(picture), bits, side=codec.pixels_per_latent)
             write_picture(Picture(heat), quality_map, format="png")
+        if not quiet:
+            tell(found, show_name(job.source))
         many.write(job, data)
         pixels = picture.width * picture.height
         line = (
             f"{show_name(job.source)} -> {show_name(job.dest, output=True)}: {len(data):,} bytes, "
             f"{8 * len(data) / pixels:.3f} bpp, {100 * len(data) / max(bytes_in, 1):.1f} % of the input"
         )
+        if wanted.chooses or wanted.arguments:
+            line += f", quality {glissando.probe(data).quality:.4g}"
         if interrupted:  # the file is whole; what would come after it is not begun
             if not quiet:
                 say(line)

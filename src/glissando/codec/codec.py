@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, replace
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from glissando.bitstream import ANY_SIZE, DEFAULT_LIMITS, Reader, Source, opened
-from glissando.errors import InputError
+from glissando.errors import InputError, ModelError, TargetError
 from glissando.families import Family
 from glissando.picture import Picture, Pixels, as_picture
 from glissando.zoo import Card, Model, find_same
 
+from .aim import Aim
 from .analysed import Analysed
 from .coding import Coding
 from .decoder import Decoder, PictureSymbols
@@ -28,6 +29,9 @@ from .geometry import CELL, Region
 from .options import BackendOptions, EncodeOptions, ImportanceLike
 from .quality import LocalQuality, Quality, QualityField
 from .refinement import Progress
+from .sharing import KNOTS, Budget, Rates
+from .targeted import Targeted, likely_quality, rates_of
+from .targets import Targets, bytes_in
 
 __all__ = ["Codec", "open_codec"]
 
@@ -94,8 +98,13 @@ class Codec:
     def encode(
         self,
         picture: PictureLike,
-        quality: float = 60.0,
+        quality: float | None = None,
         *,
+        target_size: int | str | None = None,
+        target_bpp: float | None = None,
+        target_psnr: float | None = None,
+        target_ssimulacra2: float | None = None,
+        max_size: int | str | None = None,
         importance: ImportanceLike | Literal["auto"] | None = None,
         strength: float | None = None,
         keep_size: bool = False,
@@ -106,14 +115,23 @@ class Codec:
         convert: bool = False,
         effort: int = DEFAULT_EFFORT,
         progress: Progress | None = None,
+        notes: list[str] | None = None,
     ) -> bytes:
         """A picture's .gliss file.
 
         ``picture``: array of uint8 or uint16, (H, W, 3), (H, W) or (H, W, 1), with opacity (H, W, 4) or (H, W, 2); a
-        PIL image, or a Picture. ``quality``: 0 to 100, any real number; stored in steps of 1/256. ``depth``: bits of an
-        array's samples, 9 to 16 for uint16; as many as its type has unless given. ``convert``: convert what cannot be
-        carried of a PIL image (CMYK to RGB; the first frame of several), instead of raising PictureError; the Picture
-        that ``glissando.picture.as_picture`` makes of it tells in its notes what became of it.
+        PIL image, or a Picture. ``quality``: 0 to 100, any real number; stored in steps of 1/256; 60 unless given.
+        ``depth``: bits of an array's samples, 9 to 16 for uint16; as many as its type has unless given. ``convert``:
+        convert what cannot be carried of a PIL image (CMYK to RGB; the first frame of several), instead of raising
+        PictureError; the Picture that ``glissando.picture.as_picture`` makes of it tells in notes what became of it.
+
+        Instead of a quality, at most one of: ``target_size``, the largest file that is not above so many bytes, within
+        0.5 % of them, as a number or text such as "40kB"; ``target_bpp``, the same in bits per pixel; ``target_psnr``,
+        in dB, within 0.05; ``target_ssimulacra2``, in points, within 0.5. Scores are measured on what ``decode``
+        returns, over the colours of all pixels that are not fully transparent. Where exact tiles make bytes or scores
+        jump over what is wanted, it is the largest smaller file, or the first better one. ``max_size``: the file has
+        no more bytes than that, whatever the quality or the score; it is as large as it may be then. ``notes``: such
+        news is appended to it. ``docs/targets.md`` tells how they are found.
 
         ``alpha_quality``: 100, opacity comes back as it was; or less, in ever larger steps. ``exact``: colours below
         fully transparent pixels count as all others do, as they do with ``lossless``; else they come back black.
@@ -131,16 +149,112 @@ class Codec:
         ``progress`` is told the share that is done, 0 to 1; where it returns False, the file is made of what has been
         reached.
 
-        Raises InputError for arguments that are not as described, and for an importance that this model cannot take.
+        Raises InputError for arguments that are not as described or exclude each other, and for an importance that
+        this model cannot take; TargetError where no quality makes such a file.
         """
-        options = EncodeOptions(importance, strength, keep_size, lossless, alpha_quality, exact, effort)
+        targets = Targets(target_size, target_bpp, target_psnr, target_ssimulacra2, max_size)
+        options = EncodeOptions(importance, strength, keep_size, lossless, alpha_quality, exact, effort, targets)
+        base = _base_quality(quality, targets)
         source = as_picture(picture, depth=depth, convert=convert)
         if lossless:
             return self._encoder.lossless(source)
-        analysed, field = self._analysed(source, Quality.of(quality), options)
-        return self._encoder.encode(
-            analysed, Quality.of(quality), field, keep_size=keep_size, effort=effort, progress=progress
-        )
+        if targets.any:
+            data, found = self._targeted(source, base, options, progress)
+            if notes is not None:
+                notes.extend(found)
+            return data
+        analysed, field = self._analysed(source, base, options)
+        return self._encoder.encode(analysed, base, field, keep_size=keep_size, effort=effort, progress=progress)
+
+    def _targeted(
+        self, source: Picture, base: Quality, options: EncodeOptions, progress: Progress | None
+    ) -> tuple[bytes, list[str]]:
+        """The file that meets the options' targets, and notes.
+
+        It is analysed in the precision that suits the quality where the search will probably end, as files of that
+        quality are. Where it ends at a quality that needs more precision, it is analysed once more.
+        """
+        field = self._encoder.field(source, options)
+        guesses = [base]
+        if options.targets.chosen:
+            guesses = [Quality.highest()]  # refinement takes so long that precision costs next to nothing
+            if options.effort <= HIGHEST_QUICK:
+                guesses.insert(0, likely_quality(options.targets, source))
+        for guess in guesses:
+            highest = LocalQuality(guess, field).highest
+            analysed = self._encoder.analyse(source, highest, options)
+            targeted = Targeted(self._encoder, analysed, field, effort=options.effort, progress=progress)
+            try:
+                data = targeted.file(options.targets, base)
+            except TargetError:
+                if guess == guesses[-1]:
+                    raise
+                continue
+            used = LocalQuality(Quality(Reader(data, limits=ANY_SIZE).header.quality), field).highest
+            if self._encoder.suits(analysed, highest, used):
+                break
+        return data, targeted.notes
+
+    def rates(
+        self,
+        picture: PictureLike,
+        *,
+        importance: ImportanceLike | Literal["auto"] | None = None,
+        strength: float | None = None,
+        depth: int | None = None,
+        alpha_quality: float = 100.0,
+        exact: bool = False,
+        effort: int = DEFAULT_EFFORT,
+    ) -> Rates:
+        """A picture's bytes and distortions over the quality, which ``encode_batch`` shares a size by.
+
+        It is measured without refinement, whatever the effort. Arguments and errors as in ``encode``.
+        """
+        options = EncodeOptions(importance, strength, False, False, alpha_quality, exact, min(effort, HIGHEST_QUICK))
+        analysed, field = self._analysed(as_picture(picture, depth=depth), Quality.of(KNOTS[-1]), options)
+        return rates_of(self._encoder, analysed, field, by_eye=self._trained_for_the_eye)
+
+    @property
+    def _trained_for_the_eye(self) -> bool:
+        try:
+            return Aim.of(self.card).distortion == "eye"
+        except ModelError:  # its card does not say
+            return False
+
+    def encode_batch(
+        self,
+        pictures: Sequence[PictureLike | Callable[[], PictureLike]],
+        total_size: int | str,
+        *,
+        importance: ImportanceLike | Literal["auto"] | None = None,
+        strength: float | None = None,
+        alpha_quality: float = 100.0,
+        exact: bool = False,
+        effort: int = DEFAULT_EFFORT,
+    ) -> Iterator[bytes]:
+        """The files of several pictures, which have ``total_size`` bytes together, or up to 0.5 % fewer.
+
+        The bytes are shared so that one more of them would do as much good in each picture (``codec.sharing``): the sum
+        of all distortions is as small as it can be, in points of SSIMULACRA 2 for a model of the eye, in squared errors
+        for others. ``pictures``: items may be functions that return a picture; they are called twice, so that only one
+        picture is in memory at a time. The other arguments as in ``encode``.
+
+        Files come one by one in the order of the pictures. Raises InputError as ``encode``, TargetError where no
+        qualities make files of that size together.
+        """
+        chosen: dict[str, Any] = {
+            "importance": importance,
+            "strength": strength,
+            "alpha_quality": alpha_quality,
+            "exact": exact,
+            "effort": effort,
+        }
+        total = bytes_in(total_size, "total_size")
+        budget = Budget([self.rates(_picture_of(item), **chosen) for item in pictures], total)
+        for number, item in enumerate(pictures):
+            data = self.encode(_picture_of(item), target_size=budget.share(number), **chosen)
+            budget.used(number, len(data))
+            yield data
 
     def encode_with_bits(
         self,
@@ -314,6 +428,17 @@ class Codec:
         """
         with opened(source) as reader:
             return self._decoder.symbols(reader, order)
+
+
+def _picture_of(item: PictureLike | Callable[[], PictureLike]) -> PictureLike:
+    return item() if callable(item) else item
+
+
+def _base_quality(quality: float | None, targets: Targets) -> Quality:
+    """The quality that a caller has given, or the default one. Raises InputError where a target chooses it instead."""
+    if quality is not None and targets.chosen:
+        raise InputError(f"a quality ({quality}) and {targets.chosen[0]} exclude each other: the target chooses it")
+    return Quality.of(60.0 if quality is None else quality)
 
 
 def open_codec(model: Model, options: BackendOptions | None = None) -> Codec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -46,9 +46,22 @@ from .quality import TOP_UNITS, LocalQuality, Quality, QualityField
 from .refinement import Progress, Refiner, Target, halves
 from .size import same_size
 
-__all__ = ["Encoder"]
+__all__ = ["Decisions", "Encoder"]
 
 TILE_LOG2 = 9  # tiles of 512 pixels
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What an encoder decides by the quality, and what makes bytes jump where it decides otherwise.
+
+    Attributes:
+        exact: the numbers of the tiles that are exact, ascending.
+        error: by how many levels of 255 a sample may be off; None for any.
+    """
+
+    exact: tuple[int, ...]
+    error: int | None
 
 
 class Encoder:
@@ -85,6 +98,12 @@ class Encoder:
         latents = self._latents(source.pixels, depth, grid, precision, encoder)
         exact = self._exact_tiles(source, grid, opacity, is_candidate)
         return Analysed(latents, grid, source, boxes, exact, opacity, encoder)
+
+    def suits(self, analysed: Analysed, highest: Quality, used: Quality) -> bool:
+        """Whether latents that were analysed for qualities up to ``highest`` are precise enough for ``used``."""
+        depth, encoder = analysed.format.depth, analysed.encoder
+        precisions = (self._engine.analysis_precision(quality, depth, encoder) for quality in (highest, used))
+        return used <= highest or len(set(precisions)) == 1
 
     def _grid(self, source: Picture) -> Grid:
         return Grid(source.width, source.height, TILE_LOG2, self._coding.latents_per_cell)
@@ -163,20 +182,20 @@ class Encoder:
         self._check_field(analysed, field)
         local = LocalQuality(quality, field)
         if not keep_size or field is None:
-            return self._file(self.refine(analysed, local, effort, progress), local)
+            return self.file(self.refine(analysed, local, effort, progress), local)
         plain = LocalQuality(quality)
-        size = len(self._file(analysed, plain))
+        size = len(self.file(analysed, plain))
         if schedule_of(effort) is not None:
             # The quality at which sizes are equal before refinement is about the one at which they are afterwards.
             unrefined = self._of_size(analysed, field, size, quality)
             quality = Quality(Reader(unrefined, limits=ANY_SIZE).header.quality)
             first, second = halves(progress)
-            size = len(self._file(self.refine(analysed, plain, effort, first), plain))
+            size = len(self.file(self.refine(analysed, plain, effort, first), plain))
             analysed = self.refine(analysed, LocalQuality(quality, field), effort, second)
         return self._of_size(analysed, field, size, quality)
 
     def _of_size(self, analysed: Analysed, field: QualityField, size: int, start: Quality) -> bytes:
-        return same_size(lambda base: self._file(analysed, LocalQuality(base, field)), size, start)
+        return same_size(lambda base: self.file(analysed, LocalQuality(base, field)), size, start)
 
     def _check_field(self, analysed: Analysed, field: QualityField | None) -> None:
         if field is None:
@@ -231,13 +250,32 @@ class Encoder:
         tiles = [encode_tile({}, self._tables, {PIXELS: exact[number]}) for number in range(len(grid.tiles))]
         return _file_of(grid, TOP_UNITS, source.format, NO_MODEL, boxes, tiles, opacity)
 
-    def _file(self, analysed: Analysed, quality: LocalQuality) -> bytes:
-        tiles = self._tiles(analysed, quality)
-        # With an importance, more may be lost in some areas, so that no largest error is guaranteed for all samples.
-        error = largest_error(quality.base) if quality.field is None else None
+    def file(self, analysed: Analysed, quality: LocalQuality, decided: Decisions | None = None) -> bytes:
+        """The file of an analysed picture at a quality. ``decided``: by another quality, unless by this one."""
+        tiles = self._tiles(analysed, quality, None if decided is None else decided.exact)
+        error = self._largest_error(quality) if decided is None else decided.error
         if error is not None:
             tiles = self._corrected(analysed, quality, tiles, error)
         return self._written(analysed, quality, tiles, analysed.opacity)
+
+    def decisions(self, data: bytes, quality: LocalQuality) -> Decisions:
+        """What was decided for a file that ``file`` has made at a quality."""
+        with Reader(data, limits=ANY_SIZE) as reader:
+            tiles = [reader.layout.tile(number).streams for number in range(reader.header.tile_count)]
+        exact = tuple(number for number, spans in enumerate(tiles) if PIXELS in spans and spans[PIXELS].length)
+        return Decisions(exact, self._largest_error(quality))
+
+    @staticmethod
+    def _largest_error(quality: LocalQuality) -> int | None:
+        # With an importance, more may be lost in some areas, so that no largest error is guaranteed for all samples.
+        return largest_error(quality.base) if quality.field is None else None
+
+    def shown(self, data: bytes, analysed: Analysed) -> Pixels:
+        """The colours that a reader sees of a file of this picture, (height, width) or (height, width, 3)."""
+        pixels = self._show(data, analysed.grid.region)
+        if analysed.opacity is None:
+            return pixels
+        return pixels[..., 0] if analysed.format.grey else pixels[..., :3]
 
     def _written(
         self, analysed: Analysed, quality: LocalQuality, tiles: Sequence[Tile], opacity: Opacity | None = None
@@ -248,16 +286,18 @@ class Encoder:
         model_hash = bytes.fromhex(self._engine.model.card.hash)
         return _file_of(analysed.grid, quality.base.units, analysed.format, model_hash, boxes, tiles, opacity)
 
-    def _tiles(self, analysed: Analysed, quality: LocalQuality) -> list[Tile]:
-        """All tiles, of which some are exact."""
-        lossy = self._coded(self.passes(analysed, quality))
-        lossy_sizes = [sum(map(len, tile.streams.values())) for tile in lossy]
-        exact_sizes = {number: len(data) for number, data in analysed.exact.items()}
+    def _tiles(self, analysed: Analysed, quality: LocalQuality, exact: Sequence[int] | None) -> list[Tile]:
+        """All tiles, of which some are exact: those numbers, or None for as many as that pays for."""
         grid, reach = analysed.grid, self._engine.halo
-        errors = self._prices_of_errors(analysed, quality, lossy, exact_sizes, lossy_sizes)
-        exact = choose(grid, exact_sizes, lossy_sizes, errors, reach)
         if not exact:
-            return lossy
+            lossy = self._coded(self.passes(analysed, quality))
+            if exact is None:
+                lossy_sizes = [sum(map(len, tile.streams.values())) for tile in lossy]
+                exact_sizes = {number: len(data) for number, data in analysed.exact.items()}
+                errors = self._prices_of_errors(analysed, quality, lossy, exact_sizes, lossy_sizes)
+                exact = choose(grid, exact_sizes, lossy_sizes, errors, reach)
+            if not exact:
+                return lossy
         seen = seen_cells(grid, exact, reach)
         areas = [grid.tiles[number] for number in exact]
         empty = {number for number, area in zip(exact, areas, strict=True) if not seen[area.cells()].any()}

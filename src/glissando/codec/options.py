@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from glissando.picture import Picture
 
 from .effort import DEFAULT_EFFORT, check_effort
 from .quality import from_0_to_100
+from .targets import Targets
 
 __all__ = ["BackendOptions", "EncodeOptions", "ImportanceLike"]
 
@@ -49,10 +50,12 @@ class EncodeOptions:
         alpha_quality: 100, opacity comes back as it was; or less, down to 0, in ever larger steps.
         exact: colours below fully transparent pixels count as all others do; unless given, they come back black.
         effort: how much time encoding may take, 0 to 10.
+        targets: a size or a score that the file is to have.
 
     Raises:
-        InputError: a strength, or a size to keep, without importance; importance, or a quality of opacity, where
-            nothing is to be lost; a quality of opacity, or an effort, that is none.
+        InputError: a strength, or a size to keep, without importance; importance, a quality of opacity, or a target,
+            where nothing is to be lost; a target beside a size to keep; a quality of opacity, or an effort, that is
+            none.
     """
 
     importance: ImportanceLike | Literal["auto"] | None = None
@@ -62,6 +65,7 @@ class EncodeOptions:
     alpha_quality: float = 100.0
     exact: bool = False
     effort: int = DEFAULT_EFFORT
+    targets: Targets = field(default_factory=Targets)
 
     def __post_init__(self) -> None:
         check_effort(self.effort)
@@ -71,6 +75,11 @@ class EncodeOptions:
             raise InputError("importance says where to lose less; lossless loses nothing anywhere")
         if from_0_to_100(self.alpha_quality, "alpha_quality") < 100 and self.lossless:
             raise InputError("alpha_quality says how much opacity may lose; lossless loses nothing anywhere")
+        if self.targets.any and (self.lossless or self.keep_size):
+            wanted = (*self.targets.chosen, "max_size")[0]
+            if self.lossless:
+                raise InputError(f"{wanted} says how much to lose; lossless loses nothing, and has one size")
+            raise InputError(f"{wanted} and keep_size exclude each other: either says how large the file is to be")
 
     @property
     def keeps_hidden(self) -> bool:

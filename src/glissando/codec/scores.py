@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from glissando.perception import BIAS, CONES, CONTRAST, POLYNOMIAL, POWER, RADIUS, SIGMA, TOTAL, WEIGHTS
 
-__all__ = ["SMALLEST_SIDE", "Ssimulacra2", "psnr"]
+__all__ = ["SMALLEST_SIDE", "Ssimulacra2", "psnr", "squared_error"]
 
 Floats = NDArray[np.float32]
 Samples = NDArray[np.unsignedinteger[Any]]
@@ -27,11 +27,13 @@ SMALLEST_SIDE = 8
 _PART = 1 << 16  # rows are compared in parts of so many pixels, so that large pictures take no more memory
 
 
-def psnr(pixels: Samples, shown: Samples, depth: int, hidden: NDArray[np.bool_] | None = None) -> float:
-    """Peak signal-to-noise ratio in dB, peak 2^depth − 1, over all samples; infinite where they are equal.
+def squared_error(
+    pixels: Samples, shown: Samples, depth: int, hidden: NDArray[np.bool_] | None = None
+) -> tuple[float, int]:
+    """The sum of squared errors in levels of 255, and how many samples it is of.
 
-    ``pixels`` and ``shown``: (height, width) or (height, width, 3). ``hidden``: pixels that do not count, (height,
-    width).
+    ``pixels`` and ``shown``: (height, width) or (height, width, 3), of ``depth`` bits. ``hidden``: pixels that do not
+    count, (height, width).
     """
     rows = max(1, _PART // pixels.shape[1])
     total, count = 0.0, 0
@@ -42,9 +44,13 @@ def psnr(pixels: Samples, shown: Samples, depth: int, hidden: NDArray[np.bool_] 
             error = error[~hidden[part]]
         total += float(np.square(error).sum(dtype=np.float64))
         count += error.size
-    if total == 0:
-        return math.inf
-    return 10 * math.log10(((1 << depth) - 1) ** 2 * count / total)
+    return total * (255 / ((1 << depth) - 1)) ** 2, count
+
+
+def psnr(pixels: Samples, shown: Samples, depth: int, hidden: NDArray[np.bool_] | None = None) -> float:
+    """Peak signal-to-noise ratio in dB over all samples, infinite where they are equal; as for ``squared_error``."""
+    total, count = squared_error(pixels, shown, depth, hidden)
+    return math.inf if total == 0 else 10 * math.log10(255**2 * count / total)
 
 
 class Ssimulacra2:
@@ -164,7 +170,7 @@ def _errors(original: Floats, mean_o: Floats, square_o: Floats, plane: Floats, w
         apart = mean_o - mean
         covariance = 2 * (product - mean_o * mean) + CONTRAST
         variances = (square_o - mean_o * mean_o) + (square - mean * mean) + CONTRAST
-        structure: Floats = 1 - (1 - apart * apart) * covariance / variances
+        structure = np.subtract(1, (1 - apart * apart) * covariance / variances)
         total += _weighed(structure, weights[0], weights[3])
     if any(weights[1::3]) or any(weights[2::3]):
         edges: Floats = (1 + np.abs(plane - mean)) / (1 + np.abs(original - mean_o)) - 1

@@ -10,7 +10,7 @@ from typing import Any
 
 from glissando.errors import InputError
 
-__all__ = ["SSIMULACRA2_TOLERANCE", "PSNR_TOLERANCE", "SIZE_TOLERANCE", "Targets", "bytes_in"]
+__all__ = ["PSNR_TOLERANCE", "SIZE_TOLERANCE", "SSIMULACRA2_TOLERANCE", "Targets", "bytes_in"]
 
 SIZE_TOLERANCE = 0.005
 """How far a file may stay below the size that is wanted, relative to it."""
@@ -75,7 +75,9 @@ class Targets:
     def __post_init__(self) -> None:
         given = self.chosen
         if len(given) > 1:
-            raise InputError(f"{given[0]} and {given[1]} exclude each other: a file has one quality, which either chooses")
+            raise InputError(
+                f"{given[0]} and {given[1]} exclude each other: a file has one quality, which either chooses"
+            )
         if self.max_size is not None and given in (["target_size"], ["target_bpp"]):
             raise InputError(f"{given[0]} is the largest size already; max_size goes with a quality or a score")
         for name, limit in (("bpp", 1000.0), ("psnr", 1000.0), ("ssimulacra2", 100.0)):
