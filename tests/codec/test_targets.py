@@ -20,7 +20,7 @@ from glissando.codec.scores import Ssimulacra2, psnr
 from glissando.codec.seeking import Made, seek_score, seek_size
 from glissando.codec.sharing import KNOTS, Budget, Rates, shared_sizes
 from glissando.codec.targets import Targets, bytes_in
-from glissando.codec.typical import SSIMULACRA2, Curve, log_bpp_of, psnr_of
+from glissando.codec.typical import Curve, log_bpp_of, psnr_of, ssimulacra2
 from glissando.errors import InputError, TargetError
 
 Pixels = NDArray[np.uint8]
@@ -277,7 +277,7 @@ def test_the_search_for_a_score(scores: list[float], target: float, tolerance: f
     def make(quality: Quality) -> Made:
         return Made(b"", quality, scores[min(quality.units * len(scores) // 25600, len(scores) - 1)])
 
-    between = seek_score(make, target, tolerance, SSIMULACRA2)
+    between = seek_score(make, target, tolerance, ssimulacra2())
     if between.found is not None:
         assert abs(between.found.score - target) <= tolerance
     else:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from glissando.errors import TargetError
 
-from .typical import LOG_BPP, PSNR, QUALITIES
+from .typical import QUALITIES, mean_of
 
 __all__ = ["KNOTS", "Budget", "Rates", "shared_sizes"]
 
@@ -101,8 +101,8 @@ def _sizes(rates: Sequence[Rates], price: float) -> NDArray[np.float64]:
     found = np.empty(len(rates))
     for first in range(0, len(rates), _AT_ONCE):
         part = rates[first : first + _AT_ONCE]
-        sizes = _along([one.bytes for one in part], LOG_BPP)
-        distortions = _along([one.distortions for one in part], PSNR)
+        sizes = _along([one.bytes for one in part], mean_of("log_bpp"))
+        distortions = _along([one.distortions for one in part], mean_of("psnr"))
         best = (distortions + price * sizes).argmin(axis=1)
         found[first : first + _AT_ONCE] = sizes[np.arange(len(part)), best]
     return found

@@ -76,7 +76,7 @@ class Targeted:
                 targets.ssimulacra2,
                 SSIMULACRA2_TOLERANCE,
                 _ssimulacra2_of,
-                typical.SSIMULACRA2,
+                typical.ssimulacra2(),
                 "{} of SSIMULACRA 2",
             )
         else:
@@ -225,7 +225,7 @@ def likely_quality(targets: Targets, source: Picture) -> Quality:
     elif targets.psnr is not None:
         guess = typical.psnr_of(pixels, depth).quality(targets.psnr)
     elif targets.ssimulacra2 is not None:
-        guess = typical.SSIMULACRA2.quality(targets.ssimulacra2)
+        guess = typical.ssimulacra2().quality(targets.ssimulacra2)
     else:
         return Quality.highest()
     return guess.moved(256 * MARGIN)
