@@ -49,7 +49,7 @@ def mosaic(megapixels: float) -> NDArray[np.uint8]:
 def _memory(field: str) -> float:
     """MB of this process: "VmHWM", the largest resident memory so far, or "VmRSS", that of now."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1000
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024 / 1e6
 
 
 def _measure(task: str, folder: Path) -> None:
