@@ -187,6 +187,7 @@ def decode(
     source: Source | Reader,
     *,
     region: Sequence[int] | None = None,
+    max_size: int | Sequence[int] | None = None,
     threads: int | None = None,
     max_pixels: int = DEFAULT_LIMITS.max_pixels,
 ) -> Pixels:
@@ -201,13 +202,17 @@ def decode(
     ``region``: four integers (x, y, width, height) in pixels, x and y of its upper left corner. Only that rectangle is
     decoded, from the tiles that it needs; computed in f32, its pixels are those of the whole picture.
 
+    ``max_size``: the picture, or its region, is scaled down to fit and keeps its proportions: pixels of the longer side
+    at most, or (width, height) at most. It is decoded small, in a fraction of the time and memory
+    (``docs/large-pictures.md``).
+
     Raises FormatError where the bytes are damaged or no .gliss file, LimitError where the file declares more
     than ``max_pixels``, UnsupportedError where its pixels are of a kind that cannot be decoded yet, UnknownModelError
-    where its model is not installed, InputError for a region that is not inside the picture, OSError where the file
-    cannot be read.
+    where its model is not installed, InputError for a region that is not inside the picture or a size that is none,
+    OSError where the file cannot be read.
     """
     with opened(source, limits=replace(DEFAULT_LIMITS, max_pixels=max_pixels)) as file:
-        return _kept_for(_model_of(file), threads).decode(file, region=region, max_pixels=max_pixels)
+        return _kept_for(_model_of(file), threads).decode(file, region=region, max_size=max_size, max_pixels=max_pixels)
 
 
 def check(source: Source | Reader, *, max_pixels: int = DEFAULT_LIMITS.max_pixels) -> None:

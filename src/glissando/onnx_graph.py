@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PREFIX", "OnnxGraph", "needs", "with_real_input", "with_weights"]
+__all__ = ["PREFIX", "OnnxGraph", "cut", "input_names", "needs", "with_real_input", "with_weights"]
 
 PREFIX = "weight:"
 """What a weight's name in a graph begins with, so that no value between nodes is taken for one."""
@@ -23,6 +23,7 @@ PREFIX = "weight:"
 # Field numbers of onnx.proto.
 _MODEL_GRAPH, _GRAPH_INITIALIZER, _NODE_INPUT = 7, 5, 1
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW, _FLOAT = 1, 2, 8, 9, 1
+_GRAPH_NODE, _GRAPH_OUTPUT, _NODE_OUTPUT = 1, 12, 2
 _GRAPH_INPUT, _VALUE_NAME, _VALUE_TYPE, _TYPE_TENSOR, _ELEMENT_TYPE, _UINT8 = 11, 1, 2, 1, 1, 2
 _WIRE_VARINT, _WIRE_BYTES = 0, 2
 
@@ -68,11 +69,67 @@ def with_real_input(graph: bytes, name: str) -> bytes:
     raise ValueError(f"the graph has no input {name!r} of uint8")
 
 
+def cut(graph: bytes, layer: str, *, behind: bool) -> bytes:
+    """The beginning of the serialised ``graph``, up to a layer; its one output, of float32, is what the layer takes.
+
+    ``layer``: the name of its weights, such as "synthesis.leave.weight". With ``behind`` the layer is the last node of
+    the new graph, and the output what it gives. Inputs that no remaining node reads are left out. Raises ValueError
+    where no node has these weights, or the graph is damaged.
+    """
+    changed = bytearray()
+    output = b""
+    read: set[bytes] = set()
+    for field, whole, value in _fields(graph, 0, len(graph)):
+        if field != _MODEL_GRAPH:
+            changed += graph[slice(*whole)]
+            continue
+        inside, declared = bytearray(), []
+        for inner, inner_whole, node in _fields(graph, *value):
+            if inner == _GRAPH_NODE and not output:
+                inputs = [graph[slice(*part)] for part in _parts(graph, *node, _NODE_INPUT)]
+                if f"{PREFIX}{layer}".encode() in inputs:
+                    results = [graph[slice(*part)] for part in _parts(graph, *node, _NODE_OUTPUT)]
+                    output = results[0] if behind else inputs[0]
+                    if not behind:
+                        continue
+                read.update(inputs)
+            elif inner in (_GRAPH_NODE, _GRAPH_OUTPUT):  # nodes stand in the order in which they are computed
+                continue
+            elif inner == _GRAPH_INPUT:
+                declared.append((inner_whole, node))
+                continue
+            inside += graph[slice(*inner_whole)]
+        for value_whole, value in declared:
+            if any(graph[slice(*name)] in read for name in _parts(graph, *value, _VALUE_NAME)):
+                inside += graph[slice(*value_whole)]
+        changed += _field(_MODEL_GRAPH, bytes(inside))
+    if not output:
+        raise ValueError(f"no node of the graph has the weights {layer!r}")
+    of_floats = _field(_VALUE_TYPE, _field(_TYPE_TENSOR, _number(_ELEMENT_TYPE, _FLOAT)))
+    return bytes(changed) + _field(_MODEL_GRAPH, _field(_GRAPH_OUTPUT, _field(_VALUE_NAME, output) + of_floats))
+
+
+def input_names(graph: bytes) -> list[str]:
+    """The names of the inputs that the serialised ``graph`` declares. Raises ValueError where it is damaged."""
+    return [
+        graph[slice(*name)].decode()
+        for whole in _parts(graph, 0, len(graph), _MODEL_GRAPH)
+        for value in _parts(graph, *whole, _GRAPH_INPUT)
+        for name in _parts(graph, *value, _VALUE_NAME)
+    ]
+
+
 def _parts(data: bytes, start: int, stop: int, field: int) -> Iterator[tuple[int, int]]:
     """Where the values of a field of a message lie, which itself lies from ``start`` to ``stop``."""
+    return (value for number, _, value in _fields(data, start, stop) if number == field)
+
+
+def _fields(data: bytes, start: int, stop: int) -> Iterator[tuple[int, tuple[int, int], tuple[int, int]]]:
+    """The fields of a message that lies from ``start`` to ``stop``: number, where all of it lies, and its value."""
     while start < stop:
+        begin = start
         key, start = _read_varint(data, start)
-        number, wire = key >> 3, key & 7
+        wire = key & 7
         if wire == _WIRE_BYTES:
             length, start = _read_varint(data, start)
             end = start + length
@@ -80,8 +137,7 @@ def _parts(data: bytes, start: int, stop: int, field: int) -> Iterator[tuple[int
             _, end = _read_varint(data, start)
         else:
             end = start + (8 if wire == 1 else 4)
-        if number == field:
-            yield start, end
+        yield key >> 3, (begin, end), (start, end)
         start = end
 
 

@@ -13,6 +13,7 @@ becomes of metadata and of samples for which Pillow has no mode.
 from __future__ import annotations
 
 import inspect
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,6 +26,7 @@ from . import api
 from .bitstream import ANY_SIZE, PixelFormat, Reader
 from .bitstream.fields import SIGNATURE
 from .codec.metadata import BOXES, metadata_in
+from .codec.reduction import fitting
 from .errors import FormatError, GlissandoError, PictureError, PictureWarning
 from .picture import Density, Metadata, check_carried, scaled
 from .picture.conversion import from_pillow
@@ -58,6 +60,7 @@ class GlissandoImageFile(ImageFile.ImageFile):
     format = FORMAT
     format_description = "Glissando"
     metadata = Metadata()
+    _reduced: tuple[int, int] | None = None  # what draft was asked for
 
     @property
     def text(self) -> dict[str, str]:
@@ -86,6 +89,23 @@ class GlissandoImageFile(ImageFile.ImageFile):
         name = self.filename or getattr(self.fp, "name", "")
         return name.decode(errors="replace") if isinstance(name, bytes) else str(name or "image")
 
+    def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Pillow's ``Image.draft``, which ``thumbnail`` calls: the picture will be decoded at about this size.
+
+        It is reduced by 2, 4, 8 or 16, whichever comes nearest; ``mode`` changes nothing. Returns None where nothing
+        changes, else the mode and the box of the picture, whose size is the new one.
+        """
+        if not self.tile or self._reduced is not None or size is None:
+            return None
+        factor = min(self.width / max(size[0], 1), self.height / max(size[1], 1))
+        octaves = min(round(math.log2(factor)), 4) if factor > 1 else 0
+        if octaves < 1:
+            return None
+        self._reduced = -(-self.width >> octaves), -(-self.height >> octaves)
+        self._size = fitting(*self.size, self._reduced)
+        self.tile = [ImageFile._Tile("glissando", (0, 0, *self._size), 0, self._mode)]
+        return self.mode, (0, 0, self.width, self.height)
+
     def load(self) -> Any:
         """Decode the pixels unless they are there. Raises OSError where the file is damaged or its model missing."""
         if self.tile:
@@ -93,7 +113,8 @@ class GlissandoImageFile(ImageFile.ImageFile):
                 raise ValueError("Operation on closed image")
             format = self._reader.header.format
             try:
-                pixels = api.decode(self._reader, max_pixels=self.width * self.height)
+                header = self._reader.header
+                pixels = api.decode(self._reader, max_size=self._reduced, max_pixels=header.width * header.height)
             except GlissandoError as error:
                 raise OSError(f"{self._name}: {error}") from error
             wanted = 16 if self.mode == "I;16" else 8
@@ -117,7 +138,8 @@ class GlissandoImageFile(ImageFile.ImageFile):
         if self.fp is None or not self.tile:
             raise RuntimeError("verify must be called directly after open")
         try:
-            api.check(self._reader, max_pixels=self.width * self.height)
+            header = self._reader.header
+            api.check(self._reader, max_pixels=header.width * header.height)
         except GlissandoError as error:
             raise OSError(f"{self._name}: {error}") from error
         finally:

@@ -11,6 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from glissando.codec.reduction import fitting, resized
 from glissando.errors import LimitError, SignatureError, UnknownModelError
 from glissando.picture import Picture, PixelFormat, as_picture
 from glissando.zoo import EncoderCard
@@ -117,7 +118,9 @@ class Codec:
         }
         return SIGNATURE + json.dumps(head).encode() + b"\n" + picture.pixels.tobytes()
 
-    def decode_picture(self, file: Reader, region: Any = None, max_pixels: int = 2**28) -> Picture:
+    def decode_picture(
+        self, file: Reader, region: Any = None, max_size: Any = None, max_pixels: int = 2**28
+    ) -> Picture:
         head, body = _parse(file.data)
         if head["shape"][0] * head["shape"][1] > max_pixels:
             raise LimitError("too many pixels")
@@ -125,6 +128,9 @@ class Codec:
         if region is not None:
             x, y, width, height = region
             pixels = pixels[y : y + height, x : x + width]
+        if max_size is not None:
+            whole = pixels.shape[1], pixels.shape[0]
+            pixels = resized(pixels, fitting(*whole, max_size), (0.0, 0.0, *map(float, whole)), alpha=False)
         return Picture(pixels, **{k: base64.b64decode(v) for k, v in head["boxes"].items()})
 
 

@@ -358,6 +358,24 @@ def test_a_region_alone(invoke, photo, tmp_path):
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "b.png")), pixels[2:7, 4:14])
 
 
+@pytest.mark.parametrize(("size", "expected"), [("8", (8, 4)), ("100x3", (6, 3)), ("4000", (20, 10))])
+def test_scaled_down(invoke, photo, tmp_path, size, expected):
+    photo("a.png")  # 20x10
+    invoke("encode", "a.png", "a.gliss")
+    assert invoke("decode", "a.gliss", "b.png", "--max-size", size).exit_code == 0
+    with Image.open(tmp_path / "b.png") as small:
+        assert small.size == expected
+
+
+@pytest.mark.parametrize("text", ["0", "-4", "a", "4x", "4x5x6", "4.5"])
+def test_what_is_no_size_is_wrong_usage(invoke, photo, text):
+    photo("a.png")
+    invoke("encode", "a.png", "a.gliss")
+    result = invoke("decode", "a.gliss", "b.png", "--max-size", text)
+    assert result.exit_code == 2
+    assert "--max-size" in result.stderr
+
+
 @pytest.mark.parametrize("text", ["1,2,3", "1,2,3,4,5", "a,b,c,d", "1.5,0,2,2", "", "1 2 3 4"])
 def test_what_is_no_region_is_wrong_usage(invoke, photo, text):
     photo("a.png")

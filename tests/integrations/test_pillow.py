@@ -15,6 +15,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, ImageFile, UnidentifiedImageError
 
 import glissando.pillow
+from glissando.codec.reduction import fitting
 from glissando.errors import InputError, PictureWarning
 from glissando.picture import Cicp, Density, Picture
 
@@ -123,6 +124,23 @@ def test_thumbnail() -> None:
     with Image.open(GOLDEN / "lossless.gliss") as image:
         image.thumbnail((20, 20))
         assert image.size == (20, 17)
+
+
+def test_draft_decodes_the_nearest_reduction(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = glissando.encode(np.full((420, 600, 3), 77, np.uint8), lossless=True)
+    asked = []
+    decode = glissando.api.decode
+    monkeypatch.setattr("glissando.api.decode", lambda *a, **k: asked.append(k["max_size"]) or decode(*a, **k))
+    for size, reduced in (((100, 70), (75, 53)), ((140, 99), (150, 105)), ((1, 1), (38, 27)), ((600, 420), None)):
+        with Image.open(io.BytesIO(data)) as image:
+            found = image.draft("RGB", size)
+            assert found == (None if reduced is None else ("RGB", (0, 0, *image.size)))
+            assert image.draft("RGB", (1, 1)) is None or reduced is None
+            if reduced is not None:
+                image.load()
+                assert image.size == fitting(600, 420, reduced)
+                assert image.getpixel((0, 0)) == (77, 77, 77)
+                assert asked[-1] == reduced
 
 
 def test_closed_images_cannot_be_loaded() -> None:

@@ -50,6 +50,7 @@ EXAMPLES = examples(
     ("glissando decode *.gliss /media/stick/ --sync", "wait until each file is on the disk"),
     ("glissando decode photo.gliss - | display", "PNG to standard output"),
     ("glissando decode photo.gliss part.png --region 512,0,200,100", "200x100 pixels, 512 from the left"),
+    ("glissando decode photo.gliss small.jpg --max-size 1600", "scaled down to at most 1,600 pixels a side"),
 )
 
 
@@ -96,6 +97,15 @@ def decode(
             help="Decode this rectangle of the picture alone, in pixels; x and y count from the upper left corner.",
         ),
     ] = None,
+    max_size: Annotated[
+        str | None,
+        typer.Option(
+            "--max-size",
+            metavar="N|WxH",
+            help="Scale the picture, or the region, down to at most N pixels on its longer side, or to fit into W by "
+            "H; it is decoded small, in a fraction of the memory and, if much smaller, of the time.",
+        ),
+    ] = None,
     keep: Keep = None,
     strip: Strip = False,
     threads: Threads = None,
@@ -120,6 +130,7 @@ def decode(
     chosen = (format or "png").lower().lstrip(".")
     kinds = kept_kinds(keep, strip)
     part = None if region is None else _region(region)
+    most = None if max_size is None else _size(max_size)
     todo = plan(sources, out, f".{chosen}", suffixes=(".gliss",), recursive=recursive, name=name)
     many = Many(overwrite, preserve, sync, jobs, as_json, dry_run, quiet, verbose)
 
@@ -146,7 +157,7 @@ def decode(
             model, codecs = file.header.model_hash, opened.get()
             if model not in codecs:
                 codecs[model] = glissando.open_for(file, threads=many.threads(threads))
-            picture = codecs[model].decode_picture(file, region=part, max_pixels=max_pixels)
+            picture = codecs[model].decode_picture(file, region=part, max_size=most, max_pixels=max_pixels)
             picture, stripped = kept_of(picture, kinds)
             bytes_in = file.size
         data, notes = encode_picture(picture, kind(job), quality=quality, name=show_name(job.dest, output=True))
@@ -170,3 +181,11 @@ def _region(text: str) -> tuple[int, ...]:
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not X,Y,WIDTH,HEIGHT in pixels", param_hint="--region") from None
     return x, y, width, height
+
+
+def _size(text: str) -> tuple[int, ...]:
+    """One number of pixels for both sides, or two with an x between them."""
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+        raise typer.BadParameter(f"{text!r} is neither N nor WxH in pixels", param_hint="--max-size")
+    return int(sides[0]), int(sides[-1])

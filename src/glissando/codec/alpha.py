@@ -22,6 +22,7 @@ from glissando.picture import Picture, Pixels
 from .exact import tile_region
 from .filling import filled
 from .geometry import Grid, Region, in_common
+from .reduction import box_means
 
 __all__ = [
     "Opacity",
@@ -132,15 +133,16 @@ def coded_alpha(alpha: Pixels, step: int, depth: int) -> bytes:
     return ALPHA_STEP.write(step) + encode_planes(steps[None], last.bit_length())
 
 
-def paste_alpha(alpha: Pixels, region: Region, place: Region, data: bytes, depth: int) -> None:
+def paste_alpha(alpha: Pixels, region: Region, place: Region, data: bytes, depth: int, factor: int = 1) -> None:
     """Write the part of a tile's opacity that lies in a region into the region's.
 
     Args:
         alpha: the region's opacity, (height, width), which is changed.
-        region: the region.
-        place: the tile's own region.
+        region: the region, in squares of ``factor`` by ``factor`` pixels.
+        place: the tile's own region, in the picture's pixels.
         data: the bytes that code the tile's opacity.
         depth: bits of a sample.
+        factor: by how much the region is reduced.
 
     Raises:
         CorruptError: the bytes are damaged.
@@ -154,8 +156,9 @@ def paste_alpha(alpha: Pixels, region: Region, place: Region, data: bytes, depth
     (steps,) = decode_planes(bytes(cursor.data[cursor.offset :]), 1, place.height, place.width, last.bit_length())
     if steps.max() > last:
         raise CorruptError(f"an opacity is {steps.max()} steps of {step}, which is beyond opaque")
-    target, source = in_common(region, place)
-    alpha[target] = np.minimum(steps[source].astype(np.uint32) * step, top)
+    target, source = in_common(region, place.reduced(factor))
+    levels = np.minimum(steps.astype(np.uint32) * step, top).astype(alpha.dtype)
+    alpha[target] = box_means(levels, factor)[source]
 
 
 # What is hidden ---------------------------------------------------------------------------------------------------

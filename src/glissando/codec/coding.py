@@ -10,7 +10,7 @@ write files, which is alike for all families. What lies between is a family's: i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -61,8 +61,11 @@ class Coding(Protocol[L, S]):
         """The latents of a picture from the outputs of the analysis, (rows, columns, channels) each."""
         ...
 
-    def passes(self, latents: L, grid: Grid, quality: LocalQuality) -> list[Passes]:
-        """The symbols that each tile of the grid codes, with the tables that code them."""
+    def passes(self, latents: L, grid: Grid, quality: LocalQuality) -> Iterable[Passes]:
+        """The symbols that each tile of the grid codes, with the tables that code them: tile after tile, in order.
+
+        They take several times the memory of a picture, so that a family had better make them as they are asked for.
+        """
         ...
 
     def latent_bits(self, area: Area, costs: Mapping[int, Sequence[NDArray[np.float64]]]) -> NDArray[np.float64]:

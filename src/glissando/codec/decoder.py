@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,12 @@ from .alpha import paste_alpha
 from .coding import Coding
 from .engine import Engine
 from .exact import correct, paste, tile_region
-from .geometry import Area, Grid, Region, Window
+from .geometry import Area, Grid, Region, Window, rows_of_windows, take_over
 from .metadata import arguments_in
+from .painting import largest_factor, painter, prepare
 from .pixels import grey_of, sample_type, to_levels
 from .quality import LocalQuality, Quality, QualityField
+from .reduction import FACTORS, factor_for, fitting, resized
 
 __all__ = ["Decoder", "PictureSymbols"]
 
@@ -45,20 +47,55 @@ class PictureSymbols:
     latents: Any
     quality: LocalQuality
     area: Area
-    exact: Mapping[int, bytes]
-    corrections: Mapping[int, bytes]
-    alpha: Mapping[int, bytes]
+    exact: dict[int, bytes]
+    corrections: dict[int, bytes]
+    alpha: dict[int, bytes]
+
+    @property
+    def planes(self) -> tuple[dict[int, bytes], dict[int, bytes], dict[int, bytes]]:
+        """What tiles have beside latents: ``exact``, ``corrections`` and ``alpha``."""
+        return self.exact, self.corrections, self.alpha
+
+    def take_over(self, before: PictureSymbols | None) -> int:
+        """Copy what the symbols of an area above have in common with these, and all planes.
+
+        Returns the first row of cells whose symbols are still missing.
+
+        Both areas have the same columns, and the upper one begins and ends with whole tiles.
+        """
+        if before is None:
+            return self.area.top
+        for new, old in zip(_arrays(self.latents), _arrays(before.latents), strict=True):
+            take_over(new, self.area, old, before.area)
+        if self.quality.field is not None and before.quality.field is not None:
+            take_over(self.quality.field.index, self.area, before.quality.field.index, before.area)
+        for found, earlier in zip(self.planes, before.planes, strict=True):
+            found |= earlier
+        return before.area.bottom
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What has to be read and run for a region."""
+    """What has to be read and run for a region.
+
+    Attributes:
+        grid: of the picture.
+        factor: by how much the picture is reduced, a divisor of ``CELL``.
+        region: what is wanted, in squares of ``factor`` by ``factor`` pixels, each of which becomes one pixel.
+        covered: the cells that the region covers.
+        windows: what the networks run over, row after row.
+    """
 
     grid: Grid
+    factor: int
     region: Region
+    covered: Area
     windows: Sequence[Window]
-    tiles: Sequence[int]
-    area: Area  # the area of these tiles
+
+    @property
+    def tiles(self) -> list[int]:
+        """The tiles that have pixels in the region."""
+        return self.grid.tiles_over(self.covered)[0]
 
 
 class Decoder:
@@ -67,36 +104,67 @@ class Decoder:
     def __init__(self, engine: Engine, coding: Coding[Any, Any]) -> None:
         self._engine, self._coding = engine, coding
 
-    def decode(self, reader: Reader, region: Sequence[int] | None = None) -> Picture:
+    def decode(
+        self,
+        reader: Reader,
+        region: Sequence[int] | None = None,
+        max_size: int | Sequence[int] | None = None,
+    ) -> Picture:
         """A file's pixels and metadata; with a region (x, y, width, height), the pixels of that rectangle alone.
 
-        Raises UnknownModelError where another model made the file, FormatError where what is read of it is damaged,
-        InputError for a region that does not lie in the picture.
+        ``max_size``: scaled down to fit, pixels of the longer side or (width, height). Raises UnknownModelError where
+        another model made the file, FormatError where what is read of it is damaged, InputError for a region that does
+        not lie in the picture, or a size that is none.
         """
         header = reader.header
-        check_carried(header.format)
-        plan = self._plan(self._grid(reader), region)
+        format = header.format
+        check_carried(format)
+        grid = self._grid(reader)
+        wanted = grid.region if region is None else Region.of(region, grid.width, grid.height)
+        whole = wanted.width, wanted.height
+        size = whole if max_size is None else fitting(*whole, max_size)
         reader.check_complete()
         boxes = {name: reader.box(name) for name in reader.layout.boxes}
-        part = None if region is None else (plan.region.width, plan.region.height)
-        if header.model_hash == NO_MODEL:
-            pixels, alpha = self._lossless(reader, plan)
-            pixels = self._with_opacity(pixels, plan, alpha, header.format)
-            return Picture(pixels, depth=header.format.depth, **arguments_in(boxes, part))
-        self._check_model(header.model_hash)
-        palette = self._palette(reader)
-        highest = LocalQuality(Quality(header.quality), _field(palette, np.empty((0, 0), np.int16))).highest
-        precision = self._engine.decoder_precision(highest, header.format.depth)
-        graph_name = self._graph_name(header.format.depth)
-        self._engine.prepare(graph_name, precision)  # compiles while the symbols are decoded
-        symbols = self._symbols(reader, plan.grid, plan.tiles, plan.area, palette)
-        pixels = self._synthesise(symbols, plan, precision, header.format.depth)
-        if header.format.grey:
-            pixels = grey_of(pixels)
-        self._apply(correct, pixels, plan, symbols.corrections, header.format.depth)
-        self._apply(paste, pixels, plan, symbols.exact, header.format.depth)
-        pixels = self._with_opacity(pixels, plan, symbols.alpha, header.format)
-        return Picture(pixels, depth=header.format.depth, **arguments_in(boxes, part))
+        if header.model_hash != NO_MODEL:
+            self._check_model(header.model_hash)
+        plan = self._plan(grid, wanted, self._factor(reader, wanted, size))
+        pixels = self._pixels(reader, plan)
+        if size != whole:
+            left, top = wanted.x / plan.factor - plan.region.x, wanted.y / plan.factor - plan.region.y
+            box = left, top, left + wanted.width / plan.factor, top + wanted.height / plan.factor
+            pixels = resized(pixels, size, box, alpha=format.alpha != "none")
+        part = None if size == (grid.width, grid.height) else size
+        return Picture(pixels, depth=format.depth, **arguments_in(boxes, part))
+
+    def _factor(self, reader: Reader, wanted: Region, size: tuple[int, int]) -> int:
+        """By how much networks and tiles are reduced for a region to be shown at a size."""
+        if size == (wanted.width, wanted.height):
+            return 1
+        by_model = reader.header.model_hash != NO_MODEL
+        return factor_for(wanted, size, largest_factor(self._engine) if by_model else max(FACTORS))
+
+    def _pixels(self, reader: Reader, plan: _Plan) -> Pixels:
+        """The region's pixels, (height, width), or with channels (height, width, channels); opacity is the last."""
+        format, region = reader.header.format, plan.region
+        depth = format.depth
+        channels = (1 if format.grey else 3) + (format.alpha != "none")
+        out: Pixels = np.empty((region.height, region.width, channels), sample_type(depth))
+        colours = out[..., 0] if format.grey else out[..., :3]
+        exact: Mapping[int, bytes]
+        alpha: Mapping[int, bytes]
+        if reader.header.model_hash == NO_MODEL:
+            exact, alpha = self._planes(reader, plan)
+        else:
+            exact, corrections, alpha = self._paint(reader, plan, colours)
+            self._apply(correct, colours, plan, corrections, depth)
+        self._apply(paste, colours, plan, exact, depth)
+        if format.alpha != "none":
+            opacity = out[..., -1]
+            opacity[...] = (1 << depth) - 1
+            self._apply(paste_alpha, opacity, plan, alpha, depth)
+            if format.alpha == "straight":
+                colours[opacity == 0] = 0
+        return out[..., 0] if channels == 1 else out
 
     def symbols(self, reader: Reader, order: Iterable[int] | None = None) -> PictureSymbols:
         """All symbols of a file.
@@ -106,7 +174,9 @@ class Decoder:
         """
         grid = self._grid(reader)
         tiles = range(len(grid.tiles)) if order is None else order
-        return self._symbols(reader, grid, tiles, grid.whole, self._palette(reader))
+        symbols = self._empty(reader, grid.whole, self._palette(reader))
+        self._decode_tiles(reader, grid, tiles, symbols)
+        return symbols
 
     def check(self, reader: Reader) -> None:
         """Read all of a file and compare every checksum in it; no network runs, and no pixel is made.
@@ -141,12 +211,10 @@ class Decoder:
         header = reader.header
         return Grid(header.width, header.height, header.tile_log2, self._coding.latents_per_cell)
 
-    def _plan(self, grid: Grid, wanted: Sequence[int] | None) -> _Plan:
-        """The windows whose results a region is cut from, and the tiles that these windows see."""
-        region = grid.region if wanted is None else Region.of(wanted, grid.width, grid.height)
+    def _plan(self, grid: Grid, region: Region, factor: int) -> _Plan:
+        """The windows whose results a region is cut from."""
         covered = grid.area_over(region)
-        tiles, area = grid.tiles_over(grid.around(covered, self._engine.halo))
-        return _Plan(grid, region, list(self._engine.windows(grid, covered)), tiles, area)
+        return _Plan(grid, factor, region.reduced(factor), covered, list(self._engine.windows(grid, covered, factor)))
 
     def _palette(self, reader: Reader) -> tuple[int, ...] | None:
         """The offsets of the file's quality field, None where it has none."""
@@ -159,28 +227,45 @@ class Decoder:
 
     # From streams to symbols --------------------------------------------------------------------------
 
-    def _symbols(
-        self, reader: Reader, grid: Grid, tiles: Iterable[int], area: Area, palette: tuple[int, ...] | None
-    ) -> PictureSymbols:
-        """The symbols of some tiles, in arrays over ``area``."""
+    def _empty(self, reader: Reader, area: Area, palette: tuple[int, ...] | None) -> PictureSymbols:
+        """Arrays for the symbols of an area, into which ``_decode_tiles`` writes."""
         field = _field(palette, np.zeros(area.coded_shape, np.int16))
         quality = LocalQuality(Quality(reader.header.quality), field)
-        symbols = self._coding.empty_symbols(area)
-        exact: dict[int, bytes] = {}
-        corrections: dict[int, bytes] = {}
-        alpha: dict[int, bytes] = {}
+        return PictureSymbols(self._coding.empty_symbols(area), quality, area, {}, {}, {})
+
+    def _decode_tiles(self, reader: Reader, grid: Grid, tiles: Iterable[int], symbols: PictureSymbols) -> None:
+        """Write the symbols of some tiles, and what else these have, into their places."""
+        planes = (PIXELS, symbols.exact), (CORRECTIONS, symbols.corrections), (ALPHA, symbols.alpha)
 
         def decode(number: int) -> None:
             tile = reader.tile(number)
             with _naming_tile(number, grid):
                 _check_opacity(tile, reader.header.format)
-                self._decode_tile(tile, grid.tiles[number].within(area), quality, symbols)
-                for stream, found in ((PIXELS, exact), (CORRECTIONS, corrections), (ALPHA, alpha)):
+                area = grid.tiles[number].within(symbols.area)
+                self._decode_tile(tile, area, symbols.quality, symbols.latents)
+                for stream, found in planes:
                     if data := tile.streams.get(stream):
                         found[number] = data
 
         self._engine.each(decode, tiles)
-        return PictureSymbols(symbols, quality, area, exact, corrections, alpha)
+
+    def _bands(
+        self, reader: Reader, plan: _Plan, palette: tuple[int, ...] | None
+    ) -> Iterator[tuple[list[Window], PictureSymbols]]:
+        """The windows, row by row, with the symbols that these see; no tile is decoded twice.
+
+        Latents take twice the memory of the pixels, so that no more of them are held than a row of windows needs.
+        """
+        grid, before = plan.grid, None
+        for windows in rows_of_windows(plan.windows):
+            top, bottom = windows[0].inner_rows.start, windows[-1].inner_rows.stop
+            seen = replace(plan.covered, top=top, height=bottom - top)
+            numbers, area = grid.tiles_over(grid.around(seen, self._engine.halo))
+            symbols = self._empty(reader, area, palette)
+            first = symbols.take_over(before)
+            self._decode_tiles(reader, grid, [n for n in numbers if grid.tiles[n].top >= first], symbols)
+            yield windows, symbols
+            before = symbols
 
     def _decode_tile(self, tile: Tile, area: Area, quality: LocalQuality, symbols: Any) -> None:
         """Write a tile's symbols, and its part of the quality field, into their places."""
@@ -199,11 +284,11 @@ class Decoder:
 
     # From exact tiles to pixels -----------------------------------------------------------------------
 
-    def _lossless(self, reader: Reader, plan: _Plan) -> tuple[Pixels, dict[int, bytes]]:
-        """The region's pixels of a file of which every tile is exact, and what codes the opacity of its tiles."""
-        format, region = reader.header.format, plan.region
+    def _planes(self, reader: Reader, plan: _Plan) -> tuple[dict[int, bytes], dict[int, bytes]]:
+        """What codes the pixels and the opacity of the region's tiles, in a file of which every tile is exact."""
+        format = reader.header.format
         exact, alpha = {}, {}
-        for number in plan.grid.tiles_over(plan.grid.area_over(region))[0]:
+        for number in plan.tiles:
             tile = reader.tile(number)
             with _naming_tile(number, plan.grid):
                 _check_opacity(tile, format)
@@ -213,57 +298,50 @@ class Decoder:
                 exact[number] = tile.streams[PIXELS]
                 if data := tile.streams.get(ALPHA):
                     alpha[number] = data
-        shape = (region.height, region.width) if format.grey else (region.height, region.width, 3)
-        pixels: Pixels = np.empty(shape, sample_type(format.depth))
-        self._apply(paste, pixels, plan, exact, format.depth)
-        return pixels, alpha
-
-    def _with_opacity(self, pixels: Pixels, plan: _Plan, planes: Mapping[int, bytes], format: PixelFormat) -> Pixels:
-        """The region's pixels with the opacity of a file that has it as their last channel, and black where it is 0."""
-        if format.alpha == "none":
-            return pixels
-        alpha = np.full(pixels.shape[:2], (1 << format.depth) - 1, pixels.dtype)
-        self._apply(paste_alpha, alpha, plan, planes, format.depth)
-        if format.alpha == "straight":
-            pixels[alpha == 0] = 0
-        return np.dstack([pixels, alpha])
+        return exact, alpha
 
     def _apply(
         self,
-        change: Callable[[Pixels, Region, Region, bytes, int], None],
+        change: Callable[[Pixels, Region, Region, bytes, int, int], None],
         pixels: Pixels,
         plan: _Plan,
         planes: Mapping[int, bytes],
         depth: int,
     ) -> None:
-        """Apply ``paste`` or ``correct`` to the region's pixels, tile by tile, for tiles that have such planes."""
+        """Apply ``paste``, ``correct`` or ``paste_alpha``, tile by tile, for tiles that have such planes."""
 
         def decode(number: int) -> None:
+            place = tile_region(plan.grid.tiles[number], plan.grid)
             with _naming_tile(number, plan.grid):
-                change(pixels, plan.region, tile_region(plan.grid.tiles[number], plan.grid), planes[number], depth)
+                change(pixels, plan.region, place, planes[number], depth, plan.factor)
 
-        numbers, _ = plan.grid.tiles_over(plan.grid.area_over(plan.region))
-        self._engine.each(decode, [number for number in numbers if number in planes])
+        self._engine.each(decode, [number for number in plan.tiles if number in planes])
 
     # From symbols to pixels ---------------------------------------------------------------------------
 
-    def _graph_name(self, depth: int) -> str:
-        family = self._engine.family
-        return (family.decoder_graph_8bit if depth == 8 else None) or family.decoder_graph
+    def _paint(
+        self, reader: Reader, plan: _Plan, out: Pixels
+    ) -> tuple[Mapping[int, bytes], Mapping[int, bytes], Mapping[int, bytes]]:
+        """Paint the region's pixels, (height, width) or (height, width, 3): each window's part, one after the other.
 
-    def _synthesise(self, symbols: PictureSymbols, plan: _Plan, precision: str, depth: int) -> Pixels:
-        """The region's pixels, (height, width, 3): each window's part of it, one window after the other."""
-        run = self._engine.graph(self._graph_name(depth), precision)
-        inputs = self._coding.decoder_inputs(symbols.latents, symbols.quality)
-        out: Pixels = np.empty((plan.region.height, plan.region.width, 3), sample_type(depth))
-        for window in plan.windows:
-            if all(number in symbols.exact for number in plan.grid.tiles_over(window.area(plan.grid))[0]):
-                continue  # exact tiles will cover all of it
-            (pixels,) = run(**inputs(window.within(plan.area)))
-            source, target = window.pixels(plan.region)
-            part = pixels[0][source]
-            out[target] = part if part.dtype == np.uint8 else to_levels(part, depth)
-        return out
+        Returns what codes the pixels of exact tiles, corrections and opacity, by the tile's number.
+        """
+        depth, palette = reader.header.format.depth, self._palette(reader)
+        highest = LocalQuality(Quality(reader.header.quality), _field(palette, np.empty((0, 0), np.int16))).highest
+        precision = self._engine.decoder_precision(highest, depth, plan.factor)
+        prepare(self._engine, plan.factor, precision, depth)  # compiles while the first symbols are decoded
+        paint = None
+        for windows, symbols in self._bands(reader, plan, palette):
+            paint = paint or painter(self._engine, plan.factor, precision, depth)
+            inputs = self._coding.decoder_inputs(symbols.latents, symbols.quality)
+            for window in windows:
+                if all(number in symbols.exact for number in plan.grid.tiles_over(window.area(plan.grid))[0]):
+                    continue  # exact tiles will cover all of it
+                source, target = window.pixels(plan.region, plan.factor)
+                part = paint(inputs(window.within(symbols.area)))[source]
+                levels = part if part.dtype == np.uint8 else to_levels(part, depth)
+                out[target] = grey_of(levels) if out.ndim == 2 else levels
+        return symbols.planes
 
 
 @contextmanager
@@ -280,6 +358,11 @@ def _check_opacity(tile: Tile, format: PixelFormat) -> None:
     if (ALPHA in tile.streams) != (format.alpha != "none"):
         found = "no stream" if format.alpha != "none" else "a stream"
         raise CorruptError(f"a file of {format} pixels has {found} of opacity")
+
+
+def _arrays(latents: Any) -> list[NDArray[Any]]:
+    """The arrays of a family's symbols, which are a dataclass of arrays or one array."""
+    return [latents] if isinstance(latents, np.ndarray) else list(vars(latents).values())
 
 
 def _field(palette: tuple[int, ...] | None, index: NDArray[np.int16]) -> QualityField | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -18,6 +19,7 @@ from glissando.bitstream.quality_field import pack_palette, with_map_tables
 from glissando.bitstream.tiles import Passes, encode_tile, with_planes
 from glissando.errors import InputError
 from glissando.picture import Picture, Pixels, scaled
+from glissando.runtime import release
 
 from .alpha import Opacity, carried_along, opacity_of, without_opacity
 from .analysed import Analysed
@@ -49,6 +51,8 @@ from .size import same_size
 __all__ = ["Decisions", "Encoder"]
 
 TILE_LOG2 = 9  # tiles of 512 pixels
+TILES_AT_ONCE = 16
+"""Tiles whose symbols are held to be coded in parallel."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,8 @@ class Encoder:
         per_cell = self._coding.analysis_per_cell
         rows, columns = grid.cells
         outputs: list[NDArray[np.float32]] = []
-        for window in self._engine.encoder_windows(grid, encoder):
+        all_windows = list(self._engine.encoder_windows(grid, encoder))
+        for window in all_windows:
             parts = analysis(pixels=padded(pixels, *window.outer(CELL), depth))
             if not outputs:
                 outputs = [
@@ -141,6 +146,8 @@ class Encoder:
                 ]
             for whole, n, part in zip(outputs, per_cell, parts, strict=True):
                 whole[window.inner(n)] = part[0][window.inner_of_result(n)]
+        if len(all_windows) > 1:
+            release(analysis)  # what it takes for a large window; the next networks need as much
         return outputs
 
     # From importance to a quality field ---------------------------------------------------------------
@@ -367,34 +374,33 @@ class Encoder:
         return prices
 
     def _coded(
-        self, passes: Sequence[Passes], exact: Mapping[int, bytes] | None = None, empty: Collection[int] = ()
+        self, passes: Iterable[Passes], exact: Mapping[int, bytes] | None = None, empty: Collection[int] = ()
     ) -> list[Tile]:
         """Tiles of these passes. ``exact``: the bytes of exact tiles by number; ``empty``: those without latents."""
 
-        def code(number: int) -> Tile:
+        def code(numbered: tuple[int, Passes]) -> Tile:
+            number, of_tile = numbered
             if exact is None:
-                return encode_tile(passes[number], self._tables)
+                return encode_tile(of_tile, self._tables)
             pixels = exact.get(number, b"")
-            tile = encode_tile(passes[number], self._tables, {PIXELS: pixels})
+            tile = encode_tile(of_tile, self._tables, {PIXELS: pixels})
             # Where the streams of an exact tile's latents are empty, all its symbols are zeros.
             if number in empty or (pixels and not any(tile.streams[stream] for stream in self._coding.streams)):
-                none = {
-                    stream: [] if stream in self._coding.streams else parts for stream, parts in passes[number].items()
-                }
+                none = {stream: [] if stream in self._coding.streams else parts for stream, parts in of_tile.items()}
                 return encode_tile(none, self._tables, {PIXELS: pixels})
             return tile
 
-        return self._engine.each(code, range(len(passes)))
+        tiles: list[Tile] = []
+        numbered = enumerate(passes)
+        while some := list(itertools.islice(numbered, TILES_AT_ONCE)):
+            tiles += self._engine.each(code, some)
+        return tiles
 
-    def passes(self, analysed: Analysed, quality: LocalQuality) -> list[Passes]:
-        """What each tile codes, a quality field's stream included."""
+    def passes(self, analysed: Analysed, quality: LocalQuality) -> Iterator[Passes]:
+        """What each tile codes, tile after tile, a quality field's stream included."""
         passes = self._coding.passes(analysed.latents, analysed.grid, quality)
-        if quality.field is None:
-            return passes
-        return [
-            {**of_tile, MAP: self._field_passes(area, quality)}
-            for area, of_tile in zip(analysed.grid.tiles, passes, strict=True)
-        ]
+        for area, of_tile in zip(analysed.grid.tiles, passes, strict=True):
+            yield of_tile if quality.field is None else {**of_tile, MAP: self._field_passes(area, quality)}
 
     def _field_passes(self, area: Area, quality: LocalQuality) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """What codes a tile's part of the field: no passes where the field has one offset alone."""

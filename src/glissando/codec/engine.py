@@ -8,16 +8,19 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from numpy.typing import NDArray
+
 from glissando.errors import InputError, ModelMismatchError
 from glissando.families import Family, family
-from glissando.onnx_graph import OnnxGraph, with_real_input
+from glissando.onnx_graph import OnnxGraph, input_names, with_real_input
 from glissando.runtime import Graph, abandon, choose_engine, fast_int8, fast_precision, is_broken, open_graph
-from glissando.zoo import Model, in_eight_bits
+from glissando.zoo import Model
+from glissando.zoo.model import PATCH, in_eight_bits
 
 from .geometry import CELL, Area, Grid, Window, windows
 from .options import BackendOptions
@@ -28,6 +31,8 @@ __all__ = ["Engine"]
 
 WINDOW = 24
 """Cells (1,536 pixels): the longest side of what a network runs over at once, without the halo."""
+SMALL_WINDOW = 14
+"""The same where no synthesis runs, and memory counts for more than what a larger share of halo takes."""
 KEPT = 2
 """Graphs beside the model's own that an engine keeps: one to refine with, and one to judge by."""
 
@@ -109,9 +114,13 @@ class Engine:
         """
         return self._precision(depth <= 8 and quality.number <= self.model.encoder(encoder).card.bf16_quality)
 
-    def decoder_precision(self, quality: Quality, depth: int = 8) -> str:
-        """The precision of a decoder's networks, chosen in the same way."""
-        return self._precision(depth <= 8 and quality.number <= self.model.card.bf16_quality)
+    def decoder_precision(self, quality: Quality, depth: int = 8, factor: int = 1) -> str:
+        """The precision of a decoder's networks, chosen in the same way.
+
+        ``factor``: by how much they reduce. Where that is more than ``PATCH`` the picture is near the right one at
+        best, and no rounding to bfloat16 is seen.
+        """
+        return self._precision(depth <= 8 and (factor > PATCH or quality.number <= self.model.card.bf16_quality))
 
     def _precision(self, unseen: bool) -> str:
         if self.options.precision == "auto":
@@ -160,6 +169,45 @@ class Engine:
                 ) from error
         return self._compiled(source, precision)
 
+    def reduces(self, factor: int) -> bool:
+        """Whether the decoder's graph can be cut so that it makes pictures that are smaller by a factor."""
+        family = self.family
+        if factor > PATCH:
+            return self.model.block_means is not None
+        rows = self.model.weights.get(f"{family.last_layer}.weight")
+        return rows is not None and len(rows) == 3 * PATCH * PATCH
+
+    def latents(self) -> Graph:
+        """What the decoder's graph does before its synthesis: its output is the latents.
+
+        Raises InputError where the family has no such part.
+        """
+        return self.prepare_reduced(2 * PATCH, "f32").result()
+
+    def prepare_reduced(self, factor: int, precision: str) -> Future[Graph]:
+        """Compile in the background, once, what the decoder's graph becomes where it ``reduces`` by a factor.
+
+        It takes the inputs of the whole graph. Its output is patches up to a factor of ``PATCH``, as
+        ``Model.averaged_graph`` describes them, and latents beyond it.
+        """
+        key = (f"{self.family.decoder_graph} reduced by {factor}", precision, False, None)
+        with self._lock:
+            self._check_open()
+            if key not in self._graphs or _is_broken(self._graphs[key]):
+                self._graphs[key] = self._pool.submit(self._open_reduced, factor, precision)
+            return self._graphs[key]
+
+    def _open_reduced(self, factor: int, precision: str) -> Graph:
+        family, name = self.family, self.family.decoder_graph
+        if factor > PATCH:
+            if family.latents_layer is None:
+                raise InputError(f"the decoder of model {self.model.card.name} has no synthesis that reads its latents")
+            source = self.model.latents_graph(name, family.latents_layer)
+        else:
+            assert family.last_layer is not None
+            source = self.model.averaged_graph(name, family.last_layer, factor)
+        return _Beginning(self._compiled(source, precision), input_names(source.content))
+
     def _compiled(self, graph: OnnxGraph, precision: str) -> Graph:
         return open_graph(graph, backend=self._backend, precision=precision, threads=self.options.threads)
 
@@ -199,9 +247,12 @@ class Engine:
         except (KeyError, TypeError, ValueError) as error:
             raise ModelMismatchError(f"model {self.model.card.name}: its configuration has no {error}") from error
 
-    def windows(self, grid: Grid, area: Area | None = None) -> Iterator[Window]:
-        """The windows that a decoder's networks run over, so that the results cover an area, or the grid."""
-        return windows(grid.cells, WINDOW, self.halo, area)
+    def windows(self, grid: Grid, area: Area | None = None, factor: int = 1) -> Iterator[Window]:
+        """The windows that a decoder's networks run over, so that the results cover an area, or the grid.
+
+        ``factor``: by how much the decoder reduces.
+        """
+        return windows(grid.cells, SMALL_WINDOW if factor > PATCH else WINDOW, self.halo, area)
 
     def encoder_windows(self, grid: Grid, encoder: str | None = None) -> Iterator[Window]:
         """The windows that an encoder's analysis runs over, so that the latents cover the grid."""
@@ -222,6 +273,22 @@ class Engine:
 
 def _is_broken(compiled: Future[Graph]) -> bool:
     return compiled.done() and compiled.exception() is None and is_broken(compiled.result())
+
+
+@dataclass(frozen=True)
+class _Beginning:
+    """The beginning of a graph, called with the inputs of the whole one, of which it takes those in ``names``."""
+
+    run: Graph
+    names: list[str]
+
+    @property
+    def broken(self) -> bool:
+        """Whether it has failed once (``is_broken``)."""
+        return is_broken(self.run)
+
+    def __call__(self, **inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        return self.run(**{name: inputs[name] for name in self.names})
 
 
 _RUNNING: weakref.WeakSet[Engine] = weakref.WeakSet()

@@ -22,6 +22,7 @@ from glissando.picture import Pixels
 
 from .geometry import CELL, Area, Grid, Region, in_common
 from .quality import Quality
+from .reduction import box_means
 
 __all__ = [
     "WORST_ERROR",
@@ -93,15 +94,22 @@ def pixels_of(data: bytes, place: Region, grey: bool, depth: int) -> Pixels:
     return planes[0] if grey else np.moveaxis(planes[np.argsort(_GREEN_FIRST)], 0, -1)
 
 
-def paste(pixels: Pixels, region: Region, place: Region, data: bytes, depth: int) -> None:
+def paste(pixels: Pixels, region: Region, place: Region, data: bytes, depth: int, factor: int = 1) -> None:
     """Write the part of an exact tile that lies in a region into the region's pixels.
 
-    ``pixels``: (height, width) or (height, width, 3); ``place``: the tile's own region; ``data``: its coded planes.
+    Args:
+        pixels: of the region, (height, width) or (height, width, 3).
+        region: in squares of ``factor`` by ``factor`` pixels, of which each is one of these pixels.
+        place: the tile's own region, in the picture's pixels.
+        data: the tile's coded planes.
+        depth: bits of a sample.
+        factor: by how much the region is reduced.
 
-    Raises CorruptError where these are damaged.
+    Raises:
+        CorruptError: the planes are damaged.
     """
-    target, source = in_common(region, place)
-    pixels[target] = pixels_of(data, place, pixels.ndim == 2, depth)[source]
+    target, source = in_common(region, place.reduced(factor))
+    pixels[target] = box_means(pixels_of(data, place, pixels.ndim == 2, depth), factor)[source]
 
 
 # Corrections ------------------------------------------------------------------------------------------------------
@@ -131,14 +139,14 @@ def corrections(pixels: Pixels, shown: Pixels, error: int, depth: int) -> bytes:
     return CORRECTION_STEP.write(step) + exact_planes((steps + (1 << (bits - 1))).astype(np.uint16), bits)
 
 
-def correct(pixels: Pixels, region: Region, place: Region, data: bytes, depth: int) -> None:
+def correct(pixels: Pixels, region: Region, place: Region, data: bytes, depth: int, factor: int = 1) -> None:
     """Correct the part of a tile that lies in a region; arguments and errors as of ``paste``."""
     cursor = Cursor(data)
     step = CORRECTION_STEP.read(cursor)
     bits = min(depth + 1, 16)
     steps = pixels_of(data[cursor.offset :], place, pixels.ndim == 2, bits).astype(np.int32) - (1 << (bits - 1))
-    target, source = in_common(region, place)
-    pixels[target] = np.clip(pixels[target] + step * steps[source], 0, (1 << depth) - 1)
+    target, source = in_common(region, place.reduced(factor))
+    pixels[target] = np.clip(pixels[target] + box_means(step * steps, factor)[source], 0, (1 << depth) - 1)
 
 
 # What an encoder chooses ------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ of a picture is an ``Area`` of cells made of whole tiles, which is the whole pic
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,18 @@ from numpy.typing import NDArray
 
 from glissando.errors import InputError
 
-__all__ = ["CELL", "Area", "Grid", "Region", "Window", "in_common", "windows"]
+__all__ = [
+    "CELL",
+    "Area",
+    "Grid",
+    "Region",
+    "Window",
+    "in_common",
+    "move_up",
+    "rows_of_windows",
+    "take_over",
+    "windows",
+]
 
 CELL = 64
 """Pixels of a cell, each way."""
@@ -46,6 +57,12 @@ class Region:
     def moved(self, x: int, y: int) -> Region:
         """The same rectangle ``x`` columns farther to the right and ``y`` rows farther down."""
         return replace(self, x=self.x + x, y=self.y + y)
+
+    def reduced(self, factor: int) -> Region:
+        """The rectangle in squares of ``factor`` by ``factor`` pixels: the smallest that covers it."""
+        x, y = self.x // factor, self.y // factor
+        right, bottom = -(-(self.x + self.width) // factor), -(-(self.y + self.height) // factor)
+        return Region(x, y, right - x, bottom - y)
 
     @classmethod
     def of(cls, region: Sequence[int], picture_width: int, picture_height: int) -> Region:
@@ -126,6 +143,11 @@ class Area:
         """Rows and columns of latents that are coded."""
         return self.rows, self.columns
 
+    @property
+    def bottom(self) -> int:
+        """The first row of cells below it."""
+        return self.top + self.height
+
     def within(self, other: Area) -> Area:
         """The same rectangle in arrays that begin where ``other`` does."""
         return replace(self, top=self.top - other.top, left=self.left - other.left)
@@ -182,11 +204,16 @@ class Grid:
             for left in range(0, columns, side)
         )
 
+    @property
+    def tiles_across(self) -> int:
+        """Tiles in a row of them."""
+        return -(-self.cells[1] // ((1 << self.tile_log2) // CELL))
+
     def tiles_over(self, area: Area) -> tuple[list[int], Area]:
         """Numbers of the tiles that have cells in common with ``area``, ascending, and the area of all of them."""
         side = (1 << self.tile_log2) // CELL
         rows, columns = self.cells
-        across = -(-columns // side)
+        across = self.tiles_across
         down = range(area.top // side, -(-(area.top + area.height) // side))
         right = range(area.left // side, -(-(area.left + area.width) // side))
         numbers = [row * across + column for row in down for column in right]
@@ -271,17 +298,45 @@ class Window:
             _moved(self.inner_columns, area.left),
         )
 
-    def pixels(self, region: Region) -> tuple[Slices, Slices]:
-        """What of a window's pixels lies in a region: its place in the result over ``outer``, and in the region."""
+    def pixels(self, region: Region, factor: int = 1) -> tuple[Slices, Slices]:
+        """What of a window's pixels lies in a region: its place in the result over ``outer``, and in the region.
+
+        ``factor``: by how much both are reduced.
+        """
+        cell = CELL // factor
         sources, targets = [], []
         for inner, outer, start, length in (
             (self.inner_rows, self.outer_rows, region.y, region.height),
             (self.inner_columns, self.outer_columns, region.x, region.width),
         ):
-            first, last = max(CELL * inner.start, start), min(CELL * inner.stop, start + length)
-            sources.append(slice(first - CELL * outer.start, last - CELL * outer.start))
+            first, last = max(cell * inner.start, start), min(cell * inner.stop, start + length)
+            sources.append(slice(first - cell * outer.start, last - cell * outer.start))
             targets.append(slice(first - start, last - start))
         return (sources[0], sources[1]), (targets[0], targets[1])
+
+
+def rows_of_windows(all_windows: Iterable[Window]) -> Iterator[list[Window]]:
+    """Windows in the order of ``windows``, row by row."""
+    for _, row in itertools.groupby(all_windows, lambda window: window.inner_rows.start):
+        yield list(row)
+
+
+def take_over(new: NDArray[Any], area: Area, old: NDArray[Any], above: Area) -> None:
+    """Copy the rows that two arrays have in common, each over an area of the same columns; ``above`` begins first.
+
+    Both have the same number of rows for each cell, but that the last cells of the picture may have fewer.
+    """
+    per_cell = -(-len(old) // above.height)
+    part = old[(area.top - above.top) * per_cell :]
+    new[: len(part)] = part
+
+
+def move_up(values: NDArray[Any], rows: int) -> None:
+    """Move an array's content up by so many rows, in place; the first rows are lost, the last ones become zero."""
+    kept = max(len(values) - rows, 0)
+    for row in range(kept):  # one by one, since NumPy would copy what lies in the same memory first
+        values[row] = values[row + rows]
+    values[kept:] = 0
 
 
 def _scaled(part: slice, factor: int) -> slice:

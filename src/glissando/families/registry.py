@@ -43,6 +43,10 @@ class Family:
         decoder_graph_8bit: the same graph followed by clamping and rounding to uint8, whose output has a
             quarter of the bytes; None where the family has none, so that ``codec.pixels`` rounds, as for other depths.
         pixels_per_latent: pixels that one latent covers, each way; None where it differs from model to model.
+        last_layer: the name of the pointwise layer that makes the 3·8·8 samples of each patch of 8 by 8 pixels, in the
+            order of a pixel shuffle and less ½, at the end of the decoder graph; None where there is no such layer. By
+            it pictures are decoded smaller (``codec.painting``), and without it at the cost of the whole.
+        latents_layer: the name of the first layer of the synthesis, which reads the latents; None where there is none.
         takes_quality_field: whether its files may have a quality that differs from place to place.
         refines: whether its latents can be refined for a picture; its package then has a module ``refinement``.
         encoder_keys: prefixes of the keys of a recipe's ``network`` table that no decoder depends on.
@@ -58,6 +62,8 @@ class Family:
     decoder_graph: str = "decode"
     decoder_graph_8bit: str | None = "decode-8bit"
     pixels_per_latent: int | None = 16
+    last_layer: str | None = None
+    latents_layer: str | None = None
     takes_quality_field: bool = False
     refines: bool = False
     encoder_keys: tuple[str, ...] = ("analysis_",)

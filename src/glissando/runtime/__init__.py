@@ -10,6 +10,7 @@ from .backends import (
     fast_precision,
     is_broken,
     open_graph,
+    release,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "fast_precision",
     "is_broken",
     "open_graph",
+    "release",
 ]

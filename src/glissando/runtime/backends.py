@@ -34,6 +34,7 @@ __all__ = [
     "fast_precision",
     "is_broken",
     "open_graph",
+    "release",
 ]
 
 Array = NDArray[Any]
@@ -53,6 +54,12 @@ class Graph(Protocol):
 def is_broken(graph: Graph) -> bool:
     """Whether a graph has failed in such a way that it cannot be called again."""
     return getattr(graph, "broken", False)
+
+
+def release(graph: Graph) -> None:
+    """Let go of the memory that a graph keeps between calls for what it computes, if its engine can."""
+    if isinstance(graph, _OpenVino):
+        graph.release()
 
 
 def abandon(inherited: object) -> None:
@@ -136,6 +143,11 @@ class _OpenVino:
             return tuple(np.array(output.data) for output in request.output_tensors)
         finally:
             self._idle.put(request)
+
+    def release(self) -> None:
+        """Free what the model's layers are computed in; the next call takes it anew."""
+        with self._turn:
+            self._model.release_memory()
 
 
 if hasattr(os, "register_at_fork"):

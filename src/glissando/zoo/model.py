@@ -21,6 +21,7 @@ import hashlib
 import json
 import threading
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glissando.errors import ModelMismatchError, UnknownModelError
-from glissando.onnx_graph import OnnxGraph, needs, with_weights
+from glissando.onnx_graph import OnnxGraph, cut, needs, with_weights
 
 from .arrays import read_arrays, values_of
 from .identity import identity
@@ -38,6 +39,11 @@ from .identity import identity
 __all__ = ["Card", "Encoder", "EncoderCard", "Model", "checksums", "in_eight_bits", "open_folder"]
 
 DECODER, ENCODER, INTEGERS = "decoder.npz", "encoder.npz", "integers.npz"
+BLOCK_MEANS = "block_means.npz"
+"""Of a model that has one: "weight" (latents, 3) and "bias" (3,), from a latent's channels to about the mean of its 16
+by 16 pixels, 0 black and 1 white. They serve small pictures alone, and so are not part of the model's hash."""
+PATCH = 8
+"""Pixels each way of what the last layer of a decoder's synthesis makes at once."""
 HIGHEST_EFFORT = 10
 """How much time encoding may take is a number from 0 to this."""
 
@@ -145,8 +151,13 @@ class _Folder:
         except ModelMismatchError as error:
             raise ModelMismatchError(f"{self._who}: {error}") from error
 
-    def graph(self, name: str, weights: dict[str, NDArray[Any]]) -> OnnxGraph:
-        """A graph, with those ``weights`` put in that it uses. Raises ModelMismatchError."""
+    def graph(
+        self, name: str, weights: dict[str, NDArray[Any]], change: Callable[[bytes], bytes] | None = None
+    ) -> OnnxGraph:
+        """A graph, with those ``weights`` put in that it uses. Raises ModelMismatchError.
+
+        ``change``: makes another of the graph before; where it raises ValueError, the graph cannot be changed so.
+        """
         file = graph_file(name)
         try:
             graph = gzip.decompress(self.read(file))
@@ -154,6 +165,11 @@ class _Folder:
             raise ModelMismatchError(f"{self._who}: {file} cannot be read: {error}") from error
         if not graph:
             raise ModelMismatchError(f"{self._who}: {file} is empty")
+        if change is not None:
+            try:
+                graph = change(graph)
+            except ValueError as error:
+                raise ModelMismatchError(f"{self._who}: {file}: {error}") from error
         used = {key: array for key, array in weights.items() if needs(graph, key)}
         return OnnxGraph(f"{self._who}: {name}", with_weights(graph, used))
 
@@ -259,6 +275,30 @@ class Model:
         if graph_file(name) in self.card.files:
             return self._files.graph(name, self.weights)
         return self.encoder(encoder).graph(name)
+
+    def averaged_graph(self, name: str, layer: str, factor: int) -> OnnxGraph:
+        """A graph of the decoder up to a ``layer`` that makes patches, which makes them smaller by a factor, 2, 4 or 8.
+
+        Its output is (1, 3·side², rows, columns) float32, the means of squares of samples. Raises ModelMismatchError.
+        """
+        changed = dict(self.weights)
+        for end in ("weight", "bias"):
+            rows = changed[f"{layer}.{end}"]
+            side = PATCH // factor
+            patches = rows.reshape(3, side, factor, side, factor, *rows.shape[1:])
+            changed[f"{layer}.{end}"] = patches.mean(axis=(2, 4)).reshape(-1, *rows.shape[1:])
+        return self._files.graph(name, changed, lambda graph: cut(graph, f"{layer}.weight", behind=True))
+
+    def latents_graph(self, name: str, layer: str) -> OnnxGraph:
+        """A graph of the decoder up to what a ``layer`` reads, its latents. Raises ModelMismatchError."""
+        return self._files.graph(name, self.weights, lambda graph: cut(graph, f"{layer}.weight", behind=False))
+
+    @cached_property
+    def block_means(self) -> dict[str, NDArray[np.float32]] | None:
+        """The arrays of ``BLOCK_MEANS``, None where the model has no such file. Raises ModelMismatchError."""
+        if BLOCK_MEANS not in self.card.files:
+            return None
+        return self._files.vectors(self._files.arrays(BLOCK_MEANS), ("weight", "bias"), BLOCK_MEANS)
 
     def encoder(self, name: str | None = None) -> Encoder:
         """The encoder of this name; None for the one that the card names.

@@ -11,6 +11,8 @@ FAMILY = Family(
     package=__name__,
     codes="Bits in levels, of which a learnt level map keeps the first few at each place.",
     pixels_per_latent=None,
+    last_layer="synthesis.leave",
+    latents_layer="synthesis.latent_blocks.0.enter",
     decoder_halo=decoder_halo,
     encoder_halo=encoder_halo,
 )

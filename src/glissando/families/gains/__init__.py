@@ -13,6 +13,8 @@ FAMILY = Family(
     encoder_graphs=("analysis", "quantise"),
     takes_quality_field=True,
     refines=True,
+    last_layer="synthesis.leave",
+    latents_layer="synthesis.latent_blocks.0.enter",
     decoder_halo=decoder_halo,
     encoder_halo=encoder_halo,
 )

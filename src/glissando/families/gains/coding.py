@@ -6,9 +6,10 @@ picture: it scales latents by gains, and runs the graph "quantise", which subtra
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +21,7 @@ from glissando.bitstream.tiles import Passes
 from glissando.codec.bits import share_of_cells
 from glissando.codec.coding import DecoderInputs
 from glissando.codec.engine import Engine
-from glissando.codec.geometry import CELL, Area, Grid, Window
+from glissando.codec.geometry import CELL, Area, Grid, Window, move_up, rows_of_windows
 from glissando.codec.quality import LocalQuality, Quality
 from glissando.entropy.checkerboard import even_squares
 from glissando.zoo import Model
@@ -96,58 +97,66 @@ class GainsCoding:
     def latents(self, outputs: Sequence[Floats]) -> GainsLatents:
         return GainsLatents(*outputs)
 
-    def passes(self, latents: GainsLatents, grid: Grid, quality: LocalQuality) -> list[Passes]:
+    def passes(self, latents: GainsLatents, grid: Grid, quality: LocalQuality) -> Iterator[Passes]:
         rates = self.rates(quality)
-        coders = [self._coder(rates, area, quality) for area in grid.tiles]
         z = np.clip(np.rint(latents.z * octaves(rates.hyper_gain)), -MAX_SYMBOL, MAX_SYMBOL).astype(np.int16)
+        coders = [self._coder(rates, area, quality) for area in grid.tiles]
         for coder in coders:
             z[coder.area.cells()][coder.hyper_index() < 0] = 0
-        gain = np.zeros(latents.y.shape, np.float32)
-        rows = octaves(rates.gain)
+        quantise = self._quantiser(latents.y, z, quality, rates)
+        rows = list(rows_of_windows(self.engine.windows(grid)))
+        seen = [grid.tiles_over(_seen(windows, grid)) for windows in rows]
+        band = _Band.of(grid, max(area.height for _, area in seen), self.integers.latents)
+        across, next_tile = grid.tiles_across, 0
+        for windows, (numbers, area) in zip(rows, seen, strict=True):
+            band = band.moved(area)
+            self._prepare(band, [coders[n] for n in numbers if coders[n].area.top >= band.prepared], z)
+            for window in windows:
+                quantise(window, band)
+            done = windows[-1].inner_rows.stop
+            while next_tile < len(coders) and coders[next_tile].area.bottom <= done:
+                row = coders[next_tile : next_tile + across]
+                yield from self.engine.each(functools.partial(_tile_passes, band, z), row)
+                next_tile += across
 
-        def prepare(coder: TileCoder) -> NDArray[np.int32]:
-            """The first pass's scales of a tile. Fills in the gain where a symbol may be coded; elsewhere it stays
-            zero.
-            """
+    def _prepare(self, band: _Band, coders: Sequence[TileCoder], z: Symbols) -> None:
+        """The first pass's scales of some tiles, and where symbols may be coded."""
+
+        def prepare(coder: TileCoder) -> None:
             area = coder.area
             scales = coder.first_scales(z[area.cells()])
             coded = coder.first_index(scales) >= 0
             codable = coder.joined(coded, np.ones_like(coded))
             codable[area.rows :] = False
             codable[:, area.columns :] = False
-            np.multiply(codable, row_of_each_latent(rows, coder.row_of), out=gain[area.latents()])
-            return scales
+            band.codable[area.within(band.area).latents()] = codable
+            band.scales[area] = _narrow(scales)
 
-        scales = self.engine.each(prepare, coders)
-        y = self._quantised(latents.y, z, gain, grid, quality, rates)
+        self.engine.each(prepare, coders)
 
-        def tile_passes(pair: tuple[TileCoder, NDArray[np.int32]]) -> Passes:
-            coder, first = pair
-            return coder.final_passes(z[coder.area.cells()], y[coder.area.latents()], first)
+    def _quantiser(self, y: Floats, z: Symbols, quality: LocalQuality, rates: Rates) -> Callable[[Window, _Band], None]:
+        """What makes the symbols of a window: latents less the means that the network predicts, times gain, rounded."""
+        graph = self.engine.graph("quantise", self.engine.encoder_precision(quality.highest))
+        rows, inverse_rows = octaves(rates.gain), octaves(rates.inverse_gain)
+        z_values = self._hyper_values(z, rates.hyper_gain)
+        n = self.latents_per_cell
 
-        return self.engine.each(tile_passes, zip(coders, scales, strict=True))
-
-    def _quantised(
-        self, y: Floats, z: Symbols, gain: Floats, grid: Grid, quality: LocalQuality, rates: Rates
-    ) -> Symbols:
-        """Symbols of the latents: latents less the means that the network predicts, times ``gain``, rounded."""
-        quantise = self.engine.graph("quantise", self.engine.encoder_precision(quality.highest))
-        inverse_rows, z_values = octaves(rates.inverse_gain), self._hyper_values(z, rates.hyper_gain)
-        quantised = np.empty(y.shape, np.int16)
-        for window in self.engine.windows(grid):
-            inside = window.outer(self.latents_per_cell)
+        def quantise(window: Window, band: _Band) -> None:
+            inside, inside_band = window.outer(n), window.within(band.area)
             inverse = row_of_each_latent(inverse_rows, quality.over(inside))
-            (symbols,) = quantise(
+            gain = np.multiply(band.codable[inside_band.outer(n)], row_of_each_latent(rows, quality.over(inside)))
+            (symbols,) = graph(
                 y=y[inside][None],
                 z=z_values[window.outer(1)][None],
-                gain=gain[inside][None],
+                gain=gain[None],
                 inverse_gain=inverse[None] if inverse.ndim == 3 else inverse[None, None, None],
                 means_offset=self._vector("means_offset", quality.base),
                 even=checkerboard(inside),
             )
-            kept = symbols[0][window.inner_of_result(self.latents_per_cell)]
-            quantised[window.inner(self.latents_per_cell)] = np.clip(kept, -MAX_SYMBOL, MAX_SYMBOL)
-        return quantised
+            kept = symbols[0][window.inner_of_result(n)]
+            band.symbols[inside_band.inner(n)] = np.clip(kept, -MAX_SYMBOL, MAX_SYMBOL)
+
+        return quantise
 
     def latent_bits(self, area: Area, costs: Mapping[int, Sequence[NDArray[np.float64]]]) -> NDArray[np.float64]:
         (of_cells,) = costs[HYPER_LATENTS]
@@ -194,6 +203,58 @@ class GainsCoding:
 
 
 CODING = GainsCoding
+
+
+@dataclass(frozen=True, eq=False)
+class _Band:
+    """What lies between latents and passes, over those tiles that a row of windows sees.
+
+    Attributes:
+        area: of these tiles.
+        prepared: the first row of cells whose tiles are not prepared yet.
+        codable: (4·rows, 4·columns, latents), of which there may be more rows than the area has: whether a symbol may
+            be coded; the gain is zero where none may.
+        symbols: of the same shape, what the windows so far have made.
+        scales: those of the first pass, by the tile's area.
+    """
+
+    area: Area
+    prepared: int
+    codable: NDArray[np.bool_]
+    symbols: Symbols
+    scales: dict[Area, NDArray[np.signedinteger[Any]]]
+
+    @classmethod
+    def of(cls, grid: Grid, height: int, latents: int) -> _Band:
+        """An empty band at the top of a grid, whose arrays have room for ``height`` rows of cells."""
+        area = grid.area(0, 0, height, grid.cells[1])
+        shape = (*area.latents_shape, latents)
+        return cls(replace(area, height=0), 0, np.zeros(shape, np.bool_), np.zeros(shape, np.int16), {})
+
+    def moved(self, area: Area) -> _Band:
+        """The band over an area farther down, in the same memory; it has all that is known of the area's tiles."""
+        for values in (self.codable, self.symbols):
+            move_up(values, (area.top - self.area.top) * area.latents_per_cell)
+        return replace(self, area=area, prepared=self.area.bottom)
+
+
+def _seen(windows: Sequence[Window], grid: Grid) -> Area:
+    """All cells that a row of windows sees."""
+    top, bottom = windows[0].outer_rows.start, windows[-1].outer_rows.stop
+    return grid.area(top, 0, bottom - top, grid.cells[1])
+
+
+def _tile_passes(band: _Band, z: Symbols, coder: TileCoder) -> Passes:
+    """What a tile codes, once windows have made all of its symbols."""
+    symbols = band.symbols[coder.area.within(band.area).latents()]
+    scales = band.scales.pop(coder.area).astype(np.int32)
+    return coder.final_passes(z[coder.area.cells()], symbols, scales)
+
+
+def _narrow(scales: NDArray[np.int32]) -> NDArray[np.signedinteger[Any]]:
+    """Scales in 16 bits where all of them fit, as those of working models do."""
+    most = np.iinfo(np.int16).max
+    return scales.astype(np.int16) if -most <= scales.min() and scales.max() <= most else scales
 
 
 def checkerboard(inside: tuple[slice, slice]) -> Floats:

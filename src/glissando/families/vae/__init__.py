@@ -11,6 +11,8 @@ FAMILY = Family(
     package=__name__,
     codes="Means of a posterior, rounded after training by how certain each of them is.",
     encoder_keys=("analysis_", "variance"),  # the variance is the weight of the distortion in training
+    last_layer="synthesis.leave",
+    latents_layer="synthesis.latent_blocks.0.enter",
     decoder_halo=decoder_halo,
     encoder_halo=encoder_halo,
 )

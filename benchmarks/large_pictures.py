@@ -1,0 +1,113 @@
+"""Time and memory of large pictures, and the quality of pictures that are decoded small (docs/large-pictures.md).
+
+    python -m benchmarks.large_pictures 24 48      megapixels: encode, decode, thumbnail, each in its own process
+    python -m benchmarks.large_pictures --quality  PSNR of reduced pictures against the reduced originals
+
+Large pictures are the Kodak pictures side by side. Memory is the largest resident one, less what the process held
+before the call, which includes the array or file that it is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import glissando
+from benchmarks.data import data_folder
+from glissando.codec.reduction import box_means
+
+QUALITIES = (30, 60, 90)
+FACTORS = (2, 4, 8, 16)
+
+
+def _pictures() -> list[NDArray[np.uint8]]:
+    paths = sorted((data_folder(None) / "kodak").glob("kodim*.png"))
+    found = [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+    return [each if each.shape[1] == 768 else np.ascontiguousarray(np.rot90(each)) for each in found]
+
+
+def mosaic(megapixels: float) -> NDArray[np.uint8]:
+    """Kodak pictures side by side, 4 to 3."""
+    height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
+    width = round(megapixels * 1e6 / height)
+    pictures = _pictures()
+    whole = np.empty((height, width, 3), np.uint8)
+    for number, (top, left) in enumerate((y, x) for y in range(0, height, 512) for x in range(0, width, 768)):
+        part = whole[top : top + 512, left : left + 768]
+        part[...] = pictures[number % len(pictures)][: part.shape[0], : part.shape[1]]
+    return whole
+
+
+def _memory(field: str) -> float:
+    """MB of this process: "VmHWM", the largest resident memory so far, or "VmRSS", that of now."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024 / 1e6
+
+
+def _measure(task: str, folder: Path) -> None:
+    """One task in this process, and a line of what it took."""
+    file = folder / "large.gliss"
+    picture = np.load(folder / "large.npy") if task == "encode" else None
+    data = b"" if task == "encode" else file.read_bytes()
+    before, start = _memory("VmRSS"), time.perf_counter()
+    if picture is not None:
+        file.write_bytes(glissando.encode(picture, threads=1))
+    else:
+        glissando.decode(data, max_size=256 if task == "thumbnail" else None, threads=1, max_pixels=2**31)
+    seconds = time.perf_counter() - start
+    more = _memory("VmHWM") - before
+    print(f"{task:10} {seconds:7.1f} s {time.process_time():7.1f} s CPU {more:7.0f} MB", flush=True)
+
+
+def sizes(megapixels: list[float]) -> None:
+    for each in megapixels:
+        with tempfile.TemporaryDirectory() as folder:
+            picture = mosaic(each)
+            np.save(Path(folder) / "large.npy", picture)
+            print(f"{picture.shape[1]}x{picture.shape[0]}", flush=True)
+            del picture
+            for task in ("encode", "decode", "thumbnail"):
+                subprocess.run([sys.executable, "-m", __spec__.name, "--task", task, "--folder", folder], check=True)
+
+
+def quality() -> None:
+    pictures = _pictures()[::8]
+    with glissando.open_model() as codec:
+        for number in QUALITIES:
+            files = [codec.encode(each, number) for each in pictures]
+            cells = []
+            for factor in FACTORS:
+                errors = []
+                for picture, data in zip(pictures, files, strict=True):
+                    original = box_means(picture, factor)
+                    small = codec.decode(data, max_size=(original.shape[1], original.shape[0]))
+                    errors.append(np.square(small.astype(float) - original).mean())
+                cells.append(f"1/{factor}: {np.mean(10 * np.log10(255**2 / np.array(errors))):.1f} dB")
+            print(f"quality {number}: " + ", ".join(cells))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("megapixels", nargs="*", type=float)
+    parser.add_argument("--quality", action="store_true", help="PSNR of reduced pictures")
+    parser.add_argument("--task", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.task:
+        _measure(given.task, given.folder)
+    elif given.quality:
+        quality()
+    else:
+        sizes(given.megapixels)
+
+
+if __name__ == "__main__":
+    main()
