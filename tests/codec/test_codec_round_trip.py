@@ -293,7 +293,7 @@ def test_pictures_that_cannot_be_used(codec: Codec, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "quality", [float("nan"), float("inf"), -1, -1e-9, 100.001, 101, "x", "", None, [50], 1j, 10**400, b"\xff"]
+    "quality", [float("nan"), float("inf"), -1, -1e-9, 100.001, 101, "x", "", [50], 1j, 10**400, b"\xff"]
 )
 def test_qualities_that_cannot_be_used(codec: Codec, quality: Any) -> None:
     from glissando.errors import InputError

@@ -429,7 +429,7 @@ def test_a_variants_graph_computes_what_torch_does(
     monkeypatch.delenv("GLISSANDO_DATA", raising=False)
     network = small(**keys).eval().requires_grad_(False)
     recipe = dataclasses.replace(GainsRecipe(), network=network.config)
-    stored = store_weights(recipe, network.state_dict(), GainsExport.integer_parts, {}, None)
+    stored = store_weights(recipe, network.state_dict(), GainsExport.integer_parts, {}, lambda: None)
     rounded = {key: torch.from_numpy(values_of(array)) for key, array in stored.items()}
     export = GainsExport(recipe, {**network.state_dict(), **rounded})
     (tmp_path / ENCODER_FOLDER).mkdir(parents=True)
