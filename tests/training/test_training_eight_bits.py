@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-onnx = pytest.importorskip("onnx")
+torch = pytest.importorskip("torch", reason="networks are torch's: pip install glissando[train]")
 pytest.importorskip("onnxruntime", reason="graphs are run by onnxruntime: pip install glissando[train]")
 
 from onnx import TensorProto, helper  # noqa: E402
