@@ -252,9 +252,9 @@ def _speed_claims(results: Results, info: CodecInfo, model: ModelInfo) -> list[C
     ours, avif = rows[info.name], rows.get(OWN_SPEED_ANCHOR)
     if ours.encode_mpx_s is None or ours.decode_mpx_s is None:
         return [not_measured("speed", "the comparison was made without it")]
-    fast_bf16 = results.machine.fast_bf16
-    bar, aim = (15.0, 30.0) if fast_bf16 else (6.0, 12.0)
-    limits = "limits for fast bf16" if fast_bf16 else "limits for processors without fast bf16"
+    fast = results.machine.fast_bf16 or results.machine.fast_int8
+    bar, aim = (15.0, 30.0) if fast else (6.0, 12.0)
+    limits = f"limits for processors {'with' if fast else 'without'} fast bf16 or int8"
     vectors = ", ".join(results.machine.extensions) or "unknown vector extensions"
     found = []
     for name, speed, kmac in (
@@ -271,7 +271,7 @@ def _speed_claims(results: Results, info: CodecInfo, model: ModelInfo) -> list[C
                     what,
                     100.0 * reached / possible,
                     bar=45.0,
-                    aim=100.0 if fast_bf16 else 70.0,
+                    aim=100.0 if fast else 70.0,
                     higher_is_better=True,
                     note=f"{reached:.1f} of {possible:.1f} GMAC/s, {kmac:.2f} kMAC/pixel; {results.threads} threads",
                 )
