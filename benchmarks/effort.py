@@ -39,6 +39,7 @@ from glissando.training.data import load_tiles, training_folder
 
 from .commands import run_study
 from .documents import table, update_blocks
+from .tiles import evenly_chosen_tiles
 
 __all__ = ["main", "markdown"]
 
@@ -121,9 +122,7 @@ class _Tiles:
 def measure(given: argparse.Namespace) -> dict[str, Any]:
     """Both tables' numbers."""
     held_out = load_tiles(training_folder(given.data and given.data / "train")).validation
-    chosen = np.linspace(0, len(held_out) - 1, given.pictures or 6).round().astype(int)
-    start = (held_out.shape[-1] - SIDE) // 2
-    tiles = [held_out[int(n)].permute(1, 2, 0).numpy()[start:][:SIDE, start:][:, :SIDE].copy() for n in chosen]
+    tiles = evenly_chosen_tiles(held_out, given.pictures or 6, SIDE)
     started = time.process_time()
     methods: dict[str, list[float]] = {}
     schedules: dict[str, list[float]] = {}

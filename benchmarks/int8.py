@@ -38,6 +38,7 @@ from glissando.training.recipe import from_dict
 from glissando.zoo.model import checksum, graph_file
 
 from .api import Pixels
+from .tiles import evenly_chosen_tiles
 
 __all__ = ["BOUND", "QUALITIES", "costs", "decoder_losses", "main", "trusted_quality"]
 
@@ -126,8 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         tiles = load_tiles(training_folder(given.data and given.data / "train"))
-        numbers = np.linspace(0, len(tiles.validation) - 1, max(1, min(given.tiles, len(tiles.validation)))).round()
-        chosen = [tiles.validation[int(number)].permute(1, 2, 0).numpy().copy() for number in numbers]
+        chosen = evenly_chosen_tiles(tiles.validation, max(1, min(given.tiles, len(tiles.validation))))
         if given.decoder:
             lost = decoder_losses(given.model, tiles, chosen)
             for quality, of_all in zip(QUALITIES, lost.T, strict=True):

@@ -18,10 +18,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 import glissando
-from benchmarks.data import data_folder
+from benchmarks.data import data_folder, load_pictures
 from glissando.codec.reduction import box_means
 
 QUALITIES = (30, 60, 90)
@@ -29,8 +28,7 @@ FACTORS = (2, 4, 8, 16)
 
 
 def _pictures() -> list[NDArray[np.uint8]]:
-    paths = sorted((data_folder(None) / "kodak").glob("kodim*.png"))
-    found = [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+    found = [picture.pixels for picture in load_pictures(data_folder(None))]
     return [each if each.shape[1] == 768 else np.ascontiguousarray(np.rot90(each)) for each in found]
 
 

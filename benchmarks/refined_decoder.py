@@ -45,6 +45,7 @@ from glissando.training.recipe import from_dict
 
 from .commands import run_study
 from .documents import table, update_blocks
+from .tiles import evenly_chosen_tiles
 
 __all__ = ["main", "markdown"]
 
@@ -164,9 +165,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     for kind in KINDS:
         models[kind] = _trained(model, latents, kind, given.steps, given.work)
     held_out = tiles.validation
-    chosen = np.linspace(0, len(held_out) - 1, given.pictures or 12).round().astype(int)
-    start = (held_out.shape[-1] - SIDE) // 2
-    shown = [held_out[int(n)].permute(1, 2, 0).numpy()[start:][:SIDE, start:][:, :SIDE].copy() for n in chosen]
+    shown = evenly_chosen_tiles(held_out, given.pictures or 12, SIDE)
     costs = {label: _costs(folder, shown, given.threads) for label, folder in models.items()}
     base = costs["as it is"][DEFAULT_EFFORT]
     return {

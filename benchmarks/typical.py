@@ -30,6 +30,7 @@ from glissando.files import atomic_write
 from glissando.training.data import load_tiles, training_folder
 
 from .api import Pixels
+from .tiles import evenly_chosen_tiles
 
 __all__ = ["curves", "fitted", "main"]
 
@@ -79,10 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         training = load_tiles(training_folder(given.data and given.data / "train")).training
-        chosen = np.linspace(0, len(training) - 1, min(given.tiles, len(training))).round().astype(int)
+        tiles = evenly_chosen_tiles(training, min(given.tiles, len(training)))
         with glissando.open_model(precision="f32") as codec:
             card = codec.card
-            tiles = [training[int(number)].permute(1, 2, 0).numpy().copy() for number in chosen]
             measured = [(pixels, found) for pixels in tiles if (found := curves(codec, pixels)) is not None]
         found = np.stack([values for _, values in measured])
         busy = np.stack([known for pixels, _ in measured if (known := activity(pixels, 8)) is not None])

@@ -39,6 +39,8 @@ KEPT = 2
 T = TypeVar("T")
 R = TypeVar("R")
 
+_Key = tuple[str, str, bool, str | None]  # a graph's name, its precision, whether it takes real pixels, whose it is
+
 
 class Engine:
     """Runs the graphs of one model, each in the precision that suits; safe to use from several threads.
@@ -68,7 +70,7 @@ class Engine:
     def _start(self) -> None:
         """Begin without any graph or thread; the pool starts its threads when it is first given work."""
         self._lock = threading.Lock()
-        self._graphs: dict[tuple[str, str, bool, str | None], Future[Graph]] = {}
+        self._graphs: dict[_Key, Future[Graph]] = {}
         self._others: OrderedDict[Hashable, Graph] = OrderedDict()
         self._pool = Workers(self.options.threads or os.cpu_count() or 1)
 
@@ -146,10 +148,14 @@ class Engine:
         of 8 bits. ``encoder``: whose graph it is, if it is an encoder's; the usual one's unless one is named.
         """
         key = (name, precision, real_pixels, encoder)
+        return self._once(key, self._open, *key)
+
+    def _once(self, key: _Key, compiled: Callable[..., Graph], *arguments: Any) -> Future[Graph]:
+        """The graph of this key, which ``compiled`` makes in the background, unless it is there and not broken."""
         with self._lock:
             self._check_open()
             if key not in self._graphs or _is_broken(self._graphs[key]):
-                self._graphs[key] = self._pool.submit(self._open, *key)
+                self._graphs[key] = self._pool.submit(compiled, *arguments)
             return self._graphs[key]
 
     def graph(self, name: str, precision: str, *, real_pixels: bool = False, encoder: str | None = None) -> Graph:
@@ -191,11 +197,7 @@ class Engine:
         ``Model.averaged_graph`` describes them, and latents beyond it.
         """
         key = (f"{self.family.decoder_graph} reduced by {factor}", precision, False, None)
-        with self._lock:
-            self._check_open()
-            if key not in self._graphs or _is_broken(self._graphs[key]):
-                self._graphs[key] = self._pool.submit(self._open_reduced, factor, precision)
-            return self._graphs[key]
+        return self._once(key, self._open_reduced, factor, precision)
 
     def _open_reduced(self, factor: int, precision: str) -> Graph:
         family, name = self.family, self.family.decoder_graph
