@@ -164,3 +164,11 @@ def test_what_a_unit_is_worth_goes_in_straight_lines() -> None:
 def test_bad_recipes_are_named(tables: dict[str, Any], named: str) -> None:
     with pytest.raises(RecipeError, match=named):
         from_dict({"family": "gains", **tables})
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (37, 12), (64, 96)])
+def test_products_blur_as_filters_do(shape: tuple[int, int]) -> None:
+    """What a GPU computes with matrices is what a CPU computes with filters; so are the transposes."""
+    x = torch.randn(1, 6, *shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    torch.testing.assert_close(eye._multiplied(x), eye._blur(x), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(eye._multiplied(x, transposed=True), eye._blur_transposed(x), rtol=1e-12, atol=1e-12)

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install
 
 from glissando.errors import RecipeError  # noqa: E402
 from glissando.training.crops import Crops  # noqa: E402
-from glissando.training.procedural import KINDS, draw  # noqa: E402
+from glissando.training.procedural import KINDS, PART, draw, draw_many  # noqa: E402
 from glissando.training.recipe import from_dict  # noqa: E402
 
 
@@ -66,3 +66,28 @@ def test_processes_draw_the_same_pictures_between_them() -> None:
 def test_a_share_above_one_is_an_error() -> None:
     with pytest.raises(RecipeError, match=r"data\.procedural"):
         from_dict({"family": "gains", "data": {"procedural": 1.5}})
+
+
+@pytest.mark.parametrize("count", [3, PART + 2])
+def test_many_are_the_same_pictures(count: int) -> None:
+    """Also where several processes draw them."""
+    many = draw_many(count, 64)
+    assert many.shape == (count, 64, 64, 3)
+    assert all(np.array_equal(picture, draw(seed, 64)) for seed, picture in enumerate(many))
+
+
+def test_crops_choose_of_the_pictures_drawn_at_the_start() -> None:
+    tiles = torch.full((3, 3, 128, 128), 77, dtype=torch.uint8)
+    crops = Crops(tiles, 64, 8, torch.Generator().manual_seed(5), procedural=1.0, drawn=4)
+    known = {draw(seed, 64).tobytes() for seed in range(4)}
+    found = {
+        (255 * picture).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy().tobytes()
+        for _ in range(6)
+        for picture in crops.next()
+    }
+    assert found == known
+
+
+def test_more_drawn_pictures_than_fit_are_an_error() -> None:
+    with pytest.raises(RecipeError, match=r"data\.drawn"):
+        from_dict({"family": "gains", "data": {"drawn": 100_000}})

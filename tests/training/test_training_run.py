@@ -168,6 +168,17 @@ def test_minutes_end_a_run(own: bool, shards: Path, tmp_path: Path) -> None:
     assert 1 <= load_checkpoint(checkpoint)["progress"]["step"] < 1000
 
 
+def test_a_checkpoint_is_kept_before_the_rates_fall(shards: Path, tmp_path: Path) -> None:
+    """10 pictures in steps of 2, of which the last 4 are of falling rates."""
+    recipe = tmp_path / "falls.toml"
+    text = RECIPE.format(initial="random").replace("samples = 6", "samples = 10")
+    recipe.write_text(text)
+    run(recipe, shards, tmp_path / "out", settings=["schedule.decay=0.4"])
+    assert load_checkpoint(tmp_path / "out" / "stable.pt")["progress"]["samples"] == 6
+    run(recipe, shards, tmp_path / "constant", settings=["schedule.decay=0.0"])
+    assert not (tmp_path / "constant" / "stable.pt").exists()
+
+
 # --- Trainer -----------------------------------------------------------------------------------------------
 
 
@@ -223,6 +234,30 @@ def test_a_resumed_training_is_the_uninterrupted_one(tiles: Tiles, tmp_path: Pat
             getattr(whole, name).state_dict().items(), getattr(second, name).state_dict().values(), strict=True
         ):
             assert torch.equal(a, b), (name, key)
+
+
+def test_a_training_goes_on_where_a_compiler_fails(tiles: Tiles, tmp_path: Path) -> None:
+    def failing(*_: object) -> Any:
+        raise RuntimeError("no such pass\nand more lines")
+
+    torch._dynamo.register_backend(failing, name="failing")
+    expected = numbers(make(tiles, tmp_path), 1.0)
+    refused = make(tiles, tmp_path)
+    why = refused.compile_if_possible("failing")
+    assert "no such pass and more lines" in why
+    assert numbers(refused, 1.0) == expected
+    compiled = make(tiles, tmp_path)
+    assert compiled.compile_if_possible("eager") == ""
+    assert numbers(compiled, 1.0) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(("precision", "autocast"), [("float32", False), ("bfloat16", True)])
+def test_a_recipe_may_choose_the_precision(tiles: Tiles, tmp_path: Path, precision: str, autocast: bool) -> None:
+    trainer = make(tiles, tmp_path, run={"precision": precision})
+    assert trainer.choose_precision() > 0
+    assert trainer.autocast is autocast
+    with pytest.raises(RecipeError, match=r"run\.precision"):
+        tiny(run={"precision": "float16"})
 
 
 def test_the_same_seed_is_the_same_training(tiles: Tiles, tmp_path: Path) -> None:

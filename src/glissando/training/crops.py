@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from glissando.errors import TrainingError
 
-from .procedural import draw
+from .procedural import draw, draw_many
 
 __all__ = ["Crops", "send"]
 
@@ -31,9 +32,10 @@ class Crops:
     """Batches of random crops.
 
     ``tiles`` (N, 3, S, S) uint8. ``halved``: share of crops cut twice as large and halved. ``choices``: how many crops
-    are drawn for each that is kept, the most detailed one. ``procedural``: share of pictures that are drawn, not cut.
-    ``share``: which pictures of each batch to cut, where several processes share one; all draw the random numbers of
-    the whole batch. Raises TrainingError where the tiles are too small for ``crop``.
+    are drawn for each that is kept, the most detailed one. ``procedural``: share of pictures that are drawn, not cut;
+    ``drawn``: how many different ones, drawn at once and kept beside the tiles, or 0, a new one each time. ``share``:
+    which pictures of each batch to cut, where several processes share one; all draw the random numbers of the whole
+    batch. Raises TrainingError where the tiles are too small for ``crop``.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Crops:
         halved: float = 0.0,
         choices: int = 1,
         procedural: float = 0.0,
+        drawn: int = 0,
         share: slice = slice(None),
     ) -> None:
         largest = 2 * crop if halved else crop
@@ -53,6 +56,9 @@ class Crops:
             raise TrainingError(f"crop {crop} must be a multiple of 64; it needs tiles of {largest} pixels")
         self.tiles, self.crop, self.batch, self.generator = tiles, crop, batch, generator
         self.halved, self.choices, self.procedural, self.share = halved, choices, procedural, share
+        self.drawings: Tensor | None = None  # (drawn, 3, crop, crop) uint8, beside the tiles
+        if procedural and drawn:
+            self.drawings = torch.from_numpy(draw_many(drawn, crop)).permute(0, 3, 1, 2).contiguous().to(tiles.device)
 
     def draw_positions(self) -> Tensor:
         """Where to cut, for each choice of each picture of the share: (tile, top, left, scale), int64 on the CPU."""
@@ -93,6 +99,13 @@ class Crops:
             parts.append(F.avg_pool2d(cut, 2) if scale == 2 else cut)
         return torch.cat(parts)[send(order.argsort(), device)]
 
+    def _drawn(self, seeds: Tensor) -> Tensor:
+        """The pictures (len(seeds), 3, crop, crop), uint8, that these seeds draw, or choose of those that are drawn."""
+        if self.drawings is not None:
+            return self.drawings[send(seeds % len(self.drawings), self.tiles.device)]
+        pictures = np.stack([draw(seed, self.crop) for seed in seeds.tolist()])
+        return send(torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous(), self.tiles.device)
+
     def next(self) -> Tensor:
         """The share of one batch (pictures, 3, crop, crop), float in [0, 1]. Nothing here waits for the GPU."""
         device = self.tiles.device
@@ -109,9 +122,8 @@ class Crops:
         # Pictures are mostly upright; a quarter turn now and then costs nothing.
         cuts = torch.where(turn == 0, cuts.transpose(2, 3), cuts)
         if self.procedural:
-            which, seeds = torch.randint(0, _DRAWN, (2, self.batch), generator=self.generator)[:, self.share].tolist()
-            for index, (number, seed) in enumerate(zip(which, seeds, strict=True)):
-                if number < self.procedural * _DRAWN:
-                    picture = torch.from_numpy(draw(seed, self.crop)).permute(2, 0, 1)
-                    cuts[index] = send(picture.contiguous(), device)
+            which, seeds = torch.randint(0, _DRAWN, (2, self.batch), generator=self.generator)[:, self.share]
+            places = (which < self.procedural * _DRAWN).nonzero()[:, 0]
+            if len(places):
+                cuts[send(places, device)] = self._drawn(seeds[places]).float()
         return cuts.div_(255).contiguous(memory_format=torch.channels_last)

@@ -104,11 +104,11 @@ class _Errors(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, ours: Tensor, theirs: Tensor, weights: Tensor) -> Tensor:
-        # All planes are the channels of one picture, channels-last in memory, which makes filters several times faster.
+        # All planes are the channels of one picture. On a CPU they are channels-last in memory, which makes filters
+        # several times faster.
         shape, count = ours.shape, ours.shape[2] * ours.shape[3]
-        ours, theirs = (
-            x.reshape(1, -1, *shape[2:]).contiguous(memory_format=torch.channels_last) for x in (ours, theirs)
-        )
+        layout = torch.channels_last if ours.device.type == "cpu" else torch.contiguous_format
+        ours, theirs = (x.reshape(1, -1, *shape[2:]).contiguous(memory_format=layout) for x in (ours, theirs))
         mean, mean_t, square, square_t, product = _blur(
             torch.cat([ours, theirs, ours * ours, theirs * theirs, ours * theirs], 1)
         ).chunk(5, 1)
@@ -152,20 +152,17 @@ class _Errors(torch.autograd.Function):
         return gradient[:, None, None, None] * by_ours, None, None
 
 
-def _taps(like: Tensor) -> list[Tensor]:
-    """The Gaussian along rows and along columns, as depthwise filters of ``like``'s channels."""
-    place = torch.arange(-RADIUS, RADIUS + 1, device=like.device, dtype=like.dtype)
-    taps = torch.exp(-place.square() / (2 * SIGMA**2))
-    taps = (taps / taps.sum()).expand(like.shape[1], 1, 1, -1)
-    return [taps.contiguous(), taps.transpose(2, 3).contiguous()]
-
-
 def _blur(x: Tensor) -> Tensor:
     """Windows' means (1, C, H, W).
 
     Beyond the left and the right edge there is nothing; above and below the picture is reflected. The package
     ``ssimulacra2``, with which the benchmarks measure, does the same; the original in C++ differs at the edges alone.
+
+    A CPU filters along rows and along columns. A GPU multiplies by matrices: PyTorch's depthwise filters of one row are
+    slow there, and it has arithmetic to spare.
     """
+    if x.device.type != "cpu":
+        return _multiplied(x)
     rows, columns = _taps(x)
     x = torch.cat([x[:, :, :RADIUS].flip(2), x, x[:, :, -RADIUS:].flip(2)], 2)
     return F.conv2d(F.conv2d(x, rows, padding=(0, RADIUS), groups=x.shape[1]), columns, groups=x.shape[1])
@@ -173,6 +170,8 @@ def _blur(x: Tensor) -> Tensor:
 
 def _blur_transposed(x: Tensor) -> Tensor:
     """The transpose of ``_blur``."""
+    if x.device.type != "cpu":
+        return _multiplied(x, transposed=True)
     rows, columns = _taps(x)
     x = F.conv2d(x, columns, padding=(2 * RADIUS, 0), groups=x.shape[1])
     x = F.conv2d(x, rows, padding=(0, RADIUS), groups=x.shape[1])
@@ -180,3 +179,32 @@ def _blur_transposed(x: Tensor) -> Tensor:
     inner[:, :, :RADIUS] += x[:, :, :RADIUS].flip(2)
     inner[:, :, -RADIUS:] += x[:, :, -RADIUS:].flip(2)
     return inner
+
+
+def _multiplied(x: Tensor, *, transposed: bool = False) -> Tensor:
+    """``_blur``, or its transpose, as products with a matrix for the columns and one for the rows."""
+    columns, rows = _window_matrix(x, x.shape[2], reflected=True), _window_matrix(x, x.shape[3], reflected=False)
+    return columns.mT @ x @ rows if transposed else columns @ x @ rows.mT
+
+
+def _gaussian(like: Tensor) -> Tensor:
+    """The window's weights (taps,), whose sum is 1."""
+    place = torch.arange(-RADIUS, RADIUS + 1, device=like.device, dtype=like.dtype)
+    taps = torch.exp(-place.square() / (2 * SIGMA**2))
+    return taps / taps.sum()
+
+
+def _taps(like: Tensor) -> list[Tensor]:
+    """The Gaussian along rows and along columns, as depthwise filters of ``like``'s channels."""
+    taps = _gaussian(like).expand(like.shape[1], 1, 1, -1)
+    return [taps.contiguous(), taps.transpose(2, 3).contiguous()]
+
+
+def _window_matrix(like: Tensor, side: int, *, reflected: bool) -> Tensor:
+    """The Gaussian along a line of ``side`` samples, (side, side): beyond its ends the line is reflected, or zero."""
+    taps = _gaussian(like)
+    place = torch.arange(side, device=like.device)[:, None] + torch.arange(-RADIUS, RADIUS + 1, device=like.device)
+    within = (place >= 0) & (place < side)
+    mirrored = torch.where(place < 0, -1 - place, torch.where(place >= side, 2 * side - 1 - place, place))
+    weights = taps.expand(side, -1) if reflected else taps * within
+    return like.new_zeros(side, side).scatter_add_(1, mirrored, weights.contiguous())

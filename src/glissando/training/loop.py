@@ -89,8 +89,8 @@ def _prepare(
         f"{loaded}; {hardware}, {f'{processes.size} processes, ' * (processes.size > 1)}"
         f"{'bfloat16' if trainer.autocast else 'float32'}, {seconds:.2f} s a step without the optimiser",
     )
-    if device.type == "cuda":
-        trainer.compile()
+    if device.type == "cuda" and recipe.run.compiled and (why := trainer.compile_if_possible()):
+        log(trainer.progress.step, {}, f"the passes could not be compiled, and are not: {why}")
     return trainer
 
 
@@ -106,6 +106,9 @@ def _train(trainer: Trainer, plan: Schedule, minutes: float, log: Logging) -> No
             share = max(share, trainer.processes.agree(spent))  # so that all processes stop at the same step
         if share >= 1:
             return
+        if trainer.processes.first and trainer.share < 1 - plan.decay <= share:
+            with meter.stopped():  # before the rates fall: from here a later training goes on
+                trainer.save(trainer.out / "stable.pt")
         trainer.share = share
         warm = progress.step - trainer.warm_from
         meter.add(trainer.advance(learning_factor(warm, share, plan.warmup, plan.decay)))

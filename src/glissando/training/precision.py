@@ -14,8 +14,17 @@ __all__ = ["full_precision"]
 def full_precision(device: torch.device) -> Iterator[None]:
     """Filters in float32: a variance is a small difference of large means, of which bfloat16 and TF32 leave nothing.
 
-    cuDNN would take TF32 for them, as it does for the networks' convolutions; PyTorch's own depthwise kernels do not.
+    On a GPU a training has chosen TF32 for the networks' products (``choose_device``), and cuDNN would take it for
+    convolutions too; PyTorch's own depthwise kernels do not.
     """
-    cudnn = torch.backends.cudnn.flags(enabled=False) if device.type == "cuda" else contextlib.nullcontext()
-    with torch.autocast(device.type, enabled=False), cudnn:
-        yield
+    with torch.autocast(device.type, enabled=False):
+        if device.type != "cuda":
+            yield
+            return
+        chosen = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")
+        try:
+            with torch.backends.cudnn.flags(enabled=False):
+                yield
+        finally:
+            torch.set_float32_matmul_precision(chosen)

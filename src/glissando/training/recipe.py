@@ -36,6 +36,8 @@ __all__ = [
     "transform_checks",
 ]
 
+PRECISIONS = ("fastest", "float32", "bfloat16")
+
 Quality = TypeVar("Quality", float, Tensor)
 
 
@@ -48,7 +50,10 @@ class Data:
     halved: float = 0.5  # share of crops cut twice as large and halved, which sharpens and removes traces of JPEG
     choices: int = 2  # crops that are drawn for each that is kept, the most detailed one
     procedural: float = 0.0  # share of crops that are drawn, not cut: patterns, text, drawings (procedural.py)
-    limit_gb: float = 8.0  # largest size of the decoded tiles
+    # How many different pictures are drawn, all before the first step: a GPU would wait for a processor that draws
+    # beside it. 0: a new one each time.
+    drawn: int = 0
+    limit_gb: float = 8.0  # largest size of the decoded tiles, and of the drawn pictures
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,10 @@ class Run:
     # Beginnings of the names of the parameters that learn, such as "analysis."; all others stay as they are. An encoder
     # for a decoder that there is, or the other way about, is trained so. Empty: all learn.
     learns: tuple[str, ...] = ()
+    # What the networks' products are computed in: "fastest" times both at the start, as passes are before they are
+    # compiled; on a GPU a small batch then tells little.
+    precision: str = "fastest"  # or "float32" or "bfloat16"
+    compiled: bool = True  # have PyTorch fuse the passes on a GPU, which takes a minute or two at the start
     log_every: int = 50  # steps
     validate_every: int = 1000
     save_every: int = 500
@@ -163,6 +172,9 @@ class PictureRecipe:
             "data.batch and data.choices must be positive": min(data.batch, data.choices) > 0,
             "data.halved must be in [0, 1]": 0 <= data.halved <= 1,
             "data.procedural must be in [0, 1]": 0 <= data.procedural <= 1,
+            "data.drawn must be 0 or more, and so many pictures of data.crop pixels must fit into data.limit_gb": (
+                0 <= data.drawn * 3 * data.crop**2 <= data.limit_gb * 1e9
+            ),
             "optimiser.kind must be 'muon' or 'adamw'": optimiser.kind in ("muon", "adamw"),
             "optimiser.whiten must be in [0, 1]": 0 <= optimiser.whiten <= 1,
             "optimiser.whiten is Muon's: it needs optimiser.kind 'muon'": (
@@ -172,6 +184,7 @@ class PictureRecipe:
             "optimiser.ema must be in [0, 1)": 0 <= optimiser.ema < 1,
             "schedule.samples must be positive": self.schedule.samples > 0,
             "schedule.decay must be in [0, 1]": 0 <= self.schedule.decay <= 1,
+            f"run.precision must be one of {', '.join(PRECISIONS)}": run.precision in PRECISIONS,
             f"run.initial must be one of {', '.join(self.starts)} in the family {self.family}": (
                 run.initial in self.starts
             ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from .recipe import PictureRecipe
 __all__ = ["FIGURES", "Trainer", "begun"]
 
 VALIDATION_TILES = 48
+LONGEST_REASON = 300  # characters of a compiler's message that the log shows; they may be hundreds of lines
 MOMENTA = ("momentum", "exp_avg")  # what optimisers keep of each parameter, in its shape
 FIGURES = ("loss", "bpp", "psnr", "norm")
 """What each step measures, in this order."""
@@ -72,6 +73,7 @@ class Trainer:
             halved=recipe.data.halved,
             choices=recipe.data.choices,
             procedural=recipe.data.procedural,
+            drawn=recipe.data.drawn,
             share=self.pictures,
         )
         size = min(256, tiles.validation.shape[-1])
@@ -210,6 +212,33 @@ class Trainer:
         self._backend = backend
         self.network.compile(backend=backend)
 
+    def compile_if_possible(self, backend: str = "inductor") -> str:
+        """Compile, and do one step's passes. Where a compiler fails at that, train uncompiled, and return its message.
+
+        Draws nothing from the training's random numbers.
+        """
+        self.compile(backend)
+        try:
+            with self._same_draws():
+                self.loss(*self.draw())[0].backward()  # type: ignore[no-untyped-call]
+        except Exception as error:  # of any compiler, and of what it calls
+            self._backend = ""
+            self.network._compiled_call_impl = None
+            return " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
+        finally:
+            self.network.zero_grad(set_to_none=True)
+        return ""
+
+    @contextlib.contextmanager
+    def _same_draws(self) -> Iterator[None]:
+        """Put all random numbers back to where they were before."""
+        before = self.generator.get_state(), self._noise_state()
+        try:
+            yield
+        finally:
+            self.generator.set_state(before[0])
+            self._set_noise_state(before[1])
+
     # Measuring --------------------------------------------------------------------------------------
 
     @torch.no_grad()
@@ -237,28 +266,27 @@ class Trainer:
         return rows
 
     def choose_precision(self) -> float:
-        """Time the work of two steps in float32 and in bfloat16 autocast, use the faster, and return its seconds.
+        """Time the work of two steps in what the recipe computes in, use it, and return the seconds of one step.
 
-        Many processors only emulate bfloat16, thirty times slower than float32. Draws nothing from the
-        training's random numbers. The first process chooses for all.
+        "fastest" times float32 and bfloat16 autocast, as many processors only emulate bfloat16, thirty times slower
+        than float32. Draws nothing from the training's random numbers. The first process chooses for all.
         """
-        before = self.generator.get_state(), self._noise_state()
         times = {}
-        for autocast in (False, True):
-            self.autocast = autocast
-            for turn in range(2):
-                started = time.perf_counter()
-                picture, quality = self.draw()
-                self.loss(picture, quality)[0].backward()  # type: ignore[no-untyped-call]
-                if self.device.type == "cuda":
-                    torch.cuda.synchronize()
-                if turn:
-                    times[autocast] = time.perf_counter() - started
-            if autocast is False and times[False] > 20:
-                break  # one measurement is enough on a machine this slow
+        wanted = self.recipe.run.precision
+        with self._same_draws():
+            for autocast in (False, True) if wanted == "fastest" else (wanted == "bfloat16",):
+                self.autocast = autocast
+                for turn in range(2):
+                    started = time.perf_counter()
+                    picture, quality = self.draw()
+                    self.loss(picture, quality)[0].backward()  # type: ignore[no-untyped-call]
+                    if self.device.type == "cuda":
+                        torch.cuda.synchronize()
+                    if turn:
+                        times[autocast] = time.perf_counter() - started
+                if not autocast and times[autocast] > 20:
+                    break  # one measurement is enough on a machine this slow
         self.network.zero_grad(set_to_none=True)
-        self.generator.set_state(before[0])
-        self._set_noise_state(before[1])
         fastest = min(times, key=lambda key: times[key])
         self.use_bfloat16(bool(self.processes.agree(fastest)))
         return self.processes.agree(times[fastest])
