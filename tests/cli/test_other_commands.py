@@ -99,11 +99,15 @@ def test_train_and_export(invoke, monkeypatch):
         "settings": ("data.batch=4", "name=x"),
     }
     assert calls.pop() == (Path("r.toml"), options)
+    fitted = []
+    monkeypatch.setattr("glissando.cli.export._fit_small_pictures", lambda *given: fitted.append(given))
     assert invoke("export", "last.pt", "model").exit_code == 0
     assert calls.pop() == (Path("last.pt"), Path("model"), {"data": None})
+    assert fitted == [(Path("model"), None)]
     result = invoke("export", "last.pt", "model", "--encoder", "fast", "--efforts", "0-2")
     assert result.exit_code == 0, result.output
     assert calls.pop() == (Path("last.pt"), Path("model"), "fast", (0, 2), None, {})
+    assert len(fitted) == 1  # the decoder has not changed
     assert invoke("export", "last.pt", "model", "--encoder", "fast").exit_code == 0
     assert calls.pop() == (Path("last.pt"), Path("model"), "fast", (), None, {})
     for wrong in (

@@ -471,6 +471,33 @@ def test_an_exported_model_codes_pictures(
         glissando.decode(data)
 
 
+def test_small_pictures_are_fitted_to_training_pictures(
+    exported: Path, shards: Path, natural: Callable[..., Pixels], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the network has latents that its synthesis reads; a note says where it has not, or pictures are missing."""
+    from glissando.cli.export import _fit_small_pictures
+    from glissando.training import export
+
+    def said(model: Path, data: Path | None) -> str:
+        _fit_small_pictures(model, data)
+        return " ".join(capsys.readouterr().err.split())
+
+    assert "has no synthesis that reads its latents" in said(exported, shards)
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(RECIPE.format(initial="pca"))
+    checkpoint = run(recipe, shards, tmp_path / "out", settings=["network.synthesis_latent_blocks=1"])
+    model = export(checkpoint, tmp_path / "model")
+    assert "no training data" in said(model, None)
+    assert not (model / "block_means.npz").exists()
+    assert "fitted to 4 training pictures" in said(model, shards)
+    pixels = natural(192, 128, seed=3)
+    with glissando.open_model(model, precision="f32", threads=1) as codec:
+        small = codec.decode(codec.encode(pixels, 90), max_size=(8, 12))
+    means = pixels.reshape(12, 16, 8, 16, 3).mean((1, 3))
+    assert small.shape == means.shape
+    assert np.abs(small - means).mean() < 6
+
+
 def test_an_exported_models_card(exported: Path) -> None:
     card = glissando.open_model(exported).card
     assert (card.name, card.summary, card.width) == ("tiny", "for a test", 192)

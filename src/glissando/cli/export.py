@@ -18,6 +18,9 @@ EXAMPLES = examples(
     ("glissando export last.pt models/medium --data tiles/ --debug", "pictures to check with; where errors come from"),
 )
 
+FITTED = 90
+"""Training pictures that the decoding of small pictures is fitted to."""
+
 
 @guarded
 def export(
@@ -67,11 +70,36 @@ def export(
     if encoder is None:
         before = _encoders(out_dir)
         say(f"{export_model(checkpoint, out_dir, data=data)}: exported and verified")
+        _fit_small_pictures(out_dir, data)
         if lost := before - _encoders(out_dir):
             say(f"{out_dir}: note: encoders of the decoder that was there before are gone: {', '.join(sorted(lost))}")
     else:
         say(f"{export_encoder(checkpoint, out_dir, encoder, between, data)}: exported and verified")
     return 0
+
+
+def _fit_small_pictures(model: Path, data: Path | None) -> None:
+    """Put into a model how its pictures are decoded 16 times smaller, if it has latents for that and pictures are at
+    hand.
+    """
+    from glissando.api import open_model
+    from glissando.codec.block_means import SIDE, fitted, install
+    from glissando.errors import InputError, TrainingError
+    from glissando.training.data import load_tiles, training_folder
+
+    with open_model(model, precision="f32") as codec:
+        if codec.pixels_per_latent != SIDE:
+            return
+        try:
+            codec.engine.latents()
+            tiles = load_tiles(training_folder(data)).training
+        except (InputError, TrainingError) as error:
+            say(f"{model}: note: pictures are decoded 8 times smaller at most: {error}")
+            return
+        chosen = tiles[:: max(1, len(tiles) // FITTED)][:FITTED].permute(0, 2, 3, 1).numpy()
+        arrays = fitted(codec, chosen)
+    install(model, arrays)
+    say(f"{model}: small pictures fitted to {len(chosen)} training pictures")
 
 
 def _encoders(model: Path) -> set[str]:

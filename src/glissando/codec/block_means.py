@@ -19,12 +19,13 @@ from .codec import Codec
 from .geometry import Grid
 from .reduction import box_means
 
-__all__ = ["QUALITIES", "fitted", "install"]
+__all__ = ["QUALITIES", "SIDE", "fitted", "install"]
 
 QUALITIES = (20.0, 50.0, 80.0)
 """Pictures are coded at each of these in turn."""
 RIDGE = 1e-4  # of the mean square of a channel: keeps channels that are hardly used from growing
 SIDE = 2 * PATCH
+"""Pixels of a side that a latent must cover."""
 
 
 def fitted(codec: Codec, pictures: Iterable[Pixels]) -> dict[str, NDArray[np.float32]]:

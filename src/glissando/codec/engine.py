@@ -186,7 +186,7 @@ class Engine:
     def latents(self) -> Graph:
         """What the decoder's graph does before its synthesis: its output is the latents.
 
-        Raises InputError where the family has no such part.
+        Raises InputError where the family, or this network of it, has no such part.
         """
         return self.prepare_reduced(2 * PATCH, "f32").result()
 
@@ -202,7 +202,7 @@ class Engine:
     def _open_reduced(self, factor: int, precision: str) -> Graph:
         family, name = self.family, self.family.decoder_graph
         if factor > PATCH:
-            if family.latents_layer is None:
+            if family.latents_layer is None or f"{family.latents_layer}.weight" not in self.model.weights:
                 raise InputError(f"the decoder of model {self.model.card.name} has no synthesis that reads its latents")
             source = self.model.latents_graph(name, family.latents_layer)
         else:
