@@ -46,6 +46,7 @@ BOUND = 0.2  # % of the bits, of the median picture
 QUALITIES = tuple(range(0, 101, 10))
 TILES = 32
 SEEN = (20.0, 60.0, 95.0)
+MOST = 70.0  # dB; a picture that is coded exactly has infinitely many, with which nothing can be computed
 
 
 def _curve(codec: Any, pixels: Pixels) -> NDArray[np.float64]:
@@ -54,7 +55,7 @@ def _curve(codec: Any, pixels: Pixels) -> NDArray[np.float64]:
     points = []
     for quality in QUALITIES:
         data = codec.encode_analysed(analysed, quality)
-        points.append((np.log(len(data)), psnr(pixels, codec.decode(data))))
+        points.append((np.log(len(data)), min(MOST, psnr(pixels, codec.decode(data)))))
     return np.array(points)
 
 
@@ -74,7 +75,7 @@ def costs(exact: NDArray[np.float64], rounded: NDArray[np.float64]) -> NDArray[n
 
 def trusted_quality(cost: NDArray[np.float64]) -> float:
     """The highest quality up to which no cost is above the bound; −1 where there is none."""
-    beyond = [number for number, percent in enumerate(cost) if percent > BOUND]
+    beyond = [number for number, percent in enumerate(cost) if not percent <= BOUND]  # nor what is no number
     last = (beyond[0] if beyond else len(cost)) - 1
     return float(QUALITIES[last]) if last >= 0 else -1.0
 

@@ -27,3 +27,5 @@ def test_it_stops_below_the_first_quality_that_costs_too_much(number: int, expec
     cost = np.full(len(QUALITIES), BOUND)
     cost[number : number + 1] = 2 * BOUND
     assert trusted_quality(cost) == expected
+    cost[number : number + 1] = np.nan  # a cost that cannot be computed is none that is low enough
+    assert trusted_quality(cost) == expected
