@@ -17,8 +17,12 @@
     │   └── BackendError              no inference engine, or one that failed
     ├── TrainingError                 a recipe, a checkpoint or a data set that cannot be used
     │   └── RecipeError (ValueError)  an unknown or impossible key in a recipe
-    └── BenchmarkError                a comparison that cannot be run, or results that cannot be read
-        └── CodecUnavailableError     a codec or a metric of a comparison that is not installed
+    ├── BenchmarkError                a comparison that cannot be run, or results that cannot be read
+    │   └── CodecUnavailableError     a codec or a metric of a comparison that is not installed
+    └── ServiceError                  a request that the service could not do, though nothing is wrong with it
+        ├── OverloadedError           more is waiting already than the service holds
+        ├── TimeLimitError            it took longer than the service allows
+        └── WorkerError               the process that worked on it died
 
 ``except GlissandoError`` catches all of them and nothing else. Beside them there are two warnings: ``ModelWarning``,
 for an installed model that is passed over, and ``PictureWarning``, for what a picture loses where a library has no
@@ -39,16 +43,20 @@ __all__ = [
     "ModelError",
     "ModelMismatchError",
     "ModelWarning",
+    "OverloadedError",
     "PictureError",
     "PictureWarning",
     "RecipeError",
+    "ServiceError",
     "SignatureError",
     "TargetError",
+    "TimeLimitError",
     "TrainingError",
     "TruncatedError",
     "UnknownModelError",
     "UnsupportedError",
     "VersionError",
+    "WorkerError",
 ]
 
 
@@ -126,6 +134,22 @@ class BenchmarkError(GlissandoError):
 
 class CodecUnavailableError(BenchmarkError):
     """A codec or a metric that takes part in comparisons is not installed here."""
+
+
+class ServiceError(GlissandoError):
+    """A request that the service could not do, although nothing is wrong with it."""
+
+
+class OverloadedError(ServiceError):
+    """More requests, or more of their bytes, are waiting already than the service holds."""
+
+
+class TimeLimitError(ServiceError):
+    """A request took longer than the service allows."""
+
+
+class WorkerError(ServiceError):
+    """The process that worked on a request died."""
 
 
 class ModelWarning(UserWarning):

@@ -18,6 +18,7 @@ from glissando.cli import (
     info,
     meta,
     models,
+    serve,
     thumbnail,
     train,
 )
@@ -67,6 +68,7 @@ app.command("info", epilog=info.EXAMPLES)(info.info)
 app.command("meta", epilog=meta.EXAMPLES)(meta.meta)
 app.add_typer(array.app, name="array")
 app.command("models", epilog=models.EXAMPLES)(models.models)
+app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("completion", epilog=completion.EXAMPLES)(completion.completion)
 app.command("thumbnail", epilog=thumbnail.EXAMPLES, hidden=True)(thumbnail.thumbnail)

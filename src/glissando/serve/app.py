@@ -1,0 +1,80 @@
+"""The service as an ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from . import coding, health
+from .bodies import Held
+from .endpoints import Endpoint, Given
+from .folder import Folder
+from .jobs import WarmJob
+from .metrics import Metrics
+from .observed import Observed
+from .openapi import description
+from .pool import Pool
+from .problems import problem_of
+from .service import Service
+from .settings import Settings
+
+__all__ = ["ENDPOINTS", "PAGE", "create_app"]
+
+PAGE = Path(__file__).parent / "page"
+"""The files of the page that / shows."""
+
+
+async def openapi(service: Service, request: Request, given: Given) -> Response:
+    """GET /openapi.json."""
+    return JSONResponse(description(ENDPOINTS))
+
+
+ENDPOINTS = (
+    *coding.ENDPOINTS,
+    *health.ENDPOINTS,
+    Endpoint("GET", "/openapi.json", openapi, "This description."),
+)
+
+
+def create_app(settings: Settings | None = None) -> Starlette:
+    """The service with these settings, the usual ones unless given, for any ASGI server.
+
+    Its workers are started and ended by the application's lifespan.
+    """
+    settings = settings or Settings()
+    metrics = Metrics()
+    pool = Pool(settings, WarmJob(), lambda reason: metrics.workers_lost.labels(reason).inc())
+    folder = None if settings.folder is None else Folder(Path(settings.folder))
+    service = Service(settings, pool, Held(settings.held_bytes), metrics, folder)
+    metrics.watch("jobs_running", "Jobs that workers are at.", lambda: pool.running)
+    metrics.watch("jobs_waiting", "Jobs that wait for a worker.", lambda: pool.waiting)
+    metrics.watch("held_bytes", "Bytes of bodies and answers in memory.", lambda: service.held.now)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with pool:
+            yield
+
+    async def problem(request: Request, error: Exception) -> Response:
+        return problem_of(error)
+
+    app = Starlette(
+        routes=[
+            *(endpoint.route(service) for endpoint in ENDPOINTS),
+            Mount("/", StaticFiles(directory=PAGE, html=True)),
+        ],
+        middleware=[Middleware(Observed, metrics=metrics, seconds=settings.transfer_seconds)],
+        exception_handlers={HTTPException: problem},
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    return app
