@@ -14,16 +14,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from . import coding, health
+from . import coding, health, images
 from .bodies import Held
 from .endpoints import Endpoint, Given
-from .folder import Folder
+from .folder import REMEMBERED, Folder
 from .jobs import WarmJob
 from .metrics import Metrics
 from .observed import Observed
 from .openapi import description
 from .pool import Pool
 from .problems import problem_of
+from .remembered import Remembered
 from .service import Service
 from .settings import Settings
 
@@ -40,6 +41,7 @@ async def openapi(service: Service, request: Request, given: Given) -> Response:
 
 ENDPOINTS = (
     *coding.ENDPOINTS,
+    *images.ENDPOINTS,
     *health.ENDPOINTS,
     Endpoint("GET", "/openapi.json", openapi, "This description."),
 )
@@ -54,7 +56,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     metrics = Metrics()
     pool = Pool(settings, WarmJob(), lambda reason: metrics.workers_lost.labels(reason).inc())
     folder = None if settings.folder is None else Folder(Path(settings.folder))
-    service = Service(settings, pool, Held(settings.held_bytes), metrics, folder)
+    service = Service(settings, pool, Held(settings.held_bytes), metrics, folder, Remembered(REMEMBERED))
     metrics.watch("jobs_running", "Jobs that workers are at.", lambda: pool.running)
     metrics.watch("jobs_waiting", "Jobs that wait for a worker.", lambda: pool.waiting)
     metrics.watch("held_bytes", "Bytes of bodies and answers in memory.", lambda: service.held.now)

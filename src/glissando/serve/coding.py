@@ -135,8 +135,7 @@ async def info_of_file(service: Service, request: Request, given: Given) -> Resp
     if "file" not in given.values:
         raise InputError("GET /info needs the parameter 'file'; POST /info takes a file as its body")
     file = await file_in(service.folder, given.values["file"])
-    answer = await service.answer(request, InfoJob(str(file.path)))
-    return JSONResponse(answer.value)
+    return JSONResponse(await service.info(request, file))
 
 
 async def models(service: Service, request: Request, given: Given) -> Response:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-__all__ = ["SUFFIX", "Folder", "ServedFile", "file_in"]
+from .remembered import Remembered
+
+__all__ = ["REMEMBERED", "SUFFIX", "Folder", "ServedFile", "file_in"]
 
 SUFFIX = ".gliss"
 REMEMBERED = 4096
-"""How many files' hashes are remembered."""
+"""Of how many files the hash, and the header, are remembered."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self._root = path.resolve(strict=True)
-        self._lock = threading.Lock()
-        self._digests: OrderedDict[tuple[str, int, int, int], str] = OrderedDict()
+        self._digests: Remembered[tuple[str, int, int, int], str] = Remembered(REMEMBERED)
 
     def find(self, identifier: str) -> ServedFile | None:
         """The file that an identifier names: its path in the folder, with or without .gliss at its end.
@@ -56,17 +55,10 @@ class Folder:
                 if not stat.S_ISREG(status.st_mode):
                     return None
                 key = str(path), status.st_ino, status.st_size, status.st_mtime_ns
-                with self._lock:
-                    digest = self._digests.get(key)
-                if digest is None:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
+                digest = self._digests.get(key) or hashlib.file_digest(file, "sha256").hexdigest()[:32]
         except (OSError, ValueError, RuntimeError):  # not there, not for us, no name at all, links in a circle
             return None
-        with self._lock:
-            self._digests[key] = digest
-            self._digests.move_to_end(key)
-            while len(self._digests) > REMEMBERED:
-                self._digests.popitem(last=False)
+        self._digests.put(key, digest)
         return ServedFile(path, status, digest)
 
 
