@@ -99,10 +99,6 @@ def test_regions(service: Any, squares: np.ndarray, region: str, rows: slice, co
         ("!1000,100", 150, 100),
         ("!1000,1000", 300, 200),  # as large as possible, and never larger than the region
         ("300,200", 300, 200),
-        ("^360,", 360, 240),
-        ("^pct:110", 330, 220),
-        ("^!360,360", 360, 240),
-        ("^360,200", 360, 200),
         ("1,1", 1, 1),
     ],
 )
@@ -206,7 +202,6 @@ def test_opacity_and_depth(service: Any, folder: Path) -> None:
         "full/!0,10/0/default.png",
         "full/!10,/0/default.png",
         "full/,/0/default.png",
-        "full/^10000,10000/0/default.png",
         "full/99999999999,/0/default.png",
         "full/max/-90/default.png",
         "full/max/361/default.png",
@@ -225,6 +220,8 @@ def test_what_is_forbidden(service: Any, squares: np.ndarray, path: str) -> None
 def test_what_is_not_done(service: Any, squares: np.ndarray) -> None:
     fetched(service, "full/max/45/default.png", 501)
     fetched(service, "full/max/22.5/default.png", 501)
+    fetched(service, "full/^max/0/default.png", 501)
+    fetched(service, "full/^600,/0/default.png", 501)
     fetched(service, "full/max/0", 404)
     fetched(service, "full/max/0/default", 404)
 
@@ -251,13 +248,27 @@ def test_info_json(service: Any, squares: np.ndarray) -> None:
         fetched(service, f"full/20,/0/{name}.jpg")
     for size in found["sizes"]:
         fetched(service, f"full/{size['width']},{size['height']}/0/default.jpg")
-    assert found["extraFeatures"] == ["canonicalLinkHeader", "mirroring", "profileLinkHeader", "sizeUpscaling"]
+    assert found["extraFeatures"] == ["canonicalLinkHeader", "mirroring", "profileLinkHeader"]
+
+
+def test_pages_of_others_may_look(service: Any, squares: np.ndarray) -> None:
+    """Their browsers let them where this header is; they may not have others encode here."""
+    origin = {"Origin": "https://example.org"}
+    for path in ("info.json", "full/max/0/default.jpg", "full/max/45/default.jpg"):
+        answer = service.client.get(f"/img/squares/{path}", headers=origin)
+        assert answer.headers.get_list("access-control-allow-origin") == ["*"]
+        asked = service.client.options(
+            f"/img/squares/{path}", headers={**origin, "Access-Control-Request-Method": "GET"}
+        )
+        assert asked.status_code == 200
+        assert asked.headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-origin" not in service.client.post("/encode", headers=origin).headers
 
 
 def test_json_ld(service: Any, squares: np.ndarray) -> None:
     answer = service.client.get("/img/squares/info.json", headers={"Accept": "application/ld+json"})
     assert answer.headers["content-type"] == ('application/ld+json;profile="http://iiif.io/api/image/3/context.json"')
-    assert answer.headers["vary"] == "Accept"
+    assert "Accept" in answer.headers["vary"].split(", ")
 
 
 def test_the_base_leads_to_info_json(service: Any, squares: np.ndarray) -> None:
@@ -273,7 +284,7 @@ def test_the_base_leads_to_info_json(service: Any, squares: np.ndarray) -> None:
         ("full/max/0/default.jpg", "full/max/0/default.jpg"),
         ("0,0,300,200/300,/0/color.jpg", "full/max/0/default.jpg"),
         ("pct:0,0,50,50/pct:50/!90/gray.png", "0,0,150,100/75,50/!90/gray.png"),
-        ("square/^220,/360/default.webp", "50,0,200,200/^220,220/0/default.webp"),
+        ("square/120,/360/default.webp", "50,0,200,200/120,120/0/default.webp"),
     ],
 )
 def test_links(service: Any, squares: np.ndarray, path: str, expected: str) -> None:
@@ -337,15 +348,16 @@ def test_any_path_means_a_view_or_an_error(region: str, size: str, rotation: str
     assert y + height <= picture[1]
     assert min(view.size) >= 1
     assert view.size[0] * view.size[1] <= most
-    if not size.startswith("^"):
-        assert view.size[0] <= width
-        assert view.size[1] <= height
+    assert view.size[0] <= width
+    assert view.size[1] <= height
     again = canonical(view, "default", "png", picture, most).removesuffix("/default.png").split("/")
     assert view_of(*again, "default", picture, most) == view
 
 
 @given(st.tuples(st.integers(1, 9999), st.integers(1, 9999)), st.tuples(st.integers(1, 9999), st.integers(1, 9999)))
-def test_what_is_decoded_covers_what_is_shown(region: tuple[int, int], size: tuple[int, int]) -> None:
+def test_what_is_decoded_covers_what_is_shown(one: tuple[int, int], other: tuple[int, int]) -> None:
+    size, region = zip(*(sorted(sides) for sides in zip(one, other, strict=True)), strict=True)
     wide, high = View((0, 0, *region), size).covering
-    assert wide >= size[0]
-    assert high >= size[1]
+    assert size[0] <= wide <= region[0]
+    assert size[1] <= high <= region[1]
+    assert wide == size[0] or high == size[1]  # no larger than it has to be

@@ -58,7 +58,7 @@ def test_files_as_they_are(service: Any, photo_file: bytes, accept: str | None) 
     assert answer.status_code == 200
     assert answer.content == photo_file
     assert answer.headers["content-type"] == GLISS
-    assert answer.headers["vary"] == "Accept"
+    assert "Accept" in answer.headers["vary"].split(", ")
     assert answer.headers["accept-ranges"] == "bytes"
 
 
@@ -76,7 +76,7 @@ def test_files_as_they_are(service: Any, photo_file: bytes, accept: str | None) 
 def test_files_as_browsers_take_them(service: Any, photo: np.ndarray, accept: str, format: str) -> None:
     answer = get(service, "photo.gliss", accept)
     assert answer.status_code == 200, answer.text
-    assert answer.headers["vary"] == "Accept"
+    assert "Accept" in answer.headers["vary"].split(", ")
     with Image.open(io.BytesIO(answer.content)) as image:
         assert (image.format, image.size) == (format, (90, 60))
         shown = np.asarray(image)

@@ -9,10 +9,12 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import coding, health, images
 from .bodies import Held
@@ -47,6 +49,18 @@ ENDPOINTS = (
 )
 
 
+class _OpenToPages:
+    """An application of which the pages of other sites may read /img, as the IIIF Image API asks, and nothing else."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._open = CORSMiddleware(app, allow_origins=["*"], allow_methods=["GET", "HEAD"], allow_headers=["*"])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        shown = scope["type"] == "http" and scope["path"].startswith("/img/")
+        await (self._open if shown else self._app)(scope, receive, send)
+
+
 def create_app(settings: Settings | None = None) -> Starlette:
     """The service with these settings, the usual ones unless given, for any ASGI server.
 
@@ -74,7 +88,10 @@ def create_app(settings: Settings | None = None) -> Starlette:
             *(endpoint.route(service) for endpoint in ENDPOINTS),
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ],
-        middleware=[Middleware(Observed, metrics=metrics, seconds=settings.transfer_seconds)],
+        middleware=[
+            Middleware(Observed, metrics=metrics, seconds=settings.transfer_seconds),
+            Middleware(_OpenToPages),
+        ],
         exception_handlers={HTTPException: problem},
         lifespan=lifespan,
     )

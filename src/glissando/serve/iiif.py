@@ -64,33 +64,29 @@ def largest(width: int, height: int, most: int) -> tuple[int, int]:
 
 def _size(text: str, width: int, height: int, most: int) -> tuple[int, int]:
     """The size of a region of ``width`` by ``height`` pixels."""
-    enlarges, form = text.startswith("^"), text.removeprefix("^")
-    if form == "max":
-        size = largest(width, height, most)
-        if enlarges and size == (width, height):
-            scale = math.sqrt(most / (width * height))
-            size = math.floor(width * scale), math.floor(height * scale)
-    elif found := re.fullmatch(rf"pct:{_NUMBER}", form):
+    if text.startswith("^"):
+        raise HTTPException(501, "this service does not enlarge pictures")
+    if text == "max":
+        return largest(width, height, most)
+    if found := re.fullmatch(rf"pct:{_NUMBER}", text):
         scale = float(found[1]) / 100
         if scale == 0:
             raise InputError(f"size {text} has no pixel")
         size = max(1, round(width * scale)), max(1, round(height * scale))
-    elif found := re.fullmatch(r"(!?)(\d{1,9})?,(\d{1,9})?", form):
-        size = _sides(found[1] == "!", found[2], found[3], width, height, enlarges, text)
+    elif found := re.fullmatch(r"(!?)(\d{1,9})?,(\d{1,9})?", text):
+        size = _sides(found[1] == "!", found[2], found[3], width, height, text)
     else:
         raise InputError(f"size is max, w, ,h w,h !w,h or pct:n, not {text[:80]!r}")
     if min(size) < 1:
         raise InputError(f"size {text} has no pixel")
-    if not enlarges and (size[0] > width or size[1] > height):
-        raise InputError(f"size {text} is larger than the region, {width}x{height}; ^{form} enlarges it")
+    if size[0] > width or size[1] > height:
+        raise InputError(f"size {text} is larger than the region, {width}x{height}")
     if size[0] * size[1] > most:
         raise InputError(f"size {text} has more than {most:,} pixels")
     return size
 
 
-def _sides(
-    fits: bool, wide: str | None, high: str | None, width: int, height: int, enlarges: bool, text: str
-) -> tuple[int, int]:
+def _sides(fits: bool, wide: str | None, high: str | None, width: int, height: int, text: str) -> tuple[int, int]:
     """The size for w, ,h w,h and !w,h."""
     if (wide is None and high is None) or (fits and None in (wide, high)):
         raise InputError(f"size {text} lacks a side")
@@ -103,9 +99,7 @@ def _sides(
         return int(wide), int(high)
     if 0 in (int(wide), int(high)):
         return 0, 0
-    scale = min(int(wide) / width, int(high) / height)
-    if scale > 1 and not enlarges:
-        scale = 1.0
+    scale = min(int(wide) / width, int(high) / height, 1.0)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
@@ -124,8 +118,7 @@ def canonical(view: View, quality: str, format: str, picture: tuple[int, int], m
     x, y, width, height = view.region
     region = "full" if view.region == (0, 0, *picture) else f"{x},{y},{width},{height}"
     wide, high = view.size
-    enlarged = "^" if wide > width or high > height else ""
-    size = "max" if view.size == largest(width, height, most) else f"{enlarged}{wide},{high}"
+    size = "max" if view.size == largest(width, height, most) else f"{wide},{high}"
     shown = "default" if quality == "color" else quality
     return f"{region}/{size}/{'!' if view.mirrored else ''}{90 * view.quarter_turns}/{shown}.{format}"
 
@@ -156,5 +149,5 @@ def info(address: str, found: Mapping[str, Any], most: int, formats: list[str]) 
         "preferredFormats": ["webp", "jpg"],
         "extraFormats": formats,
         "extraQualities": ["gray", "bitonal"] if grey else ["color", "gray", "bitonal"],
-        "extraFeatures": ["canonicalLinkHeader", "mirroring", "profileLinkHeader", "sizeUpscaling"],
+        "extraFeatures": ["canonicalLinkHeader", "mirroring", "profileLinkHeader"],
     }

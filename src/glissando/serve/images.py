@@ -193,12 +193,12 @@ ENDPOINTS = (
         (
             _IDENTIFIER,
             _path_parameter("region", "full, square, x,y,w,h or pct:x,y,w,h."),
-            _path_parameter("size", "max, w, ,h w,h !w,h or pct:n; after ^ it may be larger than the region."),
+            _path_parameter("size", "max, w, ,h w,h !w,h or pct:n; never larger than the region."),
             _path_parameter("rotation", "0, 90, 180 or 270; after ! the picture is mirrored."),
             Parameter("quality", {"type": "string", "enum": list(iiif.COLOURS)}, "Which colours.", "path"),
             Parameter("format", {"type": "string", "enum": list(QUALITIES)}, "Of the file that is sent.", "path"),
         ),
         gives=tuple(MEDIA_TYPES.values()),
-        statuses={304: "The client has it already.", 501: "A turn by another angle."},
+        statuses={304: "The client has it already.", 501: "A turn by another angle, or a size that enlarges."},
     ),
 )

@@ -14,7 +14,7 @@ class View:
 
     Attributes:
         region: x, y, width and height in pixels, inside the picture.
-        size: width and height of what is shown, before it is turned.
+        size: width and height of what is shown, before it is turned; no larger than the region.
         mirrored: left and right are exchanged, before it is turned.
         quarter_turns: clockwise, 0 to 3.
         colours: "color", "gray" or "bitonal".
@@ -28,7 +28,10 @@ class View:
 
     @property
     def covering(self) -> tuple[int, int]:
-        """The smallest size in the region's proportions that is as large as ``size`` both ways: what is decoded."""
+        """The smallest size in the region's proportions that is as large as ``size`` both ways: what is decoded.
+
+        It is no larger than the region, as a size never is.
+        """
         _, _, width, height = self.region
-        scale = min(1.0, max(self.size[0] / width, self.size[1] / height))
+        scale = max(self.size[0] / width, self.size[1] / height)
         return max(self.size[0], math.ceil(width * scale)), max(self.size[1], math.ceil(height * scale))
