@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 __all__ = ["View"]
@@ -33,5 +32,7 @@ class View:
         It is no larger than the region, as a size never is.
         """
         _, _, width, height = self.region
-        scale = max(self.size[0] / width, self.size[1] / height)
-        return max(self.size[0], math.ceil(width * scale)), max(self.size[1], math.ceil(height * scale))
+        wide, high = self.size
+        if wide * height >= high * width:
+            return wide, -(-height * wide // width)
+        return -(-width * high // height), high
