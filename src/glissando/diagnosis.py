@@ -45,6 +45,7 @@ OPTIONAL = {
     "safetensors": "arrays in safetensors files",
     "zarr": "zarr arrays of pictures",
     "numcodecs": "zarr arrays of format 2",
+    "starlette": "the service",
     "torch": "training",
     "ssimulacra2": "SSIMULACRA 2 in comparisons",
 }

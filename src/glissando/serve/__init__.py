@@ -1,7 +1,7 @@
 """The service: pictures coded, decoded and shown over HTTP, for ``glissando serve`` and for any ASGI server.
 
     from glissando.serve import Settings, create_app
-    app = create_app(Settings(folder="pictures"))
+    app = create_app(Settings(folder=Path("pictures")))
 
 ::
 

@@ -34,6 +34,7 @@ class Pool:
         self._settings, self._warm, self._died = settings, warm, died
         self._idle: list[Worker] = []
         self._running: dict[asyncio.Task[Answer], Worker] = {}
+        self._places = asyncio.Semaphore(settings.workers)
         self._usual = 1.0  # seconds that a job took lately
         self.waiting = 0
 
@@ -62,6 +63,8 @@ class Pool:
 
         Raises OverloadedError where too many are waiting, TimeLimitError, WorkerError, and what the job raises.
         """
+        if not self._idle and not self._running:
+            raise WorkerError("the service has no workers: its lifespan has not begun, or has ended")
         self.check_room()
         self.waiting += 1
         try:
@@ -109,7 +112,6 @@ class Pool:
         return Worker(self._settings.threads, self._warm)
 
     async def __aenter__(self) -> Self:
-        self._places = asyncio.Semaphore(self._settings.workers)
         self._threads = ThreadPoolExecutor(self._settings.workers, "glissando-worker")
         self._idle = [self._new() for _ in range(self._settings.workers)]
         return self
