@@ -15,7 +15,7 @@ import pytest
 for package in ("starlette", "uvicorn", "python_multipart", "prometheus_client"):
     pytest.importorskip(package, reason=f"{package}, which the service needs, is not installed")
 
-from slow_jobs import Die, Sleep  # noqa: E402
+from slow_jobs import Die, Refine, Sleep  # noqa: E402
 
 from glissando.errors import OverloadedError, TimeLimitError, WorkerError  # noqa: E402
 from glissando.serve import Settings  # noqa: E402
@@ -147,6 +147,49 @@ def test_who_leaves_a_running_job_gives_its_worker_back(tmp_path: Path) -> None:
         assert pool.running == 0
 
     assert with_pool(work) == []
+
+
+def test_a_job_that_nobody_waits_for_may_end(tmp_path: Path) -> None:
+    async def work(pool: Pool) -> None:
+        for number in range(2):  # the second is not told what was told of the first
+            names = [str(tmp_path / f"{name}{number}") for name in ("begun", "ended")]
+            task = asyncio.create_task(pool.do(Refine(*names)))
+            await begun(Path(names[0]))
+            await asyncio.sleep(0.1)
+            assert not Path(names[1]).exists()
+            task.cancel()
+            await begun(Path(names[1]))
+        assert (await pool.do(Sleep(0))).value == b"slept"
+
+    assert with_pool(work, max_seconds=30) == []
+
+
+def test_warming_up_is_none_of_the_jobs_time() -> None:
+    async def run() -> None:
+        lost: list[str] = []
+        async with Pool(Settings(workers=1, max_seconds=1), Sleep(2.5), lost.append) as pool:
+            assert (await pool.do(Sleep(0))).value == b"slept"
+            with pytest.raises(TimeLimitError):
+                await pool.do(Sleep(60))
+            assert (await pool.do(Sleep(0))).value == b"slept"
+        assert lost == ["timeout"]
+
+    asyncio.run(run())
+
+
+def test_a_worker_that_cannot_warm_up_says_so_and_works(caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        async with Pool(Settings(workers=1), Die(crash=False)) as pool:
+            assert (await pool.do(Sleep(0))).value == b"slept"
+
+    asyncio.run(run())
+    (record,) = [record for record in caplog.records if record.name == "glissando.serve"]
+    assert "ZeroDivisionError" in record.trace
+
+
+def test_without_workers_nothing_is_waited_for() -> None:
+    with pytest.raises(WorkerError, match="lifespan"):
+        asyncio.run(Pool(Settings(workers=1)).do(Sleep(0)))
 
 
 def test_closing_finishes_what_has_begun(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -47,11 +47,12 @@ class Job(Protocol):
 class Codecs:
     """The codecs that a worker has open; the one that was not used for longest is closed for the next.
 
-    ``threads``: processor cores that each uses.
+    ``threads``: processor cores that each uses. ``unwanted``: whether nobody waits any more for the job that runs.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, unwanted: Callable[[], bool] = lambda: False) -> None:
         self._threads = threads
+        self.unwanted = unwanted
         self._open: OrderedDict[tuple[str, str | None], Codec] = OrderedDict()
 
     def named(self, name: str, encoder: str | None = None) -> Codec:
@@ -125,7 +126,7 @@ class EncodeJob:
 
         def progress(share: float) -> bool:
             nonlocal stopped
-            stopped = stopped or time.monotonic() > end
+            stopped = stopped or time.monotonic() > end or codecs.unwanted()
             return not stopped
 
         data = codec.encode(picture, importance=importance, progress=progress, notes=notes, **self.options)

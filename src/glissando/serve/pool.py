@@ -17,6 +17,9 @@ from .worker import Worker
 
 __all__ = ["Pool"]
 
+START_SECONDS = 120.0
+"""How long a new process may take until it is ready for its first job; that time is none of the job's."""
+
 
 class Pool:
     """As many workers as the settings say; ``do`` has a job done by the next that is free. A context of one event loop.
@@ -59,7 +62,7 @@ class Pool:
             raise OverloadedError(f"{self.waiting} requests are waiting already; try again later")
 
     async def do(self, job: Job) -> Answer:
-        """Have a job done. Where the caller is cancelled, a job that has not begun is forgotten.
+        """Have a job done. Where the caller is cancelled, a job that waits is forgotten, and one that refines may end.
 
         Raises OverloadedError where too many are waiting, TimeLimitError, WorkerError, and what the job raises.
         """
@@ -77,7 +80,12 @@ class Pool:
         task = asyncio.create_task(self._done(worker, job))
         self._running[task] = worker
         task.add_done_callback(self._forget)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.done():  # else the worker is somebody else's by now
+                worker.tell_unwanted()
+            raise
 
     def _forget(self, task: asyncio.Task[Answer]) -> None:
         del self._running[task]
@@ -86,10 +94,17 @@ class Pool:
 
     async def _done(self, worker: Worker, job: Job) -> Answer:
         loop = asyncio.get_running_loop()
-        alarm = loop.call_later(self._settings.max_seconds, worker.end_late)
+        alarm = loop.call_later(START_SECONDS, worker.end_late)
         start = time.monotonic()
+
+        def begun() -> None:
+            nonlocal alarm, start
+            alarm.cancel()
+            alarm = loop.call_later(self._settings.max_seconds, worker.end_late)
+            start = time.monotonic()
+
         try:
-            return await loop.run_in_executor(self._threads, worker.do, job)
+            return await loop.run_in_executor(self._threads, worker.do, job, lambda: loop.call_soon_threadsafe(begun))
         except TimeLimitError:
             worker = self._replaced(worker, "timeout")
             raise

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import logging
 import multiprocessing
 import signal
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
+from typing import Any
 
 from glissando.errors import GlissandoError, TimeLimitError, WorkerError
 
 from .jobs import Answer, Codecs, Job
 
 __all__ = ["Worker"]
+
+log = logging.getLogger("glissando.serve")
 
 
 @dataclass(frozen=True)
@@ -35,10 +41,11 @@ class Worker:
     def __init__(self, threads: int, first: Job | None = None) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, threads, first), daemon=True)
+        self._unwanted = context.RawValue(ctypes.c_bool, False)  # without a lock, which a killed process would keep
+        self._process = context.Process(target=_serve, args=(theirs, self._unwanted, threads, first), daemon=True)
         self._process.start()
         theirs.close()
-        self._late = self._lost = False
+        self._late = self._lost = self._ready = False
 
     @property
     def alive(self) -> bool:
@@ -51,13 +58,16 @@ class Worker:
         assert self._process.pid is not None  # since it was started
         return self._process.pid
 
-    def do(self, job: Job) -> Answer:
-        """Have a job done, and wait for its answer.
+    def do(self, job: Job, begun: Callable[[], object] = lambda: None) -> Answer:
+        """Have a job done, and wait for its answer. ``begun`` is called when the process is ready and begins with it.
 
         Raises what the job raises of our errors; TimeLimitError where ``end_late`` was called meanwhile; WorkerError
         where the process died, or the job raised an error that is not ours, which is then ``__cause__``.
         """
         try:
+            self._wait_until_ready()
+            begun()
+            self._unwanted.value = False
             self._connection.send(job)
             outcome = self._connection.recv()
         except (EOFError, OSError):
@@ -73,12 +83,24 @@ class Worker:
         assert isinstance(outcome, Answer)
         return outcome
 
+    def _wait_until_ready(self) -> None:
+        """Wait until what it does first is done. Raises EOFError where the process dies meanwhile."""
+        if not self._ready:
+            failure = self._connection.recv()
+            self._ready = True
+            if isinstance(failure, _Failure):
+                log.warning("a worker could not warm up", extra={"error": str(failure.error), "trace": failure.trace})
+
     def _how(self) -> str:
         code = self._process.exitcode
         if code is not None and code < 0:
             with contextlib.suppress(ValueError):
                 return signal.Signals(-code).name
         return f"exit code {code}"
+
+    def tell_unwanted(self) -> None:
+        """Nobody waits for the job any more: it may end as soon as it can."""
+        self._unwanted.value = True
 
     def end_late(self) -> None:
         """End the process, since its job takes too long."""
@@ -94,15 +116,15 @@ class Worker:
             self._process.join()
 
 
-def _serve(connection: Connection, threads: int, first: Job | None) -> None:
+def _serve(connection: Connection, unwanted: Any, threads: int, first: Job | None) -> None:
     """What the process runs: jobs, until the other end of the connection is closed."""
     # Ctrl-C and a service manager's SIGTERM reach all processes; the one that answers requests says when to end.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    codecs = Codecs(threads)
-    if first is not None:
-        _outcome(first, codecs)
+    codecs = Codecs(threads, lambda: bool(unwanted.value))
     with contextlib.suppress(EOFError, OSError):
+        outcome = None if first is None else _outcome(first, codecs)
+        connection.send(outcome if isinstance(outcome, _Failure) else None)
         while True:
             job = connection.recv()
             connection.send(_outcome(job, codecs))
