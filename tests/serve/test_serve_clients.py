@@ -98,6 +98,22 @@ def test_slow_bodies_are_not_waited_for(sleeping: Any) -> None:
         service.wait_until(lambda: held(service) == 0)
 
 
+def test_requests_that_never_come_are_not_waited_for(sleeping: Any) -> None:
+    with sleeping(Sleep(1), transfer_seconds=0.5) as service:
+        silent, begun, later = (connected(service) for _ in range(3))
+        begun.sendall(head(10)[:30])
+        later.sendall(head(1) + b"x")  # which takes longer to answer than a head may take to come
+        answer = later.recv(10_000)
+        assert answer.startswith(b"HTTP/1.1 200")
+        later.sendall(head(10)[:30])
+        start = time.monotonic()
+        for connection in (silent, begun, later):
+            while connection.recv(10_000):  # the answer's last part; then the service closes
+                pass
+            connection.close()
+        assert time.monotonic() - start < 10
+
+
 def test_answers_that_nobody_takes_are_dropped(sleeping: Any) -> None:
     with sleeping(Sleep(0, bytes(30_000_000)), transfer_seconds=0.5) as service, connected(service) as slow:
         slow.sendall(head(1) + b"x")

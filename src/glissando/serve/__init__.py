@@ -17,7 +17,8 @@
 
 The process that answers requests holds no codec: whatever looks at bytes of a client runs in a worker, which may take
 too long, or die, without harm to any other request. ``problems`` says what errors become, ``logs`` and ``metrics`` what
-is told, ``observed`` surrounds every request, and ``server`` puts it all on a port.
+is told, ``observed`` surrounds every request, and ``server`` puts it all on a port, with connections that are
+``punctual``.
 """
 
 from __future__ import annotations

@@ -37,6 +37,6 @@ def configuration(level: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
         "loggers": {
             name: {"handlers": ["stderr"], "level": level.upper(), "propagate": False}
-            for name in ("glissando.serve", "uvicorn")
+            for name in ("glissando.serve", "uvicorn", "py.warnings")
         },
     }

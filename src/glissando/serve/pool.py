@@ -75,8 +75,13 @@ class Pool:
         finally:
             self.waiting -= 1
         worker = self._idle.pop()
-        if not worker.alive:
-            worker = self._replaced(worker, "crash")
+        try:
+            if not worker.alive:
+                worker = self._replaced(worker, "crash")
+        except OSError:  # no process can be started now
+            self._idle.append(worker)
+            self._places.release()
+            raise
         task = asyncio.create_task(self._done(worker, job))
         self._running[task] = worker
         task.add_done_callback(self._forget)

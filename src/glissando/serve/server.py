@@ -7,6 +7,7 @@ from starlette.types import ASGIApp
 
 from .app import create_app
 from .logs import configuration
+from .punctual import punctual
 from .settings import Settings
 
 __all__ = ["run", "server_for"]
@@ -21,6 +22,8 @@ def server_for(app: ASGIApp, settings: Settings, host: str, port: int, log_level
         app,
         host,
         port,
+        http=punctual(settings.transfer_seconds),
+        ws="none",
         log_config=configuration(log_level),
         access_log=False,  # what surrounds the application writes a line for each request
         lifespan="on",

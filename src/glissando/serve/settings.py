@@ -28,7 +28,8 @@ class Settings:
         max_queue: requests that wait for a worker; the next one is refused.
         max_effort: the highest effort that a request may ask for, 0 to 10.
         max_connections: that are open at once.
-        transfer_seconds: that a client may take to send a whole body, and to take each piece of an answer.
+        transfer_seconds: that a client may take to send a request's head, to send its body, and to take each piece of
+            an answer.
         max_age: seconds for which caches may keep what ``/img`` serves.
 
     Raises:

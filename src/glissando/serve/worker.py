@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
+import logging.config
 import multiprocessing
 import signal
 import time
@@ -17,6 +18,7 @@ from typing import Any
 from glissando.errors import GlissandoError, TimeLimitError, WorkerError
 
 from .jobs import Answer, Codecs, Job
+from .logs import configuration
 
 __all__ = ["Worker"]
 
@@ -121,6 +123,8 @@ def _serve(connection: Connection, unwanted: Any, threads: int, first: Job | Non
     # Ctrl-C and a service manager's SIGTERM reach all processes; the one that answers requests says when to end.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    logging.config.dictConfig(configuration("warning"))
+    logging.captureWarnings(True)  # so that they are lines of the log too
     codecs = Codecs(threads, lambda: bool(unwanted.value))
     with contextlib.suppress(EOFError, OSError):
         outcome = None if first is None else _outcome(first, codecs)
