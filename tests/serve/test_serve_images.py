@@ -157,7 +157,12 @@ def test_ranges(service: Any, photo_file: bytes) -> None:
         answer = get(service, "photo.gliss", Range=value)
         assert (answer.status_code, answer.content) == (206, part)
         assert answer.headers["content-range"].endswith(f"/{len(photo_file)}")
-    assert get(service, "photo.gliss", Range=f"bytes={len(photo_file)}-").status_code == 416
+    for value, status in ((f"bytes={len(photo_file)}-", 416), ("pixels=0-9", 400), ("bytes=9-1", 400)):
+        answer = get(service, "photo.gliss", Range=value)
+        assert (answer.status_code, answer.json()["status"]) == (status, status)
+        assert answer.headers["content-type"] == "application/problem+json"
+    beyond = get(service, "photo.gliss", Range=f"bytes={len(photo_file)}-")
+    assert beyond.headers["content-range"] == f"bytes */{len(photo_file)}"
     tag = get(service, "photo.gliss").headers["etag"]
     assert get(service, "photo.gliss", Range="bytes=0-9", If_Range=tag).status_code == 206
     assert get(service, "photo.gliss", Range="bytes=0-9", If_Range='"other"').status_code == 200

@@ -8,9 +8,11 @@ from email.utils import formatdate, parsedate_to_datetime
 from urllib.parse import quote
 from zlib import crc32
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.types import Message, Receive, Scope, Send
 
 from glissando.errors import InputError, LimitError
 from glissando.picture.formats import written_as
@@ -22,6 +24,7 @@ from .endpoints import Endpoint, Given
 from .folder import SUFFIX, ServedFile, file_in
 from .jobs import ViewJob
 from .parameters import Parameter
+from .problems import problem_of
 from .service import Service, answer_response
 from .view import View
 
@@ -60,7 +63,7 @@ async def file(service: Service, request: Request, given: Given) -> Response:
         headers["Vary"] = "Accept"
         if _is_known(request, headers):
             return Response(status_code=304, headers=headers)
-        return FileResponse(found.path, headers=headers, media_type=GLISS, stat_result=found.status)
+        return _File(found.path, headers=headers, media_type=GLISS, stat_result=found.status)
     info = await service.info(request, found)
     width, height = info["width"], info["height"]
     kind = chosen(accept, _fitting(max(width, height)))
@@ -118,6 +121,26 @@ async def _shown(
         return Response(status_code=304, headers=headers)
     answer = await service.answer(request, ViewJob(str(file.path), view, format, QUALITIES[format]))
     return answer_response(answer, MEDIA_TYPES[format], **headers)
+
+
+class _File(FileResponse):
+    """A file, or ranges of it; ranges that it does not have are a problem as all other errors are."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = False
+
+        async def passed(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                refused = True
+                size = Headers(raw=message["headers"]).get("content-range")
+                kept = {} if size is None else {"Content-Range": size}
+                error = HTTPException(message["status"], "the header Range names no bytes of the file", kept)
+                await problem_of(error)(scope, receive, send)
+            elif not refused:
+                await send(message)
+
+        await super().__call__(scope, receive, passed)
 
 
 # Headers ---------------------------------------------------------------------------------------------------
