@@ -81,11 +81,13 @@ def test_a_worker_that_is_killed_is_a_problem_of_one_request(sleeping: Any, tmp_
         assert 'glissando_workers_lost_total{reason="crash"} 1.0' in service.client.get("/metrics").text
 
 
-def test_time_is_limited(sleeping: Any) -> None:
+def test_time_is_limited(sleeping: Any, capfd: pytest.CaptureFixture[str]) -> None:
     with sleeping(Sleep(60), max_seconds=1) as service:
         answer = service.client.post("/encode", content=b"x")
         assert (answer.status_code, answer.json()["error"]) == (503, "TimeLimitError")
         assert 'glissando_workers_lost_total{reason="timeout"} 1.0' in service.client.get("/metrics").text
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [line["reason"] for line in lines if line["event"] == "worker lost"] == ["timeout"]
 
 
 def test_slow_bodies_are_not_waited_for(sleeping: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,6 +32,8 @@ from .service import Service
 from .settings import Settings
 
 __all__ = ["ENDPOINTS", "PAGE", "create_app"]
+
+log = logging.getLogger("glissando.serve")
 
 PAGE = Path(__file__).parent / "page"
 """The files of the page that / shows."""
@@ -68,7 +71,12 @@ def create_app(settings: Settings | None = None) -> Starlette:
     """
     settings = settings or Settings()
     metrics = Metrics()
-    pool = Pool(settings, WarmJob(), lambda reason: metrics.workers_lost.labels(reason).inc())
+
+    def died(reason: str) -> None:
+        metrics.workers_lost.labels(reason).inc()
+        log.warning("worker lost", extra={"reason": reason})
+
+    pool = Pool(settings, WarmJob(), died)
     folder = None if settings.folder is None else Folder(Path(settings.folder))
     service = Service(settings, pool, Held(settings.held_bytes), metrics, folder, Remembered(REMEMBERED))
     metrics.watch("jobs_running", "Jobs that workers are at.", lambda: pool.running)
