@@ -15,6 +15,7 @@
     │   ├── UnknownModelError         no model of that name, or of the file's hash, is installed
     │   ├── ModelMismatchError        the model's files are not the ones their card describes
     │   └── BackendError              no inference engine, or one that failed
+    ├── BatchError                    a batch that cannot begin or go on
     ├── TrainingError                 a recipe, a checkpoint or a data set that cannot be used
     │   └── RecipeError (ValueError)  an unknown or impossible key in a recipe
     ├── BenchmarkError                a comparison that cannot be run, or results that cannot be read
@@ -33,6 +34,7 @@ from __future__ import annotations
 
 __all__ = [
     "BackendError",
+    "BatchError",
     "BenchmarkError",
     "CodecUnavailableError",
     "CorruptError",
@@ -120,6 +122,10 @@ class BackendError(ModelError):
     """No inference engine is installed, or the one in use failed."""
 
 
+class BatchError(GlissandoError):
+    """A batch that cannot begin, or that cannot go on whatever the next picture is."""
+
+
 class TrainingError(GlissandoError):
     """A checkpoint or a data set that cannot be used for training."""
 
@@ -158,3 +164,15 @@ class ModelWarning(UserWarning):
 
 class PictureWarning(UserWarning):
     """Something of a picture that is left out or changed: what notes tell elsewhere."""
+
+
+def explain(error: BaseException, *, hint: str = "please report it") -> str:
+    """An error as one line that a user can act on; ``hint`` is added to those that nobody expects."""
+    text = " ".join(str(error).split())
+    if isinstance(error, GlissandoError):
+        return text or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    return f"unexpected {type(error).__name__}{': ' if text else ''}{text} ({hint})"

@@ -1,7 +1,7 @@
 """The command ``glissando``: one module per command, none of which loads more than its work needs.
 
 ``common`` holds what commands share (options, messages, exit codes), ``streams`` what is peculiar to standard streams,
-and ``batch`` pairs inputs with outputs and works through them.
+``planning`` pairs inputs with outputs, and ``loop`` works through them; ``batch`` leaves both to ``glissando.batches``.
 """
 
 from __future__ import annotations

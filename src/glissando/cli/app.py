@@ -8,6 +8,7 @@ import typer
 
 from glissando.cli import (
     array,
+    batch,
     bench,
     checkpoint,
     completion,
@@ -64,6 +65,7 @@ def root(
 
 app.command("encode", epilog=encode.EXAMPLES)(encode.encode)
 app.command("decode", epilog=decode.EXAMPLES)(decode.decode)
+app.command("batch", epilog=batch.EXAMPLES)(batch.batch)
 app.command("info", epilog=info.EXAMPLES)(info.info)
 app.command("meta", epilog=meta.EXAMPLES)(meta.meta)
 app.add_typer(array.app, name="array")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from glissando.cli.batch import show_name
 from glissando.cli.common import (
     EXIT_CODES,
     STANDARD,
@@ -22,6 +21,7 @@ from glissando.cli.common import (
     say,
     show_error,
 )
+from glissando.cli.loop import show_name
 from glissando.cli.streams import write_output
 from glissando.errors import GlissandoError
 

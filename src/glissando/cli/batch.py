@@ -1,180 +1,230 @@
-"""The loop over all inputs of a command, whatever becomes of single ones."""
+"""``glissando batch``: any number of pictures to .gliss files, on one machine or many, and on from where it stopped."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import stat
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import threading
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from glissando.cli.common import STANDARD, explain, say, show_error
-from glissando.cli.many import Many
-from glissando.cli.planning import Job, Plan
+from glissando.cli.common import (
+    Convert,
+    Debug,
+    Keep,
+    MaxPixels,
+    Quiet,
+    Strip,
+    Verbose,
+    examples,
+    guarded,
+    kept_kinds,
+    say,
+)
+from glissando.cli.counting import counted
+from glissando.cli.encoding import (
+    LOSSLESS,
+    AllowTruncated,
+    AlphaQuality,
+    Encoder,
+    Exact,
+    Lossless,
+    Model,
+    Quality,
+    Tune,
+    level_of,
+    open_chosen,
+)
+from glissando.cli.many import Name, Sync
+from glissando.cli.patience import patience
 from glissando.cli.streams import tell
-from glissando.errors import InputError
+from glissando.cli.targets import OPTIONS, MaxSize, TargetBpp, TargetPsnr, TargetSize, TargetSsimulacra2, Wanted
 
-__all__ = ["Done", "run", "show_name"]
+if TYPE_CHECKING:
+    from glissando.batches.report import Event
 
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What one job did, for the summary."""
-
-    line: str
-    bytes_in: int
-    bytes_out: int
-    pixels: int
-
-
-def show_name(path: str, *, output: bool = False) -> str:
-    """A path as messages name it."""
-    if path != STANDARD:
-        return path
-    return "standard output" if output else "standard input"
+EXAMPLES = examples(
+    ("glissando batch photos/ small/", "all pictures in a folder and its folders; again, and it goes on"),
+    ("glissando batch photos/ small/ -q 40 --jobs 8", "at quality 40, by eight processes"),
+    ("glissando batch photos/ small/ --target-psnr 36", "or --target-size, --target-bpp, --target-ssimulacra2"),
+    ("glissando batch s3://in/photos s3://out/small", "URLs, with the package of the store (s3fs)"),
+    ("glissando batch s3://in s3://out --engine ray", "by all cores of a Ray cluster"),
+    ("glissando batch in/ out/ --engine ray --address ray://head:10001", "of the one at this address"),
+    ("glissando batch photos/ small/ --retry", "once more what failed before"),
+    ("glissando batch photos/ small/ --verify", "compare everything that is there, and mend it"),
+    ("glissando batch photos/ small/ --report done.json", "what became of all, as a file; --json prints it"),
+)
 
 
-def run(todo: Plan, work: Callable[[Job], Done], options: Many) -> int:
-    """Do every job, whatever becomes of the others; returns the exit code.
+class Engine(StrEnum):
+    """Who does the work."""
 
-    A failure is a line on standard error. One job prints its line; several print a progress bar (on a
-    terminal) and a summary, and with ``verbose`` their lines as well. What killed runs left where outputs go is
-    removed.
+    local = "local"
+    ray = "ray"
+
+
+@guarded
+def batch(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SRC", show_default=False, help="The folder with the pictures, or its URL."),
+    ],
+    destination: Annotated[
+        str,
+        typer.Argument(metavar="DST", show_default=False, help="The folder for the .gliss files, or its URL."),
+    ],
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            "--engine", help="local: processes of this machine. ray: actors of a Ray cluster, or of one made here."
+        ),
+    ] = Engine.local,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            metavar="N",
+            help="Workers, with a codec each; as many as there are cores unless given.",
+        ),
+    ] = None,
+    threads: Annotated[
+        int, typer.Option("--threads", min=1, metavar="N", help="Processor cores for each worker to use.")
+    ] = 1,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", metavar="ADDRESS", help="Of the Ray cluster, unless RAY_ADDRESS says it."),
+    ] = None,
+    quality: Quality = None,
+    target_size: TargetSize = None,
+    target_bpp: TargetBpp = None,
+    target_psnr: TargetPsnr = None,
+    target_ssimulacra2: TargetSsimulacra2 = None,
+    max_size: MaxSize = None,
+    alpha_quality: AlphaQuality = 100,
+    exact: Exact = False,
+    lossless: Lossless = False,
+    tune: Tune = None,
+    model: Model = None,
+    encoder: Encoder = None,
+    effort: Annotated[
+        int,
+        typer.Option("--effort", "-e", min=0, max=10, metavar="0..10", help="Time for size, as of `glissando encode`."),
+    ] = 4,
+    convert: Convert = False,
+    keep: Keep = None,
+    strip: Strip = False,
+    allow_truncated: AllowTruncated = False,
+    max_pixels: MaxPixels = 2**28,
+    name: Name = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Try pictures again that failed in earlier runs.")] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Read all inputs and outputs again, instead of trusting times and sizes, and mend what is not right.",
+        ),
+    ] = False,
+    manifest: Annotated[
+        str | None,
+        typer.Option(
+            "--manifest",
+            metavar="FILE",
+            help="Where to keep what has been done.  [default: in DST; for a URL, in the user's data folder]",
+        ),
+    ] = None,
+    sync: Sync = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report at the end as JSON, on standard output.")
+    ] = False,
+    report: Annotated[
+        str | None, typer.Option("--report", metavar="FILE", help="Write it to a file, as JSON as well.")
+    ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> int:
+    """Compress all pictures below a folder or URL, each of them once.
+
+    Run it again and it goes on where it stopped: what is done and unchanged is passed over, changed pictures are done
+    again, and so are new ones. Bad pictures are reported and passed over. Ctrl-C lets pictures that are begun come to
+    their end.
     """
-    if options.as_json and any(job.dest == STANDARD for job in todo.jobs):
-        raise typer.BadParameter("standard output is for the picture; name a file", param_hint="--json")
-    if options.dry_run:
-        return _foretell(todo, options)
-    _clear(todo)
+    kinds = kept_kinds(keep, strip)
+    level, lossless = level_of(quality), lossless or quality == LOSSLESS
+    given = (target_size, target_bpp, target_psnr, target_ssimulacra2, max_size)
+    wanted = Wanted.of(
+        dict(zip(OPTIONS, given, strict=True)), None, quality=quality, lossless=lossless, keep_size=False
+    )
+    if lossless and alpha_quality < 100:
+        raise typer.BadParameter("it is for what loses something; --lossless does not", param_hint="--alpha-quality")
+    if address is not None and engine is not Engine.ray:
+        raise typer.BadParameter("it is that of a Ray cluster; add --engine ray", param_hint="--address")
 
-    def attempt(job: Job) -> Done | Exception:
-        try:
-            if (refusal := _refusal(job, options)) is not None:
-                return refusal
-            if todo.makes_folders:
-                os.makedirs(os.path.dirname(job.dest), exist_ok=True)
-            return work(job)
-        except (typer.BadParameter, typer.Exit, BrokenPipeError):
-            raise
-        except Exception as error:
-            return error
+    from glissando.batches.encoding import Encoding
+    from glissando.batches.naming import Naming
+    from glissando.batches.start import Workers, run_batch
+    from glissando.errors import InputError
+    from glissando.files import atomic_write
 
-    several = len(todo.jobs) > 1
-    finished: list[Done] = []
-    failed = 0
-    with _progress(len(todo.jobs), show=several and not options.quiet) as advance:
-        for job, done in _outcomes(todo, attempt, options.jobs):
-            if isinstance(done, Done):
-                finished.append(done)
-                if not options.quiet and not options.as_json and (options.verbose or not several):
-                    say(done.line)
-            else:
-                failed += 1
-                _show_failure(job, done)
-            if options.as_json:
-                tell(json.dumps(_entry(job, done)))
+    try:
+        naming = Naming.with_suffix(".gliss") if name is None else Naming(name)
+    except InputError as error:
+        raise typer.BadParameter(str(error), param_hint="--name") from None
+    reading: dict[str, Any] = {"convert": convert, "max_pixels": max_pixels, "allow_truncated": allow_truncated}
+    arguments: dict[str, Any] = {**wanted.arguments, "alpha_quality": alpha_quality, "exact": exact, "effort": effort}
+    if lossless:
+        arguments["lossless"] = True
+    with open_chosen(tune, model, encoder, threads) as codec:
+        encoding = Encoding.of(
+            codec, None if wanted.chooses else level, kinds=kinds, reading=reading, arguments=arguments
+        )
+
+    stop = threading.Event()
+    with patience(stop, show=False), counted(source, show=not quiet) as advance:
+
+        def hear(event: Event) -> None:
             advance()
-    if several and not options.quiet:
-        say(_summary(finished, failed))
-    return 1 if failed else 0
+            _show(event, quiet=quiet, verbose=verbose and not as_json)
+
+        found = run_batch(
+            source,
+            destination,
+            encoding,
+            workers=Workers(engine.value, jobs, address),
+            naming=naming,
+            manifest=manifest,
+            retry=retry,
+            verify=verify,
+            sync=sync,
+            stop=stop,
+            tell=hear,
+        )
+    text = json.dumps(found.as_json(), indent=1)
+    if report is not None:
+        atomic_write(report, f"{text}\n".encode())
+    if as_json:
+        tell(text)
+    if not quiet:
+        for line in found.lines():
+            say(line)
+    if found.interrupted:
+        say("glissando: interrupted; the same command goes on from here")
+        return 130
+    return 0 if found.whole else 1
 
 
-def _outcomes(
-    todo: Plan, attempt: Callable[[Job], Done | Exception], number: int
-) -> Iterator[tuple[Job, Done | Exception]]:
-    """Each job with what became of it, in their order; ``number`` of them are worked on at once."""
-    if number == 1 or len(todo.jobs) == 1:
-        for job in todo.jobs:
-            yield job, attempt(job)
+def _show(event: Event, *, quiet: bool, verbose: bool) -> None:
+    """What is told of one picture: a failure of this run, notes, and on demand a line."""
+    if event.kind == "failed":
+        say(f"glissando: {event.name}: {event.error}")
+    elif event.kind == "failed before" and verbose:
+        say(f"glissando: {event.name}: failed before: {event.error}")
+    if quiet:
         return
-    from concurrent.futures import ThreadPoolExecutor
-
-    pool = ThreadPoolExecutor(number)
-    try:
-        for job, future in [(job, pool.submit(attempt, job)) for job in todo.jobs]:
-            yield job, future.result()
-    finally:
-        todo.stop.set()  # after an error or Ctrl-C: what is running comes to its end, the rest is not begun
-        pool.shutdown(cancel_futures=True)
-
-
-def _refusal(job: Job, options: Many) -> Exception | None:
-    """Why a job is not even begun."""
-    if job.refused is not None:
-        return InputError(job.refused)
-    if not options.overwrite and _exists(job.dest):
-        return FileExistsError(17, "exists already; nothing was written", job.dest)
-    return None
-
-
-def _exists(dest: str) -> bool:
-    """Whether an output would replace something, which standard output, a pipe or a device does not."""
-    try:
-        return dest != STANDARD and stat.S_ISREG(os.stat(dest).st_mode)
-    except OSError:
-        return os.path.lexists(dest)
-
-
-def _clear(todo: Plan) -> None:
-    """Remove what killed runs left in the folders that outputs go to."""
-    from glissando.files import clear_litter
-
-    for folder in dict.fromkeys(os.path.dirname(job.dest) for job in todo.jobs if job.dest not in ("", STANDARD)):
-        clear_litter(folder or ".")
-
-
-def _foretell(todo: Plan, options: Many) -> int:
-    """Say what the jobs would do; 1 where some would fail for sure."""
-    failed = 0
-    for job in todo.jobs:
-        refusal = _refusal(job, options)
-        if refusal is None and job.source != STANDARD and not os.path.exists(job.source):
-            refusal = FileNotFoundError(2, os.strerror(2), job.source)
-        failed += refusal is not None
-        if options.as_json:
-            tell(json.dumps(_entry(job, refusal)))
-        elif refusal is None:
-            tell(f"{show_name(job.source)} -> {show_name(job.dest, output=True)}")
-        if refusal is not None:
-            _show_failure(job, refusal)
-    return 1 if failed else 0
-
-
-def _entry(job: Job, done: Done | Exception | None) -> dict[str, object]:
-    """What a line of JSON says of a job."""
-    entry: dict[str, object] = {"input": job.source, "output": job.dest or None, "error": None}
-    if isinstance(done, Done):
-        entry |= {"input_bytes": done.bytes_in, "output_bytes": done.bytes_out, "pixels": done.pixels}
-    elif done is not None:
-        entry["error"] = explain(done)
-    return entry
-
-
-def _show_failure(job: Job, error: Exception) -> None:
-    dest = show_name(job.dest, output=True)
-    about_output = str(error).startswith(f"{dest}: ")
-    show_error(error, dest if about_output else show_name(job.source))
-
-
-def _summary(finished: Sequence[Done], failed: int) -> str:
-    before, after = sum(d.bytes_in for d in finished), sum(d.bytes_out for d in finished)
-    text = f"{len(finished)} {'file' if len(finished) == 1 else 'files'}: {before:,} bytes -> {after:,} bytes"
-    return text + (f"; {failed} failed" if failed else "")
-
-
-@contextlib.contextmanager
-def _progress(total: int, *, show: bool) -> Iterator[Callable[[], None]]:
-    if not show or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda: bar.advance(task)
+    for note in event.done.notes if event.done is not None else ():
+        say(f"glissando: {event.name}: note: {note}")
+    if verbose and event.output:
+        say(f"{event.name} -> {event.output}: {event.bytes_out:,} bytes, {event.kind}")

@@ -11,10 +11,11 @@ import traceback
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, ParamSpec, TextIO
+from typing import Annotated, BinaryIO, ParamSpec, TextIO
 
 import typer
 
+from glissando import errors
 from glissando.errors import GlissandoError
 
 __all__ = [
@@ -35,7 +36,6 @@ __all__ = [
     "guarded",
     "is_ours",
     "kept_kinds",
-    "kept_of",
     "need_training",
     "open_bytes",
     "read_bytes",
@@ -43,9 +43,6 @@ __all__ = [
     "say",
     "show_error",
 ]
-
-if TYPE_CHECKING:
-    from glissando.picture import Picture
 
 P = ParamSpec("P")
 
@@ -137,14 +134,7 @@ def say(text: str) -> None:
 
 def explain(error: BaseException) -> str:
     """An error as one line that a user can act on."""
-    if isinstance(error, GlissandoError):
-        return " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if isinstance(error, MemoryError):
-        return "not enough memory"
-    text = " ".join(str(error).split())
-    return f"unexpected {type(error).__name__}{': ' if text else ''}{text} (see --debug; please report it)"
+    return errors.explain(error, hint="see --debug; please report it")
 
 
 def show_error(error: BaseException, name: str | None = None) -> None:
@@ -220,16 +210,6 @@ def kept_kinds(keep: str | None, strip: bool) -> tuple[str, ...] | None:
         if kind not in KINDS:
             raise typer.BadParameter(f"no kind of metadata {kind!r}; known: {', '.join(KINDS)}", param_hint="--keep")
     return kinds
-
-
-def kept_of(picture: Picture, kinds: tuple[str, ...] | None) -> tuple[Picture, list[str]]:
-    """A picture with these kinds of metadata alone, and a note where its colours then mean something else."""
-    if kinds is None:
-        return picture, []
-    notes = []
-    if "icc" not in kinds and (picture.icc is not None or picture.cicp is not None):
-        notes.append("what its colours mean is left out, so they will be taken for sRGB (--keep icc keeps it)")
-    return picture.keeping(kinds), notes
 
 
 def drop_output() -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from glissando.cli.batch import Done, run, show_name
 from glissando.cli.common import (
     STANDARD,
     Debug,
@@ -22,10 +21,10 @@ from glissando.cli.common import (
     guarded,
     is_ours,
     kept_kinds,
-    kept_of,
     open_bytes,
     say,
 )
+from glissando.cli.loop import Done, run, show_name
 from glissando.cli.many import DryRun, Jobs, Json, Many, Name, PerThread, Preserve, Recursive, Sync
 from glissando.cli.planning import Job, plan
 
@@ -136,7 +135,7 @@ def decode(
 
     import glissando
     from glissando.bitstream import ANY_SIZE
-    from glissando.picture import encode_picture, lossy_formats, writable_formats
+    from glissando.picture import encode_picture, kept_of, lossy_formats, writable_formats
 
     def kind(job: Job) -> str:
         named = "" if job.dest == STANDARD else os.path.splitext(job.dest)[1]

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from glissando.cli.batch import Done, run, show_name
 from glissando.cli.common import (
     Convert,
     Debug,
@@ -23,10 +22,23 @@ from glissando.cli.common import (
     examples,
     guarded,
     kept_kinds,
-    kept_of,
     open_bytes,
     say,
 )
+from glissando.cli.encoding import (
+    LOSSLESS,
+    AllowTruncated,
+    AlphaQuality,
+    Encoder,
+    Exact,
+    Lossless,
+    Model,
+    Quality,
+    Tune,
+    level_of,
+    open_chosen,
+)
+from glissando.cli.loop import Done, run, show_name
 from glissando.cli.many import DryRun, Jobs, Json, Many, Name, PerThread, Preserve, Recursive, Sync
 from glissando.cli.patience import patience
 from glissando.cli.planning import Job, plan
@@ -83,10 +95,6 @@ EXAMPLES = examples(
 )
 
 
-LOSSLESS = "lossless"
-DEFAULT = "60"
-
-
 @guarded
 def encode(
     sources: Annotated[
@@ -105,41 +113,19 @@ def encode(
             help="The file to write, or the folder for several; - is standard output.",
         ),
     ],
-    quality: Annotated[
-        str | None,
-        typer.Option("--quality", "-q", metavar="0..100|lossless", help="Higher is better and larger.  [default: 60]"),
-    ] = None,
+    quality: Quality = None,
     target_size: TargetSize = None,
     target_bpp: TargetBpp = None,
     target_psnr: TargetPsnr = None,
     target_ssimulacra2: TargetSsimulacra2 = None,
     max_size: MaxSize = None,
     total_size: TotalSize = None,
-    alpha_quality: Annotated[
-        float,
-        typer.Option(
-            "--alpha-quality", min=0, max=100, metavar="0..100", help="Below 100, transparency comes in fewer steps."
-        ),
-    ] = 100,
-    exact: Annotated[
-        bool,
-        typer.Option("--exact", help="Keep colours below fully transparent pixels, which are black without it."),
-    ] = False,
-    lossless: Annotated[
-        bool, typer.Option("--lossless", help="Every pixel comes back as it was: the same as -q lossless.")
-    ] = False,
-    tune: Annotated[
-        str | None,
-        typer.Option("--tune", metavar="eye|psnr", help="What looks best, or the least squared error.  [default: eye]"),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", metavar="NAME", help="Instead of --tune: one of those that `glissando models` lists."),
-    ] = None,
-    encoder: Annotated[
-        str | None,
-        typer.Option("--encoder", metavar="NAME", help="One of the model's encoders instead of the effort's."),
-    ] = None,
+    alpha_quality: AlphaQuality = 100,
+    exact: Exact = False,
+    lossless: Lossless = False,
+    tune: Tune = None,
+    model: Model = None,
+    encoder: Encoder = None,
     importance: Annotated[
         str | None,
         typer.Option(
@@ -187,10 +173,7 @@ def encode(
     convert: Convert = False,
     keep: Keep = None,
     strip: Strip = False,
-    allow_truncated: Annotated[
-        bool,
-        typer.Option("--allow-truncated", help="Take what there is of a JPEG that is cut short; the rest is grey."),
-    ] = False,
+    allow_truncated: AllowTruncated = False,
     recursive: Recursive = False,
     name: Name = None,
     preserve: Preserve = False,
@@ -213,7 +196,7 @@ def encode(
     kinds = kept_kinds(keep, strip)
     todo = plan(sources, out, ".gliss", suffixes=picture_suffixes(), recursive=recursive, name=name)
     many = Many(overwrite, preserve, sync, jobs, as_json, dry_run, quiet, verbose)
-    given_level, lossless = _level(quality or DEFAULT), lossless or quality == LOSSLESS
+    given_level, lossless = level_of(quality), lossless or quality == LOSSLESS
     given = (target_size, target_bpp, target_psnr, target_ssimulacra2, max_size)
     named = dict(zip(OPTIONS, given, strict=True))
     wanted = Wanted.of(named, total_size, quality=quality, lossless=lossless, keep_size=keep_size)
@@ -231,23 +214,13 @@ def encode(
         raise typer.BadParameter("it draws one picture; encode them one by one", param_hint="--quality-map")
 
     import glissando
-    from glissando.api import tuned_model
     from glissando.codec.effort import HIGHEST_QUICK
-    from glissando.errors import InputError, UnknownModelError
-    from glissando.picture import Picture, eight_bits, looks_like_picture, read_picture, write_picture
+    from glissando.picture import Picture, eight_bits, kept_of, looks_like_picture, read_picture, write_picture
 
     if quality_map is not None and effort > HIGHEST_QUICK:
         raise typer.BadParameter(f"with --quality-map it is {HIGHEST_QUICK} at most", param_hint="--effort")
-    try:
-        chosen = tuned_model(tune, model)
-    except InputError as error:
-        raise typer.BadParameter(str(error), param_hint="--tune") from None
-    try:
-        opened = PerThread(lambda: glissando.open_model(chosen, encoder=encoder, threads=many.threads(threads)))
-        opened.get()
-    except UnknownModelError as error:
-        hint = "--model" if encoder is None else "--model, --encoder"
-        raise typer.BadParameter(str(error), param_hint=hint) from None
+    opened = PerThread(lambda: open_chosen(tune, model, encoder, many.threads(threads)))
+    opened.get()
     reading: dict[str, Any] = {
         "convert": convert,
         "max_pixels": max_pixels,
@@ -327,16 +300,3 @@ def encode(
         return Done(line, bytes_in, len(data), pixels)
 
     return run(todo, work, many)
-
-
-def _level(quality: str) -> float:
-    """The number that a quality is given as; that of the highest for ``lossless``."""
-    if quality == LOSSLESS:
-        return 100.0
-    try:
-        level = float(quality)
-    except ValueError:
-        level = -1.0
-    if not 0 <= level <= 100:
-        raise typer.BadParameter(f"{quality!r} is no number from 0 to 100, nor {LOSSLESS!r}", param_hint="--quality")
-    return level

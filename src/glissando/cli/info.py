@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from glissando.cli.batch import show_name
 from glissando.cli.common import Debug, MaxPixels, examples, guarded, is_ours, open_bytes, show_error
+from glissando.cli.loop import show_name
 from glissando.cli.streams import tell
 from glissando.errors import GlissandoError
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from glissando.cli.batch import show_name
 from glissando.cli.common import (
     STANDARD,
     Debug,
@@ -20,6 +19,7 @@ from glissando.cli.common import (
     say,
     show_error,
 )
+from glissando.cli.loop import show_name
 from glissando.cli.streams import tell, write_output
 from glissando.errors import GlissandoError
 

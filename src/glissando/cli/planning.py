@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import string
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,12 +12,11 @@ from pathlib import Path
 
 import typer
 
+from glissando.batches.naming import Naming
 from glissando.cli.common import STANDARD, refuse_terminal
+from glissando.errors import InputError
 
 __all__ = ["Job", "Plan", "plan"]
-
-FIELDS = ("stem", "ext")
-"""What ``--name`` may contain: an input's name without its extension, and its extension without dot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ def plan(
         suffixes: how names of inputs end, in lower case and with their dot. An output file cannot end so: more likely
             OUT was forgotten.
         recursive: take the folders in folders as well; they become folders in ``out``.
-        name: what outputs in a folder are called, with ``FIELDS`` in braces.
+        name: what outputs in a folder are called, as the template of a ``Naming``.
 
     Returns:
         The plan. A folder without inputs is refused, and so is each of the inputs that would become the same output.
@@ -95,8 +93,8 @@ def plan(
         raise typer.BadParameter(
             "standard input has no name to take over into a folder; name the output file", param_hint="OUT"
         )
-    template = "{stem}" + suffix.replace("{", "{{").replace("}", "}}") if name is None else _checked(name)
-    jobs = _distinct([_named(source, os.path.join(out, below), template) for source, below in given], suffix)
+    naming = _naming(suffix, name)
+    jobs = _distinct([_named(source, os.path.join(out, below), naming) for source, below in given], suffix)
     return _not_over_inputs(Plan((*empty, *jobs), makes_folders=True))
 
 
@@ -129,26 +127,20 @@ def _is_folder(out: str, inputs: int, suffixes: Collection[str], *, whole_folder
     return True
 
 
-def _checked(template: str) -> str:
-    """A template whose fields are known. Raises typer.BadParameter."""
+def _naming(suffix: str, template: str | None) -> Naming:
+    if template is None:
+        return Naming.with_suffix(suffix)
     try:
-        parts = list(string.Formatter().parse(template))
-    except ValueError as error:
-        raise typer.BadParameter(f"{template!r}: {error}", param_hint="--name") from None
-    for _, name, form, conversion in parts:
-        if name is not None and (name not in FIELDS or form or conversion):
-            known = ", ".join(f"{{{each}}}" for each in FIELDS)
-            raise typer.BadParameter(f"{template!r}: no field {{{name}}}; known: {known}", param_hint="--name")
-    if "/" in template or os.sep in template:
-        raise typer.BadParameter(f"{template!r} is no name of a file in a folder", param_hint="--name")
-    return template
+        return Naming(template)
+    except InputError as error:
+        raise typer.BadParameter(str(error), param_hint="--name") from None
 
 
-def _named(source: str, folder: str, template: str) -> Job:
-    path = Path(source)
-    name = template.format(stem=path.stem, ext=path.suffix.lstrip("."))
-    refused = f"--name gives it the name {name!r}, which no file can have" if name in ("", ".", "..") else None
-    return Job(source, os.path.join(folder, name), refused)
+def _named(source: str, folder: str, naming: Naming) -> Job:
+    try:
+        return Job(source, os.path.join(folder, naming(os.path.basename(source))))
+    except InputError as error:
+        return Job(source, folder, str(error))
 
 
 def _distinct(jobs: list[Job], suffix: str) -> list[Job]:

@@ -35,7 +35,7 @@ from glissando.bitstream.pixel_format import PixelFormat
 from .coercion import as_picture
 from .colour_tags import Cicp
 from .formats import looks_like_picture, lossy_formats, picture_suffixes, writable_formats
-from .metadata import KINDS, Density, Metadata
+from .metadata import KINDS, Density, Metadata, kept_of
 from .parts import of_part
 from .picture import MAX_PIXELS, MAX_SIDE, Picture, Pixels, check_carried
 from .samples import eight_bits, scaled
@@ -60,6 +60,7 @@ __all__ = [
     "check_carried",
     "eight_bits",
     "encode_picture",
+    "kept_of",
     "looks_like_picture",
     "lossy_formats",
     "of_part",

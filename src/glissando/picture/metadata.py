@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from glissando.errors import InputError
 
 from .colour_tags import Chromaticities, Cicp
 
-__all__ = ["KINDS", "MAX_METADATA", "Density", "FileMetadata", "Metadata", "within_limit"]
+__all__ = ["KINDS", "MAX_METADATA", "Density", "FileMetadata", "Metadata", "kept_of", "within_limit"]
+
+M = TypeVar("M", bound="Metadata")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,18 @@ KINDS = {
     "text": ("text",),
 }
 """The kinds of metadata that a user may keep, and the attributes of each; ``icc`` is all that tells colours."""
+
+
+def kept_of(metadata: M, kinds: Collection[str] | None) -> tuple[M, list[str]]:
+    """The same with these kinds of metadata alone, or with all for None; a note where its colours then mean
+    something else.
+    """
+    if kinds is None:
+        return metadata, []
+    notes = []
+    if "icc" not in kinds and (metadata.icc is not None or metadata.cicp is not None):
+        notes.append("what its colours mean is left out, so they will be taken for sRGB (--keep icc keeps it)")
+    return metadata.keeping(kinds), notes
 
 
 def within_limit(metadata: Metadata, limit: int) -> tuple[Metadata, list[str]]:

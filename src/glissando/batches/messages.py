@@ -1,0 +1,106 @@
+"""What the driver of a batch and its workers tell each other, all of it small and picklable.
+
+A picture takes two questions. ``Look`` makes a worker read it and say what its content is; the worker keeps the bytes.
+The driver, which alone knows what is done already, answers with ``Make`` or ``Reuse``, and gets ``Done``. Either may
+be answered with ``Failed``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Done", "Failed", "How", "Look", "Looked", "Make", "Reply", "Request", "Reuse"]
+
+How = Literal["made", "copied", "kept"]
+"""Where an output came from: it was made anew, copied from an equal one, or there already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Read an input.
+
+    Attributes:
+        name: of the input, below the source.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """An input that has been read.
+
+    Attributes:
+        content: SHA-256 of its bytes.
+        size: of them.
+    """
+
+    content: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Make:
+    """Convert the input that was read last.
+
+    Attributes:
+        output: name of the output, below the destination.
+    """
+
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """Make the output from one that is there already, of an equal input; where that is not whole, as with ``Make``.
+
+    Attributes:
+        output: name of the output, below the destination.
+        known: name of the one that is there; it may be the same, which is then only compared.
+        check: SHA-256 of its bytes.
+    """
+
+    output: str
+    known: str
+    check: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An output that is there, whole.
+
+    Attributes:
+        how: where it came from.
+        size: its bytes.
+        check: SHA-256 of them.
+        pixels: of the picture; 0 unless it was made anew.
+        seconds: of the worker, from the input's first byte to the output's last.
+        notes: what is left out or changed of the picture.
+        worker: machine and process that did it.
+    """
+
+    how: How
+    size: int
+    check: bytes
+    pixels: int
+    seconds: float
+    notes: tuple[str, ...]
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Why there is no output.
+
+    Attributes:
+        message: one line for the user, without the input's name.
+        final: whether the picture itself is the reason, so that to try again is of no use.
+    """
+
+    message: str
+    final: bool
+
+
+Request = Look | Make | Reuse
+Reply = Looked | Done | Failed
