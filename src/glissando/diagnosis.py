@@ -46,6 +46,8 @@ OPTIONAL = {
     "zarr": "zarr arrays of pictures",
     "numcodecs": "zarr arrays of format 2",
     "starlette": "the service",
+    "fsspec": "batches at URLs",
+    "ray": "batches on a cluster",
     "torch": "training",
     "ssimulacra2": "SSIMULACRA 2 in comparisons",
 }

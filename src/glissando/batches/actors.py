@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
 from glissando.errors import BatchError, InputError, explain
 
-from .messages import Reply, Request
+from .messages import Looked, Reply, Request
 from .pools import STARTS, Died
 from .worker import Work, Worker
 
@@ -44,62 +45,86 @@ class Actors:
         self.size = size or max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._work = ray.put(work)
         self._kind = ray.remote(num_cpus=1, max_restarts=0)(_Actor)
-        self._actors: dict[int, Any] = {}
-        self._ready: set[int] = set()
-        self._asked: dict[Any, tuple[int, Request]] = {}
+        self._starting: dict[Any, Any] = {}  # actors by what tells that they are ready
+        self._idle: list[Any] = []
+        self._bound: dict[int, Any] = {}  # actors by the slot whose picture they hold
+        self._queue: deque[tuple[int, Request]] = deque()
+        self._asked: dict[Any, int] = {}
         self._failed_starts = 0
 
     def send(self, slot: int, request: Request) -> None:
-        """See ``Pool``."""
-        if slot not in self._actors:
-            self._actors[slot] = self._kind.remote(self._work)
-        self._asked[self._actors[slot].answer.remote(request)] = slot, request
+        """See ``Pool``. A picture waits for whichever actor is free next, since the cluster may be short of cores."""
+        if slot in self._bound:
+            self._ask(slot, request)
+            return
+        self._queue.append((slot, request))
+        if not self._idle and len(self._starting) + len(self._bound) < self.size:
+            self._start()
+        self._hand_out()
+
+    def _start(self) -> None:
+        actor = self._kind.remote(self._work)
+        self._starting[actor.ready.remote()] = actor
+
+    def _hand_out(self) -> None:
+        while self._idle and self._queue:
+            slot, request = self._queue.popleft()
+            self._bound[slot] = self._idle.pop()
+            self._ask(slot, request)
+
+    def _ask(self, slot: int, request: Request) -> None:
+        self._asked[self._bound[slot].answer.remote(request)] = slot
 
     def wait(self, *, block: bool) -> list[tuple[int, Reply | Died]]:
         """See ``Pool``."""
         found: list[tuple[int, Reply | Died]] = []
-        while self._asked and not found:
-            asked = list(self._asked)
-            done, _ = self._ray.wait(asked, num_returns=1, timeout=None if block else 0)
+        while (self._asked or self._queue) and not found:
+            expected = [*self._asked, *self._starting]
+            done, _ = self._ray.wait(expected, num_returns=1, timeout=None if block else 0)
             if not done:
                 break
-            done, _ = self._ray.wait(asked, num_returns=len(asked), timeout=0)  # and all others that came meanwhile
+            done, _ = self._ray.wait(expected, num_returns=len(expected), timeout=0)  # all that came meanwhile
             for reference in done:
-                slot, request = self._asked.pop(reference)
-                reply = self._hear(slot, request, reference)
-                if reply is not None:
-                    found.append((slot, reply))
+                if reference in self._starting:
+                    self._welcome(reference)
+                else:
+                    slot = self._asked.pop(reference)
+                    found.append((slot, self._hear(slot, reference)))
+            self._hand_out()
         return found
 
-    def _hear(self, slot: int, request: Request, reference: Any) -> Reply | Died | None:
-        """A worker's answer; None where it died before it was ready, and another was started."""
+    def _welcome(self, reference: Any) -> None:
+        """Take an actor that is ready; or start another where it died before it was."""
+        actor = self._starting.pop(reference)
+        try:
+            self._ray.get(reference)
+        except self._ray.exceptions.RayActorError as error:
+            self._failed_starts += 1
+            if self._failed_starts >= STARTS:
+                raise BatchError(f"the workers cannot begin: {' '.join(str(error).split())}") from None
+            self._start()
+            return
+        self._failed_starts = 0
+        self._idle.append(actor)
+
+    def _hear(self, slot: int, reference: Any) -> Reply | Died:
+        """An actor's answer. Unless it only looked, it is free for another picture."""
         try:
             reply: Reply = self._ray.get(reference)
-        except self._ray.exceptions.RayActorError as error:
-            return self._bury(slot, request, error)
-        self._ready.add(slot)
-        self._failed_starts = 0
-        return reply
-
-    def _bury(self, slot: int, request: Request, error: Exception) -> Died | None:
-        del self._actors[slot]
-        if slot in self._ready:
-            self._ready.discard(slot)
+        except self._ray.exceptions.RayActorError:
+            del self._bound[slot]
+            self._start()
             return Died("its actor is gone")
-        self._failed_starts += 1
-        if self._failed_starts >= STARTS:
-            raise BatchError(f"the workers cannot begin: {' '.join(str(error).split())}")
-        self.send(slot, request)
-        return None
+        if not isinstance(reply, Looked):
+            self._idle.append(self._bound.pop(slot))
+        return reply
 
     def close(self, *, kill: bool = False) -> None:
         """See ``Pool``."""
         if not kill and self._asked:
             self._ray.wait(list(self._asked), num_returns=len(self._asked))
-        for actor in self._actors.values():
+        for actor in (*self._starting.values(), *self._idle, *self._bound.values()):
             self._ray.kill(actor)
-        self._actors.clear()
-        self._asked.clear()
         if self._ours:
             self._ray.shutdown()
 
@@ -109,6 +134,9 @@ class _Actor:
 
     def __init__(self, work: Work) -> None:
         self._worker: Worker = work.open()
+
+    def ready(self) -> None:
+        """Come back once it is, as all that is asked of an actor."""
 
     def answer(self, request: Request) -> Reply:
         return self._worker(request)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from glissando.errors import BatchError, InputError, explain
 
 from .manifest import Manifest, Row
-from .messages import Done, Look, Looked, Make, Reply, Reuse
+from .messages import Done, Drop, Look, Looked, Make, Reply, Reuse
 from .naming import Naming
 from .pools import Died, Pool
-from .report import Event, Report, Tell
+from .report import Event, Kind, Report, Tell
 from .stores import Entry, Store
 
 __all__ = ["ATTEMPTS", "MOST_IN_A_ROW", "Batch", "Options"]
@@ -107,7 +107,8 @@ class Batch:
                     break
                 continue
             for slot, reply in self._pool.wait(block=listed or stop.is_set() or not free):
-                free += self._hear(slot, reply)
+                if self._hear(slot, reply):
+                    free.append(slot)
         self._report.interrupted = stop.is_set() and not (listed and not self._again)
         self._report.seconds = time.perf_counter() - started
         return self._report
@@ -177,14 +178,15 @@ class Batch:
     def _begin(self, slot: int, task: _Task) -> None:
         self._running[slot] = task
         self._outputs[task.output] = task.entry.name
-        self._pool.send(slot, Look(task.entry.name))
+        self._pool.send(slot, Look(task.entry.name, task.entry.size))
 
-    def _hear(self, slot: int, reply: Reply | Died) -> list[int]:
-        """Go on after what a worker said; the slots that are free then."""
+    def _hear(self, slot: int, reply: Reply | Died) -> bool:
+        """Go on after what a worker said; whether its slot is free then."""
         task = self._running[slot]
         if isinstance(reply, Looked):
             task.content, task.bytes_in = reply.content, reply.size
-            return self._decide(slot)
+            self._decide(slot)
+            return False
         if isinstance(reply, Done):
             self._record(task, reply)
         elif isinstance(reply, Died):
@@ -195,23 +197,22 @@ class Batch:
         else:
             task.failures += 1
             again = not reply.final and task.failures < ATTEMPTS
-            self._fail(task, reply.message, final=reply.final, again=again)
-        return self._release(slot)
+            self._fail(task, reply.message, final=reply.final, again=again, before=reply.before)
+        self._release(slot)
+        return True
 
-    def _decide(self, slot: int) -> list[int]:
-        """Tell a worker what to do with the content that it has read; the slots that are free then."""
+    def _decide(self, slot: int) -> None:
+        """Tell a worker what to do with the content that it has read, unless another is making the same."""
         task, manifest, key = self._running[slot], self._manifest, self._options.key
         assert task.content is not None
         known = task.known
         if known is not None and known.content == task.content and known.check is not None:
             self._pool.send(slot, Reuse(task.output, known.output, known.check))
-            return []
+            return
         failed = None if self._options.retry else manifest.like(task.content, key, failed=True)
         if failed is not None and failed.error is not None:
-            del self._outputs[task.output]
-            self._manifest.put(self._row(task, error=failed.error))
-            self._end(Event(task.entry.name, "failed before", bytes_in=task.bytes_in, error=failed.error))
-            return self._release(slot)
+            self._pool.send(slot, Drop(failed.error))
+            return
         like = manifest.like(task.content, key, failed=False)
         if like is not None and like.check is not None:
             self._pool.send(slot, Reuse(task.output, like.output, like.check))
@@ -220,17 +221,15 @@ class Batch:
         else:
             self._making[task.content] = slot
             self._pool.send(slot, Make(task.output))
-        return []
 
-    def _release(self, slot: int) -> list[int]:
-        """A slot whose task has ended, and others that become free because they waited for it."""
-        task, free = self._running.pop(slot), [slot]
+    def _release(self, slot: int) -> None:
+        """Forget the task of a slot, which has ended, and tell the workers what to do that waited for it."""
+        task = self._running.pop(slot)
         if task.content is not None and self._making.get(task.content) == slot:
             del self._making[task.content]
             for other in [each for each, content in self._waiting.items() if content == task.content]:
                 del self._waiting[other]
-                free += self._decide(other)
-        return free
+                self._decide(other)
 
     # What became of it ---------------------------------------------------------------------------------
 
@@ -240,7 +239,7 @@ class Batch:
         self._manifest.put(self._row(task, bytes_out=done.size, check=done.check, pixels=done.pixels))
         self._end(Event(task.entry.name, done.how, task.output, task.bytes_in, done.size, done=done))
 
-    def _fail(self, task: _Task, message: str, *, final: bool, again: bool = False) -> None:
+    def _fail(self, task: _Task, message: str, *, final: bool, again: bool = False, before: bool = False) -> None:
         """Try a picture again, or say that it failed; ``final``: in later runs as well."""
         if again:
             self._report.retries += 1
@@ -249,7 +248,8 @@ class Batch:
         del self._outputs[task.output]
         if final:
             self._manifest.put(self._row(task, error=message))
-        self._end(Event(task.entry.name, "failed", bytes_in=task.bytes_in, error=message))
+        kind: Kind = "failed before" if before else "failed"
+        self._end(Event(task.entry.name, kind, bytes_in=task.bytes_in, error=message))
         self._in_a_row = 0 if final else self._in_a_row + 1
         if self._in_a_row >= MOST_IN_A_ROW:
             raise BatchError(f"{MOST_IN_A_ROW} pictures in a row failed for a reason outside of them: {message}")

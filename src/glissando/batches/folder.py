@@ -62,7 +62,7 @@ class Folder:
         except OSError:
             return False
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, size: int | None = None) -> bytes:
         """See ``Store``."""
         with open(self.path(name), "rb") as stream:
             check_size(os.fstat(stream.fileno()).st_size)

@@ -1,8 +1,8 @@
 """What the driver of a batch and its workers tell each other, all of it small and picklable.
 
 A picture takes two questions. ``Look`` makes a worker read it and say what its content is; the worker keeps the bytes.
-The driver, which alone knows what is done already, answers with ``Make`` or ``Reuse``, and gets ``Done``. Either may
-be answered with ``Failed``.
+The driver, which alone knows what is done already, answers with ``Make``, ``Reuse`` or ``Drop``, and gets ``Done``.
+Each may be answered with ``Failed``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Done", "Failed", "How", "Look", "Looked", "Make", "Reply", "Request", "Reuse"]
+__all__ = ["Done", "Drop", "Failed", "How", "Look", "Looked", "Make", "Reply", "Request", "Reuse"]
 
 How = Literal["made", "copied", "kept"]
 """Where an output came from: it was made anew, copied from an equal one, or there already."""
@@ -22,9 +22,11 @@ class Look:
 
     Attributes:
         name: of the input, below the source.
+        size: its bytes; None where the listing did not tell.
     """
 
     name: str
+    size: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,17 @@ class Reuse:
 
 
 @dataclass(frozen=True, slots=True)
+class Drop:
+    """Forget the input that was read last, which failed before; the answer is a ``Failed`` that says so.
+
+    Attributes:
+        error: why it failed.
+    """
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """An output that is there, whole.
 
@@ -96,11 +109,13 @@ class Failed:
     Attributes:
         message: one line for the user, without the input's name.
         final: whether the picture itself is the reason, so that to try again is of no use.
+        before: whether that was known, and it was not tried again.
     """
 
     message: str
     final: bool
+    before: bool = False
 
 
-Request = Look | Make | Reuse
+Request = Look | Make | Reuse | Drop
 Reply = Looked | Done | Failed

@@ -13,7 +13,7 @@ from multiprocessing.context import SpawnProcess
 
 from glissando.errors import BatchError, explain
 
-from .messages import Reply, Request
+from .messages import Look, Reply, Request
 from .pools import STARTS, Died
 from .worker import Work
 
@@ -47,6 +47,8 @@ class Processes:
     def send(self, slot: int, request: Request) -> None:
         """See ``Pool``."""
         self._asked[slot] = request
+        if slot in self._slots and isinstance(request, Look) and not self._slots[slot].process.is_alive():
+            self._slots.pop(slot).connection.close()  # it died between two pictures, which is no fault of this one
         if slot not in self._slots:
             self._slots[slot] = self._start()
         self._tell(slot)

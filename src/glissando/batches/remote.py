@@ -74,12 +74,10 @@ class Remote:
         """See ``Store``."""
         return True
 
-    def read(self, name: str) -> bytes:
-        """See ``Store``."""
+    def read(self, name: str, size: int | None = None) -> bytes:
+        """See ``Store``. Without a size it takes one request more."""
         path = self._path(name)
-        size = self._fs.size(path)
-        if size is not None:
-            check_size(size)
+        check_size((self._fs.size(path) or 0) if size is None else size)
         data: bytes = self._fs.cat_file(path)
         return data
 

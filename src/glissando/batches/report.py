@@ -8,10 +8,13 @@ from typing import Any, Literal
 
 from .messages import Done
 
-__all__ = ["MOST_LISTED", "Event", "Failure", "Report"]
+__all__ = ["MOST_LISTED", "Event", "Failure", "Kind", "Report", "Tell"]
 
 MOST_LISTED = 1000
 """Failures that a report names; of more it tells the number."""
+
+
+Kind = Literal["made", "copied", "kept", "known", "failed", "failed before"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Event:
     """
 
     name: str
-    kind: Literal["made", "copied", "kept", "known", "failed", "failed before"]
+    kind: Kind
     output: str = ""
     bytes_in: int = 0
     bytes_out: int = 0

@@ -15,6 +15,7 @@ from typing import Literal
 import platformdirs
 
 from glissando.errors import InputError
+from glissando.machine import default_threads
 from glissando.picture import picture_suffixes
 
 from .driver import Batch, Options
@@ -58,7 +59,7 @@ class Workers:
             return Actors(work, self.number, address=self.address)
         from .processes import Processes
 
-        return Processes(work, self.number or os.cpu_count() or 1)
+        return Processes(work, self.number or default_threads())
 
 
 def run_batch(

@@ -46,8 +46,8 @@ class Store(Protocol):
     def has(self, name: str, size: int) -> bool:
         """Whether an output that was written is still there with so many bytes; True where it would take a request."""
 
-    def read(self, name: str) -> bytes:
-        """All bytes of a file. Raises OSError; InputError for more than 4 GiB."""
+    def read(self, name: str, size: int | None = None) -> bytes:
+        """All bytes of a file. ``size``: what a listing told of it. Raises OSError; InputError for more than 4 GiB."""
 
     def write(self, name: str, data: bytes, *, sync: bool = False) -> None:
         """Make a file of these bytes, whole or not at all, and the folders that it lies in. Raises OSError.

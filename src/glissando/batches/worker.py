@@ -12,7 +12,7 @@ from typing import Protocol
 
 from glissando.errors import ModelError, explain
 
-from .messages import Done, Failed, How, Look, Looked, Make, Reply, Request, Reuse
+from .messages import Done, Drop, Failed, How, Look, Looked, Make, Reply, Request, Reuse
 from .opening import open_store
 
 __all__ = ["Conversion", "Made", "Work", "Worker"]
@@ -82,7 +82,10 @@ class Worker:
         """The answer to a request."""
         try:
             if isinstance(request, Look):
-                return self._look(request.name)
+                return self._look(request)
+            if isinstance(request, Drop):
+                self._held = _NOTHING
+                return Failed(request.error, final=True, before=True)
             if isinstance(request, Reuse):
                 return self._reuse(request)
             return self._make(request)
@@ -90,10 +93,10 @@ class Worker:
             name, self._held = request.name if isinstance(request, Look) else self._held[0], _NOTHING
             return Failed(explain(error).removeprefix(f"{name}: "), final=_is_final(error))
 
-    def _look(self, name: str) -> Looked:
+    def _look(self, request: Look) -> Looked:
         self._started = time.perf_counter()
-        data = self._source.read(name)
-        self._held = (name, data)
+        data = self._source.read(request.name, request.size)
+        self._held = (request.name, data)
         return Looked(hashlib.sha256(data).digest(), len(data))
 
     def _make(self, request: Make) -> Done:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 import threading
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -183,7 +185,11 @@ def batch(
         )
 
     stop = threading.Event()
-    with patience(stop, show=False), counted(source, show=not quiet) as advance:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(patience(stop, show=False))
+        advance = stack.enter_context(counted(source, show=not quiet))
+        if engine is Engine.ray:  # which prints on standard output that workers died
+            stack.enter_context(contextlib.redirect_stdout(sys.stderr))
 
         def hear(event: Event) -> None:
             advance()
