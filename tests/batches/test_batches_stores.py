@@ -108,6 +108,21 @@ def test_a_write_to_a_url_that_fails_leaves_what_was_there(tmp_path: Path, monke
     assert os.listdir(tmp_path) == ["a"]
 
 
+def test_errors_of_libraries_are_those_of_a_system(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class DisconnectedError(Exception):
+        pass
+
+    def lost(*args: Any, **options: Any) -> None:
+        raise DisconnectedError("by peer")
+
+    store = Remote("memory://in")
+    for name in ("cat_file", "pipe_file", "ls", "exists"):
+        monkeypatch.setattr(store._fs, name, lost)
+    for call in (lambda: store.read("a", 1), lambda: store.write("a", b""), lambda: list(store.walk(bool))):
+        with pytest.raises(OSError, match="DisconnectedError: by peer"):
+            call()
+
+
 def test_names_of_outputs() -> None:
     assert Naming.with_suffix(".gliss")("a.b.png") == "a.b.gliss"
     assert Naming("{stem}-{ext}{{}}.gliss")("a.png") == "a-png{}.gliss"

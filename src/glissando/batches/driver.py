@@ -113,11 +113,6 @@ class Batch:
         self._report.seconds = time.perf_counter() - started
         return self._report
 
-    @property
-    def report(self) -> Report:
-        """What became of all up to now."""
-        return self._report
-
     # What is to be done --------------------------------------------------------------------------------
 
     def _tasks(self) -> Iterator[_Task | None]:

@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import signal
 import threading
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -141,6 +142,7 @@ def _serve(connection: Connection, work: Work) -> None:
     """The main function of a worker's process."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # oddities in files, of no use to their owner
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the driver has gone
         try:
             worker = work.open()

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import posixpath
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from glissando.errors import InputError
+from glissando.errors import GlissandoError, InputError
 
 from .stores import Entry, check_size
 
 __all__ = ["Remote"]
 
-WHOLE = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "r2", "hf"})
+WHOLE = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss"})
 """Protocols of object stores: an object gets its name when all of its bytes are there, and needs no folder."""
 
 STAMPS = ("ETag", "etag", "md5Hash", "checksum", "mtime", "LastModified", "last_modified", "updated", "modified")
@@ -52,7 +53,8 @@ class Remote:
         while pending:
             below = pending.pop()
             try:
-                found = self._fs.ls(self._path(below) if below else self._root, detail=True)
+                with _as_errors_of_a_system():
+                    found = self._fs.ls(self._path(below) if below else self._root, detail=True)
             except OSError as error:
                 if not below:
                     raise
@@ -68,7 +70,8 @@ class Remote:
 
     def exists(self, name: str) -> bool:
         """See ``Store``."""
-        return bool(self._fs.exists(self._path(name)))
+        with _as_errors_of_a_system():
+            return bool(self._fs.exists(self._path(name)))
 
     def has(self, name: str, size: int) -> bool:
         """See ``Store``."""
@@ -77,8 +80,9 @@ class Remote:
     def read(self, name: str, size: int | None = None) -> bytes:
         """See ``Store``. Without a size it takes one request more."""
         path = self._path(name)
-        check_size((self._fs.size(path) or 0) if size is None else size)
-        data: bytes = self._fs.cat_file(path)
+        with _as_errors_of_a_system():
+            check_size((self._fs.size(path) or 0) if size is None else size)
+            data: bytes = self._fs.cat_file(path)
         return data
 
     def write(self, name: str, data: bytes, *, sync: bool = False) -> None:
@@ -86,15 +90,18 @@ class Remote:
 
         ``sync`` is left to the store.
         """
-        self._put(name, lambda path: self._fs.pipe_file(path, data))
+        with _as_errors_of_a_system():
+            self._put(name, lambda path: self._fs.pipe_file(path, data))
 
     def download(self, name: str, path: str) -> None:
         """Copy a file to this machine. Raises OSError."""
-        self._fs.get_file(self._path(name), path)
+        with _as_errors_of_a_system():
+            self._fs.get_file(self._path(name), path)
 
     def upload(self, path: str, name: str) -> None:
         """Copy a file of this machine, as ``write`` does."""
-        self._put(name, lambda target: self._fs.put_file(path, target))
+        with _as_errors_of_a_system():
+            self._put(name, lambda target: self._fs.put_file(path, target))
 
     def _put(self, name: str, put: Callable[[str], None]) -> None:
         path = self._path(name)
@@ -117,3 +124,14 @@ class Remote:
 def _stamp(entry: dict[str, Any]) -> str:
     known = next((entry[key] for key in STAMPS if entry.get(key)), None)
     return "" if known is None else f"{entry.get('size')} {known}"
+
+
+@contextlib.contextmanager
+def _as_errors_of_a_system() -> Iterator[None]:
+    """What the libraries of stores raise of their own, as of a connection that is lost, becomes an OSError."""
+    try:
+        yield
+    except (OSError, GlissandoError, MemoryError):
+        raise
+    except Exception as error:
+        raise OSError(errno.EIO, f"{type(error).__name__}: {' '.join(str(error).split())}") from error
