@@ -126,6 +126,7 @@ def test_errors_of_libraries_are_those_of_a_system(memory: Any, monkeypatch: pyt
 def test_names_of_outputs() -> None:
     assert Naming.with_suffix(".gliss")("a.b.png") == "a.b.gliss"
     assert Naming("{stem}-{ext}{{}}.gliss")("a.png") == "a-png{}.gliss"
+    assert [Naming("{stem}|{ext}")(name) for name in (".png", "a.", "a", "..b")] == [".png|", "a.|", "a|", ".|b"]
     for wrong in ("{name}", "{stem!r}", "{stem", "a/b", "{}"):
         with pytest.raises(InputError):
             Naming(wrong)

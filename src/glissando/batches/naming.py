@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import string
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from glissando.errors import InputError
 
@@ -48,8 +47,9 @@ class Naming:
 
     def __call__(self, name: str) -> str:
         """The name of the output of a file of this name, both without folders. Raises InputError where it is none."""
-        path = PurePath(name)
-        found = self.template.format(stem=path.stem, ext=path.suffix.lstrip("."))
+        dot = name.rfind(".")
+        stem, ext = (name[:dot], name[dot + 1 :]) if 0 < dot < len(name) - 1 else (name, "")
+        found = self.template.format(stem=stem, ext=ext)
         if found in ("", ".", ".."):
             raise InputError(f"--name gives it the name {found!r}, which no file can have")
         return found
