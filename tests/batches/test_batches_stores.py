@@ -17,7 +17,7 @@ from glissando.batches.opening import is_url, open_store
 from glissando.batches.report import Report
 from glissando.batches.start import MANIFEST, Workers, manifest_path, run_batch
 from glissando.batches.stores import Entry, Store, check_size
-from glissando.errors import BatchError, InputError
+from glissando.errors import BatchError, InputError, explain
 
 fsspec = pytest.importorskip("fsspec", reason="opens URLs; pip install 'glissando[batch]'")
 from glissando.batches import remote  # noqa: E402
@@ -122,6 +122,14 @@ def test_errors_of_libraries_are_those_of_a_system(memory: Any, monkeypatch: pyt
         with pytest.raises(OSError, match="DisconnectedError: by peer"):
             call()
 
+    def missing(*args: Any, **options: Any) -> None:
+        raise FileNotFoundError("no such bucket")  # as s3fs does, without a number
+
+    monkeypatch.setattr(store._fs, "ls", missing)
+    with pytest.raises(FileNotFoundError) as raised:
+        list(store.walk(bool))
+    assert explain(raised.value) == "No such file or directory: no such bucket"
+
 
 def test_names_of_outputs() -> None:
     assert Naming.with_suffix(".gliss")("a.b.png") == "a.b.gliss"
@@ -178,6 +186,21 @@ def test_a_batch_goes_on_at_another_machine(memory: Any, here: None, monkeypatch
         memory.pipe_file(f"/in/later{number}.png", b"later %d" % number)
     batch("memory://in", "memory://out")
     assert len(copied) > 3
+
+
+def test_a_copy_that_cannot_be_written_ends_nothing(memory: Any, here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory.pipe_file("/in/a.png", b"abc")
+    memory.pipe_file("/in/b.png", b"def")
+
+    def full(self: Remote, path: str, name: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("glissando.batches.start.COPIED_EVERY", 0.0)
+    monkeypatch.setattr(Remote, "upload", full)
+    report = batch("memory://in", "memory://out")
+    assert (report.made, report.failed) == (2, 1)
+    expected = "it could not be copied to memory://out: No space left on device"
+    assert [(failure.name, failure.error) for failure in report.failures] == [(MANIFEST, expected)]
 
 
 def test_stores_without_stamps_are_read_again(memory: Any, here: None, monkeypatch: pytest.MonkeyPatch) -> None:

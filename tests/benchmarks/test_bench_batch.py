@@ -15,6 +15,7 @@ RESULTS: dict[str, Any] = {
     "moved": {"local": {"driver": 2e-4, "clock": 3e-4}, "ray": {"driver": 1e-3, "clock": 2e-3}},
     "scaling": {
         "direct": 0.1,
+        "core": 0.1,
         "workers": {
             "1": {"per second": 9.5, "whole": 10.0, "pictures": 96, "bytes": 1e6},
             "2": {"per second": 19.0, "whole": 6.0, "pictures": 96, "bytes": 1e6},

@@ -128,10 +128,23 @@ def _stamp(entry: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _as_errors_of_a_system() -> Iterator[None]:
-    """What the libraries of stores raise of their own, as of a connection that is lost, becomes an OSError."""
+    """What the libraries of stores raise becomes an OSError with a number and a text.
+
+    They have errors of their own, as for a connection that is lost, and raise those of Python without a number.
+    """
     try:
         yield
-    except (OSError, GlissandoError, MemoryError):
+    except (GlissandoError, MemoryError):
         raise
     except Exception as error:
-        raise OSError(errno.EIO, f"{type(error).__name__}: {' '.join(str(error).split())}") from error
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        text = " ".join(str(error).split())
+        number = next((number for kind, number in _NUMBERS.items() if isinstance(error, kind)), None)
+        if number is None:
+            raise OSError(errno.EIO, f"{type(error).__name__}: {text}") from error
+        raise OSError(number, f"{os.strerror(number)}: {text}") from error
+
+
+_NUMBERS = {FileNotFoundError: errno.ENOENT, PermissionError: errno.EACCES, TimeoutError: errno.ETIMEDOUT}
+"""What the system calls errors that Python has a class for."""

@@ -14,7 +14,7 @@ from typing import Literal
 
 import platformdirs
 
-from glissando.errors import InputError
+from glissando.errors import InputError, explain
 from glissando.machine import default_threads
 from glissando.picture import picture_suffixes
 
@@ -116,10 +116,17 @@ def run_batch(
                     copies.now_and_then()
 
             try:
-                return Batch(inputs, outputs, opened, pool, options, hear).run(stop)
-            finally:
+                report = Batch(inputs, outputs, opened, pool, options, hear).run(stop)
+            except BaseException:
                 if copies is not None:
                     copies.save()
+                raise
+        problem = None if copies is None else copies.save()
+        if problem is not None:
+            event = Event(MANIFEST, "failed", error=f"it could not be copied to {outputs.where}: {problem}")
+            report.add(event)
+            tell(event)
+        return report
 
 
 def manifest_path(destination: Store) -> str:
@@ -164,10 +171,14 @@ class _Copies:
         if self.clock() - self.last >= COPIED_EVERY:
             self.save()
 
-    def save(self) -> None:
-        """Copy it."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = os.path.join(folder, "copy.sqlite")
-            self.manifest.copy_to(path)
-            self.outputs.upload(path, MANIFEST)
+    def save(self) -> str | None:
+        """Copy it; why that was not possible, which is no reason to end the batch."""
         self.last = self.clock()
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                path = os.path.join(folder, "copy.sqlite")
+                self.manifest.copy_to(path)
+                self.outputs.upload(path, MANIFEST)
+        except OSError as error:
+            return explain(error)
+        return None
