@@ -82,6 +82,9 @@ class _Instant:
         asked, self._asked = self._asked, []
         return asked
 
+    def recall(self) -> list[int]:
+        return []
+
     def close(self, *, kill: bool = False) -> None:
         self._asked.clear()
 
@@ -140,7 +143,7 @@ def _constants(folder: Path, number: int) -> dict[str, float]:
     messages: list[Request | Reply] = [
         Look("folder/name-of-a-picture.jpg", 10**6),
         Looked(bytes(32), 10**6),
-        Make("folder/name-of-a-picture.gliss"),
+        Make("folder/name-of-a-picture.jpg", "folder/name-of-a-picture.gliss"),
         Done("made", 10**5, bytes(32), 10**6, 0.1, (), "machine:12345"),
     ]
     return {

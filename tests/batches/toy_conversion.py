@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,11 +26,13 @@ class Reversing:
         key: as of any conversion.
         log: file that gets a line for each conversion.
         process: whether workers are processes, which b"kill" kills.
+        seconds: how long each takes.
     """
 
     key: bytes = b"reverse"
     log: str = ""
     process: bool = False
+    seconds: float = 0.0
 
     def open(self) -> Callable[[bytes, str], Made]:
         if self.key == b"no model":
@@ -42,6 +45,7 @@ class Reversing:
         if self.log:
             with open(self.log, "ab", buffering=0) as log:
                 log.write(os.fsencode(name) + b"\n")
+        time.sleep(self.seconds)
         if data.startswith(b"bad"):
             raise PictureError(f"{name}: not a picture")
         if data.startswith(b"disk"):
@@ -86,6 +90,9 @@ class Here:
         except Crash:
             del self._workers[slot]
             return [(slot, Died("signal 9"))]
+
+    def recall(self) -> list[int]:
+        return []
 
     def close(self, *, kill: bool = False) -> None:
         self._workers.clear()

@@ -102,6 +102,9 @@ class Batch:
                     self._begin(free.pop(), task)
                 elif self._running:
                     break  # many inputs had nothing to be done; look what workers say meanwhile
+            if stop.is_set():
+                for slot in self._pool.recall():
+                    del self._running[slot]
             if not self._running:
                 if listed or stop.is_set():
                     break
@@ -109,7 +112,7 @@ class Batch:
             for slot, reply in self._pool.wait(block=listed or stop.is_set() or not free):
                 if self._hear(slot, reply):
                     free.append(slot)
-        self._report.interrupted = stop.is_set() and not (listed and not self._again)
+        self._report.interrupted = stop.is_set() and not (listed and not self._outputs)
         self._report.seconds = time.perf_counter() - started
         return self._report
 
@@ -173,7 +176,7 @@ class Batch:
     def _begin(self, slot: int, task: _Task) -> None:
         self._running[slot] = task
         self._outputs[task.output] = task.entry.name
-        self._pool.send(slot, Look(task.entry.name, task.entry.size))
+        self._pool.send(slot, Look(task.entry.name, task.entry.size, alone=task.deaths > 0))
 
     def _hear(self, slot: int, reply: Reply | Died) -> bool:
         """Go on after what a worker said; whether its slot is free then."""
@@ -185,7 +188,7 @@ class Batch:
         if isinstance(reply, Done):
             self._record(task, reply)
         elif isinstance(reply, Died):
-            self._report.deaths += 1
+            self._report.deaths += reply.first
             task.deaths += 1
             again = task.deaths < ATTEMPTS
             self._fail(task, f"its worker died, {task.deaths} times ({reply.how})", final=True, again=again)
@@ -202,24 +205,25 @@ class Batch:
         assert task.content is not None
         known = task.known
         if known is not None and known.content == task.content and known.check is not None:
-            self._pool.send(slot, Reuse(task.output, known.output, known.check))
+            self._pool.send(slot, Reuse(task.entry.name, task.output, known.output, known.check))
             return
         failed = None if self._options.retry else manifest.like(task.content, key, failed=True)
         if failed is not None and failed.error is not None:
-            self._pool.send(slot, Drop(failed.error))
+            self._pool.send(slot, Drop(task.entry.name, failed.error))
             return
         like = manifest.like(task.content, key, failed=False)
         if like is not None and like.check is not None:
-            self._pool.send(slot, Reuse(task.output, like.output, like.check))
+            self._pool.send(slot, Reuse(task.entry.name, task.output, like.output, like.check))
         elif task.content in self._making:
             self._waiting[slot] = task.content
         else:
             self._making[task.content] = slot
-            self._pool.send(slot, Make(task.output))
+            self._pool.send(slot, Make(task.entry.name, task.output))
 
     def _release(self, slot: int) -> None:
         """Forget the task of a slot, which has ended, and tell the workers what to do that waited for it."""
         task = self._running.pop(slot)
+        self._waiting.pop(slot, None)  # its worker died over another picture
         if task.content is not None and self._making.get(task.content) == slot:
             del self._making[task.content]
             for other in [each for each, content in self._waiting.items() if content == task.content]:

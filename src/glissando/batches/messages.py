@@ -23,10 +23,12 @@ class Look:
     Attributes:
         name: of the input, below the source.
         size: its bytes; None where the listing did not tell.
+        alone: whether no other picture should suffer if this one kills its worker, as it did before.
     """
 
     name: str
     size: int | None
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,14 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Make:
-    """Convert the input that was read last.
+    """Convert an input that has been read.
 
     Attributes:
+        name: of the input.
         output: name of the output, below the destination.
     """
 
+    name: str
     output: str
 
 
@@ -58,11 +62,13 @@ class Reuse:
     """Make the output from one that is there already, of an equal input; where that is not whole, as with ``Make``.
 
     Attributes:
+        name: of the input.
         output: name of the output, below the destination.
         known: name of the one that is there; it may be the same, which is then only compared.
         check: SHA-256 of its bytes.
     """
 
+    name: str
     output: str
     known: str
     check: bytes
@@ -70,12 +76,14 @@ class Reuse:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Forget the input that was read last, which failed before; the answer is a ``Failed`` that says so.
+    """Forget an input that has been read and failed before; the answer is a ``Failed`` that says so.
 
     Attributes:
+        name: of the input.
         error: why it failed.
     """
 
+    name: str
     error: str
 
 
@@ -88,7 +96,7 @@ class Done:
         size: its bytes.
         check: SHA-256 of them.
         pixels: of the picture; 0 unless it was made anew.
-        seconds: of the worker, from the input's first byte to the output's last.
+        seconds: of the worker, to read, convert and write.
         notes: what is left out or changed of the picture.
         worker: machine and process that did it.
     """

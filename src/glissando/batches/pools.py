@@ -15,15 +15,22 @@ STARTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Died:
-    """A worker that died over a request; ``how`` it did, in words."""
+    """A worker that died over a request.
+
+    Attributes:
+        how: it did, in words.
+        first: whether this is the first of the requests that it died over; it may have had several.
+    """
 
     how: str
+    first: bool = True
 
 
 class Pool(Protocol):
-    """Workers in numbered slots, each with one request at a time.
+    """Workers behind numbered slots, each of which takes one request at a time.
 
-    A worker is started when its slot gets its first request, and again after the one before it died.
+    What a slot is asked after a ``Look`` goes to the worker that holds the picture. Workers are started when there is
+    work for them, and again when they died.
     """
 
     size: int
@@ -37,6 +44,9 @@ class Pool(Protocol):
 
         Raises BatchError where workers cannot be started.
         """
+
+    def recall(self) -> list[int]:
+        """Take back the requests that no worker has begun; the slots that have none now."""
 
     def close(self, *, kill: bool = False) -> None:
         """End the workers; those that are still at work come to their end first, unless they are killed."""

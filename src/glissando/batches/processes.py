@@ -113,6 +113,10 @@ class Processes:
         self._tell(slot)
         return None
 
+    def recall(self) -> list[int]:
+        """See ``Pool``."""
+        return []
+
     def close(self, *, kill: bool = False) -> None:
         """See ``Pool``."""
         for worker in self._slots.values():

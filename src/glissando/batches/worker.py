@@ -1,4 +1,4 @@
-"""What a worker of a batch does: it reads, converts and writes one picture after the other, with one open codec."""
+"""What a worker of a batch does: it reads, converts and writes pictures, one after the other, with one open codec."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from glissando.errors import ModelError, explain
 
-from .messages import Done, Drop, Failed, How, Look, Looked, Make, Reply, Request, Reuse
+from .messages import Done, Failed, How, Look, Looked, Make, Reply, Request, Reuse
 from .opening import open_store
 
 __all__ = ["Conversion", "Made", "Work", "Worker"]
-
-_NOTHING = ("", b"")
-"""What a worker holds between two pictures: no name and no bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,34 +72,37 @@ class Worker:
         self._source, self._destination = open_store(work.source), open_store(work.destination)
         self._convert, self._sync = work.conversion.open(), work.sync
         self._name = f"{socket.gethostname()}:{os.getpid()}"
-        self._held = _NOTHING
-        self._started = 0.0
+        self._held: dict[str, bytes] = {}
+        self._spent: dict[str, float] = {}  # seconds for each of them, up to now
 
     def __call__(self, request: Request) -> Reply:
         """The answer to a request."""
+        started = time.perf_counter()
         try:
-            if isinstance(request, Look):
-                return self._look(request)
-            if isinstance(request, Drop):
-                self._held = _NOTHING
-                return Failed(request.error, final=True, before=True)
-            if isinstance(request, Reuse):
-                return self._reuse(request)
-            return self._make(request)
+            reply = self._answer(request)
         except Exception as error:
-            name, self._held = request.name if isinstance(request, Look) else self._held[0], _NOTHING
-            return Failed(explain(error).removeprefix(f"{name}: "), final=_is_final(error))
+            reply = Failed(explain(error).removeprefix(f"{request.name}: "), final=_is_final(error))
+        spent = self._spent.pop(request.name, 0.0) + time.perf_counter() - started
+        if isinstance(reply, Looked):
+            self._spent[request.name] = spent
+            return reply
+        self._held.pop(request.name, None)
+        return replace(reply, seconds=spent) if isinstance(reply, Done) else reply
 
-    def _look(self, request: Look) -> Looked:
-        self._started = time.perf_counter()
-        data = self._source.read(request.name, request.size)
-        self._held = (request.name, data)
-        return Looked(hashlib.sha256(data).digest(), len(data))
+    def _answer(self, request: Request) -> Looked | Done | Failed:
+        if isinstance(request, Look):
+            data = self._source.read(request.name, request.size)
+            self._held[request.name] = data
+            return Looked(hashlib.sha256(data).digest(), len(data))
+        if isinstance(request, Make):
+            return self._make(request)
+        if isinstance(request, Reuse):
+            return self._reuse(request)
+        return Failed(request.error, final=True, before=True)
 
     def _make(self, request: Make) -> Done:
-        made = self._convert(self._held[1], self._held[0])
+        made = self._convert(self._held[request.name], request.name)
         self._destination.write(request.output, made.data, sync=self._sync)
-        self._held = _NOTHING
         return self._done("made", made.data, made)
 
     def _reuse(self, request: Reuse) -> Done:
@@ -111,18 +111,16 @@ class Worker:
         except Exception:  # gone, or not to be had: it can be made again
             data = b""
         if hashlib.sha256(data).digest() != request.check:
-            return self._make(Make(request.output))
-        self._held = _NOTHING
+            return self._make(Make(request.name, request.output))
         if request.known == request.output:
             return self._done("kept", data)
         self._destination.write(request.output, data, sync=self._sync)
         return self._done("copied", data)
 
     def _done(self, how: How, data: bytes, made: Made | None = None) -> Done:
-        seconds = time.perf_counter() - self._started
         check = hashlib.sha256(data).digest()
         pixels, notes = (made.pixels, made.notes) if made is not None else (0, ())
-        return Done(how, len(data), check, pixels, seconds, notes, self._name)
+        return Done(how, len(data), check, pixels, 0.0, notes, self._name)
 
 
 def _is_final(error: Exception) -> bool:
