@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,25 @@ def write_samples() -> None:
             glissando.write_picture(codec.decode_picture(data), HERE / f"{name}.png")
 
 
+def tall_scene() -> NDArray[np.uint8]:
+    """400 rows of 96 pixels: the scene again and again, which fades away."""
+    fading = np.linspace(1, 0.2, 400)[:, None, None]
+    return (np.tile(scene(), (5, 1, 1)) * fading).astype(np.uint8)
+
+
+def write_field() -> None:
+    """A file in tiles of 64 pixels whose quality differs from place to place, and its pixels."""
+    importance = np.zeros((400, 96), np.uint8)
+    importance[150:250, 20:70], importance[300:] = 255, 100
+    with glissando.open_model("medium", backend="openvino", precision="f32", threads=1) as codec:
+        analysed = codec.analyse(tall_scene())
+        tiled = replace(analysed, grid=replace(analysed.grid, tile_log2=6))
+        field = codec.quality_field(tall_scene(), importance)
+        data = codec.encode_analysed(tiled, 40, quality_field=field)
+        (HERE / "importance.gliss").write_bytes(data)
+        Image.fromarray(codec.decode(data)).save(HERE / "importance.png", optimize=True)
+
+
 def write_diagnosis() -> None:
     """What the self-test of `glissando doctor` compares with."""
     with glissando.open_model(backend="openvino", precision="f32", threads=1) as codec:
@@ -139,3 +159,4 @@ if __name__ == "__main__":
     write_diagnosis()
     write_planes()
     write_samples()
+    write_field()

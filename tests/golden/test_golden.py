@@ -11,7 +11,7 @@ import numpy as np
 import planes_reference
 import pytest
 import scale_reference
-from make_golden import QUALITIES, deep_grey, deep_scene, drawing, noise, opacity, scene, symbols_crc
+from make_golden import QUALITIES, deep_grey, deep_scene, drawing, noise, opacity, scene, symbols_crc, tall_scene
 from PIL import Image
 from synthetic_model import PER_CELL, PICTURES, header_of, synthetic_container, synthetic_integers, synthetic_symbols
 
@@ -205,6 +205,20 @@ def test_a_shipped_file_decodes_to_the_golden_pixels(backend: str, name: str, qu
     difference = np.abs(pixels.astype(int) - expected)
     assert difference.max() <= 1
     assert (difference > 0).mean() < 0.01
+
+
+# --- A quality field in many tiles -------------------------------------------------------------------------
+
+
+def test_a_quality_field_is_read_as_it_was_written() -> None:
+    with golden_codec("medium") as codec:
+        decoded = codec.decode(HERE / "importance.gliss")
+    pixels = np.asarray(Image.open(HERE / "importance.png"))
+    assert decoded.shape == tall_scene().shape
+    assert np.abs(decoded.astype(int) - pixels).max() <= 1
+    error = np.square(decoded.astype(float) - tall_scene()).mean(axis=2)
+    assert error[160:240, 30:60].mean() < error[:140].mean() / 2
+    assert Reader(HERE / "importance.gliss").header.tile_count == 14
 
 
 # --- Exact tiles and corrections ---------------------------------------------------------------------------

@@ -293,6 +293,10 @@ class Model:
         """A graph of the decoder up to what a ``layer`` reads, its latents. Raises ModelMismatchError."""
         return self._files.graph(name, self.weights, lambda graph: cut(graph, f"{layer}.weight", behind=False))
 
+    def content(self, name: str) -> bytes:
+        """The bytes of one of the decoder's files. Raises ModelMismatchError where they are not what the card says."""
+        return self._files.read(name)
+
     @cached_property
     def block_means(self) -> dict[str, NDArray[np.float32]] | None:
         """The arrays of ``BLOCK_MEANS``, None where the model has no such file. Raises ModelMismatchError."""

@@ -1,0 +1,79 @@
+/** The decoder in a browser: models from a URL, kept by the Cache API. */
+
+import type { Limits } from "./container/header.js";
+import { Decoder } from "./decoder.js";
+import type { Ort, Provider } from "./engine.js";
+import { BackendError } from "./errors.js";
+import { fetchBelow } from "./model/fetching.js";
+import { ModelStore, type FileCache } from "./model/store.js";
+
+export * from "./api.js";
+
+export interface DecoderOptions {
+  /** Where the models are that `glissando models --web DIR` wrote. */
+  readonly models: string | URL;
+  /** What computes; "auto" is WebGPU where the browser has an adapter, and WebAssembly elsewhere. "wasm" unless given. */
+  readonly engine?: "auto" | Provider;
+  /** Threads of WebAssembly, at most 4; more than one only on pages that are isolated from other origins. */
+  readonly threads?: number;
+  /** Where onnxruntime-web finds its .wasm files, if not beside its own script. */
+  readonly wasmPaths?: string;
+  readonly limits?: Partial<Limits>;
+}
+
+export function openDecoder(options: DecoderOptions): Decoder {
+  const base = new URL(String(options.models), document.baseURI).href;
+  const store = new ModelStore(fetchBelow(base), typeof caches === "undefined" ? undefined : new BrowserCache());
+  return new Decoder({ store, engine: () => engine(options) }, options.limits);
+}
+
+async function engine(options: DecoderOptions): Promise<{ ort: Ort; provider: Provider }> {
+  const provider = options.engine === "auto" ? await best() : (options.engine ?? "wasm");
+  let ort: Ort;
+  try {
+    ort = (await (provider === "webgpu"
+      ? import("onnxruntime-web/webgpu")
+      : import("onnxruntime-web/wasm"))) as unknown as Ort;
+  } catch (error) {
+    throw new BackendError(`onnxruntime-web cannot be loaded: ${error instanceof Error ? error.message : error}`);
+  }
+  const { wasm } = ort.env;
+  wasm.numThreads = crossOriginIsolated ? (options.threads ?? Math.min(4, navigator.hardwareConcurrency)) : 1;
+  wasm.proxy = provider === "wasm"; // the networks run in a worker, so that the page stays alive
+  if (options.wasmPaths !== undefined) wasm.wasmPaths = new URL(options.wasmPaths, document.baseURI).href;
+  return { ort, provider };
+}
+
+/** WebGPU where there is an adapter. */
+async function best(): Promise<Provider> {
+  const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<unknown> } };
+  const adapter = await gpu?.requestAdapter().catch(() => null);
+  return adapter ? "webgpu" : "wasm";
+}
+
+const CACHE = "glissando-web";
+
+/** Files in the browser's own cache. Where it is full, or switched off, files are fetched anew. */
+class BrowserCache implements FileCache {
+  async get(key: string): Promise<Uint8Array | undefined> {
+    try {
+      const found = await (await caches.open(CACHE)).match(this.url(key));
+      return found && new Uint8Array(await found.arrayBuffer());
+    } catch {
+      return undefined;
+    }
+  }
+
+  async put(key: string, data: Uint8Array): Promise<void> {
+    try {
+      await (await caches.open(CACHE)).put(this.url(key), new Response(data as Uint8Array<ArrayBuffer>));
+    } catch {
+      // A cache that cannot be written is no reason not to show a picture.
+    }
+  }
+
+  /** The cache's keys are URLs; no such file is ever asked for over the network. */
+  private url(key: string): string {
+    return `https://glissando-web.invalid/${key}`;
+  }
+}
