@@ -16,10 +16,10 @@ import {
 } from "./container/header.js";
 import { Reader, type Tile } from "./container/reader.js";
 import { sourceOf, type Input } from "./container/source.js";
-import type { Ort, Provider } from "./engine.js";
+import type { Floats, Ort, Provider } from "./engine.js";
 import { CorruptError, TruncatedError, UnsupportedError } from "./errors.js";
 import { decodeTile, emptyTile, ratesAt, type Rates } from "./gains/symbols.js";
-import { paint, vectorsAt, windowInputs, type KnownTile, type Vectors } from "./gains/windows.js";
+import { paint, vectorsAt, windowInputs, type KnownTile } from "./gains/windows.js";
 import { Grid, type Window } from "./geometry.js";
 import { Model } from "./model/model.js";
 import type { ModelStore } from "./model/store.js";
@@ -36,6 +36,8 @@ const MIN_DEPTH = 8;
 const TURN = 30;
 
 export interface DecodeOptions {
+  /** Called once the header is read: the picture has its size, and no pixels yet. */
+  readonly onStart?: (picture: Picture) => void;
   /** Called whenever more rows of the picture are final: those from `top` to `bottom` − 1. */
   readonly onRows?: (picture: Picture, top: number, bottom: number) => void;
   /** Stops decoding: the promise is rejected with the signal's reason. */
@@ -82,8 +84,9 @@ export class Decoder {
       for (const name of reader.header.boxes.keys()) boxes.set(name, (await reader.box(name))!);
       const palette = boxes.get(QUALITY_FIELD_BOX);
       boxes.delete(QUALITY_FIELD_BOX);
-      const model = modelHash === NO_MODEL ? undefined : await this.model(modelHash);
       const picture = new Picture(reader.header.width, reader.header.height, format, boxes);
+      options.onStart?.(picture);
+      const model = modelHash === NO_MODEL ? undefined : await this.model(modelHash);
       const decoding = new Decoding(reader, picture, options);
       if (model === undefined) await decoding.exactly();
       else await decoding.by(model, palette === undefined ? [0] : readPalette(palette), palette !== undefined);
@@ -149,7 +152,6 @@ class Decoding {
     const base = reader.header.quality;
     const local = offsets.map((offset) => Math.max(0, Math.min(25600, base + offset)));
     const rates = ratesAt(model.symbols, base, local);
-    const vectors = vectorsAt(model, base, local);
     const { halo } = model.card;
     // While the file arrives, smaller windows show the first rows sooner, at the cost of more halo.
     const core = this.options.onRows !== undefined && !reader.complete ? Math.min(WINDOW, grid.side) : WINDOW;
@@ -161,7 +163,12 @@ class Decoding {
       for (const number of seen) {
         if (!tiles.has(number)) tiles.set(number, await this.known(number, model, rates, field ? offsets.length : 0));
       }
-      for (const window of windows) await this.paint(model, window, tiles, rates, vectors);
+      for (const window of windows) {
+        await this.paint(model, window, () => ({
+          ...windowInputs(grid, window, tiles, rates),
+          ...vectorsAt(model, base, local),
+        }));
+      }
       await this.finish(windows[0]!.inner.bottom);
     }
   }
@@ -203,16 +210,10 @@ class Decoding {
     });
   }
 
-  private async paint(
-    model: Model,
-    window: Window,
-    tiles: ReadonlyMap<number, KnownTile>,
-    rates: Rates,
-    vectors: Vectors,
-  ): Promise<void> {
+  private async paint(model: Model, window: Window, inputs: () => Record<string, Floats>): Promise<void> {
     const covered = this.grid.tilesOver(window.inner);
     if (covered.every((number) => this.streams.get(number)?.get(PIXELS)?.length)) return; // exact tiles cover all of it
-    const samples = await model.graph.run({ ...windowInputs(this.grid, window, tiles, rates), ...vectors });
+    const samples = await model.graph.run(inputs());
     this.options.signal?.throwIfAborted();
     paint(samples, window, this.picture);
   }

@@ -42,13 +42,13 @@ export class Graph {
     }
   }
 
-  /** Run the graph; its output's numbers. Raises BackendError where it fails. */
+  /** Run the graph; its output's numbers. The inputs' memory may be handed to a worker. Raises BackendError. */
   async run(inputs: Readonly<Record<string, Floats>>): Promise<Float32Array> {
-    const tensors: Record<string, Tensor> = {};
-    for (const [name, { shape, values }] of Object.entries(inputs)) {
-      if (this.session.inputNames.includes(name)) tensors[name] = new this.ort.Tensor("float32", values, shape);
-    }
     try {
+      const tensors: Record<string, Tensor> = {};
+      for (const [name, { shape, values }] of Object.entries(inputs)) {
+        if (this.session.inputNames.includes(name)) tensors[name] = new this.ort.Tensor("float32", values, shape);
+      }
       const results = await this.session.run(tensors);
       const output = results[this.session.outputNames[0]!]!;
       const data = (await output.getData()) as Float32Array;

@@ -1,5 +1,6 @@
 /** The header of a file: what it says of its picture, and where its boxes and tiles lie (docs/format.md, "Header"). */
 
+import { textOf } from "../bytes.js";
 import { CorruptError, LimitError, SignatureError, VersionError } from "../errors.js";
 import { crc32 } from "./crc32.js";
 import { Cursor } from "./cursor.js";
@@ -150,7 +151,7 @@ function readSignature(cursor: Cursor): void {
     cursor.take(SIGNATURE.length, "signature");
     return;
   }
-  const text = String.fromCharCode(...found).includes("GLS");
+  const text = textOf(found).includes("GLS");
   const reason = text ? "the file was changed by a transfer in text mode" : "not a Glissando file";
   throw new SignatureError(`signature at byte 0 is ${hex(found)}, not ${hex(SIGNATURE)}: ${reason}`);
 }
@@ -173,7 +174,7 @@ function readBoxTable(cursor: Cursor): Map<string, { length: number; crc: number
   const entries = new Map<string, { length: number; crc: number }>();
   for (let i = 0; i < count; i++) {
     const place = `at byte ${cursor.offset}`;
-    const name = String.fromCharCode(...cursor.take(4, "box_type"));
+    const name = textOf(cursor.take(4, "box_type"));
     const length = cursor.varint("box_length", 0, 2 ** 32 - 1);
     const crc = cursor.fixed(4, "box_crc", 0, 2 ** 32 - 1);
     if (!/^[A-Za-z][ -~]{3}$/.test(name)) {

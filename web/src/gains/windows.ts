@@ -2,7 +2,7 @@
 
 import type { Floats } from "../engine.js";
 import { CELL, PER_CELL, type Grid, type Rectangle, type Window } from "../geometry.js";
-import type { Model } from "../model/model.js";
+import type { Model, VectorName } from "../model/model.js";
 import type { Picture } from "../picture.js";
 import type { Rates } from "./symbols.js";
 
@@ -18,15 +18,8 @@ export interface KnownTile {
   readonly qualityOf?: Int16Array | undefined;
 }
 
-/** What the synthesis is told of the file's quality. */
-export interface Vectors {
-  readonly means_offset: Floats;
-  readonly synthesis_factor: Floats;
-  readonly synthesis_offset: Floats;
-}
-
 /** The vectors at the file's quality and at those that occur in it, in 1/256 units. */
-export function vectorsAt(model: Model, base: number, local: readonly number[]): Vectors {
+export function vectorsAt(model: Model, base: number, local: readonly number[]): Record<VectorName, Floats> {
   // One quality for the whole picture, near the highest: where it changed from place to place a seam would show.
   const synthesis = Math.floor((3 * Math.max(...local) + Math.min(...local) + 2) / 4);
   const vector = (values: Float32Array): Floats => ({ shape: [values.length], values });

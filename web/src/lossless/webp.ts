@@ -4,6 +4,7 @@
  * In plain code, since Node has no decoder for it, and a browser's gives its pixels through a canvas alone.
  */
 
+import { textOf } from "../bytes.js";
 import { CorruptError } from "../errors.js";
 import { BitReader, PrefixCode } from "./webp-bits.js";
 import { undo, type Transform } from "./webp-transforms.js";
@@ -42,7 +43,7 @@ export function decodeWebp(data: Uint8Array, planes: number, height: number, wid
 }
 
 function checkHead(data: Uint8Array, height: number, width: number): void {
-  const text = String.fromCharCode(...data.subarray(0, 4), ...data.subarray(8, 16));
+  const text = textOf(data.subarray(0, 4)) + textOf(data.subarray(8, 16));
   const view = new DataView(data.buffer, data.byteOffset, data.length);
   const whole =
     data.length >= HEAD && text === "RIFFWEBPVP8L" && data[20] === SIGNATURE && view.getUint32(4, true) === data.length - 8;

@@ -1,5 +1,6 @@
 /** NumPy's archives of arrays, as far as a model's files use them: a zip file of deflated .npy members. */
 
+import { textOf } from "../bytes.js";
 import { ModelMismatchError } from "../errors.js";
 import { inflated } from "../inflate.js";
 
@@ -46,7 +47,7 @@ export function readNpz(data: Uint8Array): Map<string, NumpyArray> {
 }
 
 function readNpy(data: Uint8Array, name: string): NumpyArray {
-  const text = new TextDecoder("latin1").decode(data.subarray(0, 256));
+  const text = textOf(data.subarray(0, 256));
   const found = /^\x93NUMPY[^]{4}\{'descr': '([<|][a-z]\d)', 'fortran_order': False, 'shape': \(([\d, ]*)\), \}/.exec(text);
   if (found === null) throw new ModelMismatchError(`${name} is no array of a known type`);
   const shape = found[2]!.split(",").filter((side) => side.trim()).map(Number);

@@ -3,6 +3,7 @@
  * comes behind its last layer, which only moves samples about, is cut off: it is done faster while they are painted.
  */
 
+import { textOf } from "../bytes.js";
 import { ModelMismatchError } from "../errors.js";
 import type { NumpyArray } from "./npz.js";
 
@@ -94,10 +95,10 @@ function texts(message: Uint8Array, wanted: number): string[] {
 
 /** The serialised graph with those weights that one of its nodes reads. */
 export function withWeights(graph: Uint8Array, weights: ReadonlyMap<string, NumpyArray>): Uint8Array {
-  const text = new TextDecoder("latin1").decode(graph);
+  const text = textOf(graph);
   const tensors: Uint8Array[] = [];
   for (const [name, { shape, values }] of weights) {
-    const needed = new TextDecoder("latin1").decode(field(NODE_INPUT, utf8(PREFIX + name)));
+    const needed = textOf(field(NODE_INPUT, utf8(PREFIX + name)));
     if (text.includes(needed)) tensors.push(field(GRAPH_INITIALIZER, tensor(PREFIX + name, shape, Float32Array.from(values))));
   }
   return joined([graph, field(MODEL_GRAPH, joined(tensors))]);
