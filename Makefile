@@ -6,12 +6,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint check format share clean
+.PHONY: help demo test web lint check format share clean
 
 help:
 	@echo 'make demo    compress the sample picture, compare it with JPEG, WebP and AVIF, into demo-out/'
 	@echo 'make test    run the tests; TORCH=1 installs PyTorch and runs those of training as well,'
 	@echo '             COVERAGE=1 tells which lines they ran, ARGS=… goes to pytest (-rs: why are tests skipped?)'
+	@echo 'make web     build the decoder for browsers and Node in web/, and run its tests; needs Node 20 and npm'
 	@echo 'make lint    ruff, mypy and the import rules (installs PyTorch, whose types mypy reads)'
 	@echo 'make check   both'
 	@echo 'make format  let ruff format the code'
@@ -43,6 +44,9 @@ demo: $(VENV)/.runtime
 test: $(TEST_STAMP)
 	$(BIN)/python -m pytest $(if $(COVERAGE),--cov --cov-report=term:skip-covered) $(ARGS)
 
+web:
+	cd web && npm ci --no-audit --no-fund && npm test
+
 lint: $(VENV)/.train
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -61,4 +65,4 @@ share: $(VENV)/.runtime
 	$(BIN)/glissando completion fish > share/fish/vendor_completions.d/glissando.fish
 
 clean:
-	rm -rf $(VENV) demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	rm -rf $(VENV) web/node_modules web/dist demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage

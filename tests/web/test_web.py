@@ -25,6 +25,8 @@ UNREACHABLE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT
 
 @pytest.fixture
 def node() -> str:
+    if not (WEB / "package.json").exists():
+        pytest.skip("web/ is not part of this distribution")
     found = shutil.which("node")
     if found is None:
         pytest.skip("Node is not installed")
@@ -110,7 +112,7 @@ def test_the_package_builds_and_passes_its_tests(node: str) -> None:
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
 
 
-def test_no_package_is_tied_to_a_registry() -> None:
+def test_no_package_is_tied_to_a_registry(node: str) -> None:
     packages = json.loads((WEB / "package-lock.json").read_text())["packages"]
     assert len(packages) > 10
     for name, package in packages.items():

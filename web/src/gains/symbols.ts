@@ -90,8 +90,9 @@ export function decodeTile(
   const { height, width, rows, columns } = place;
   const { latents, hyper, network, tables } = model;
   const half = latents / 2;
+  const [earlyFirst, lateFirst] = model.firstTable as readonly [number, number];
 
-  const hyperIndex = Int16Array.from(rates.hyperScale, (scale) => tableIndex(scale, model.firstTable[0]!, 0));
+  const hyperIndex = Int16Array.from(rates.hyperScale, (scale) => tableIndex(scale, earlyFirst, 0));
   const index = new Int16Array(height * width * hyper);
   for (let at = 0; at < index.length; at += hyper) index.set(hyperIndex, at);
   let decoder = new AnsDecoder(streams.get(HYPER_LATENTS)!, tables);
@@ -105,12 +106,13 @@ export function decodeTile(
   for (let position = 0; position < rows * columns; position++) {
     const start = position * latents + (isEven(position, columns) ? 0 : half);
     for (let c = 0; c < half; c++) {
-      firstIndex[position * half + c] = tableIndex(scales[start + c]!, model.firstTable[0]!, 0);
+      firstIndex[position * half + c] = tableIndex(scales[start + c]!, earlyFirst, 0);
     }
   }
   const first = decoder.decode(firstIndex);
   const late = network.second(first, scales, rows, columns);
-  const secondIndex = Int16Array.from(late, (scale) => tableIndex(scale, model.firstTable[1]!, 1));
+  const secondIndex = new Int16Array(late.length);
+  for (let i = 0; i < late.length; i++) secondIndex[i] = tableIndex(late[i]!, lateFirst, 1);
   const second = decoder.decode(secondIndex);
   decoder.finish();
 
