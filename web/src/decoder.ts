@@ -153,10 +153,10 @@ class Decoding {
     const local = offsets.map((offset) => Math.max(0, Math.min(25600, base + offset)));
     const rates = ratesAt(model.symbols, base, local);
     const { halo } = model.card;
-    // While the file arrives, smaller windows show the first rows sooner, at the cost of more halo.
-    const core = this.options.onRows !== undefined && !reader.complete ? Math.min(WINDOW, grid.side) : WINDOW;
+    // While the file arrives, lower windows show the first rows sooner, at the cost of more halo.
+    const early = this.options.onRows !== undefined && !reader.complete;
     const tiles = new Map<number, KnownTile>();
-    for (const windows of grid.rowsOfWindows(core, halo)) {
+    for (const windows of grid.rowsOfWindows(WINDOW, halo, early)) {
       const { top, bottom } = windows[0]!.outer;
       const seen = grid.tilesOver({ top, bottom, left: 0, right: grid.columns });
       for (const number of tiles.keys()) if (number < seen[0]!) tiles.delete(number);

@@ -90,10 +90,12 @@ export class Grid {
   /**
    * The windows that a network runs over, row by row: of at most `core` cells a side, each widened by `halo` cells.
    *
-   * A side that fits into core + 2·halo cells is not cut, as this would add more halo than it saves.
+   * A side that fits into core + 2·halo cells is not cut, as this would add more halo than it saves. `early`: rows of
+   * windows are rows of tiles, as few as the halo has cells, so that the first pixels need few tiles.
    */
-  rowsOfWindows(core: number, halo: number): Window[][] {
-    const down = cuts(this.rows, core, halo);
+  rowsOfWindows(core: number, halo: number, early = false): Window[][] {
+    const few = Math.ceil(halo / this.side) * this.side;
+    const down = early ? cuts(this.rows, Math.min(few, core), halo, true) : cuts(this.rows, core, halo);
     const right = cuts(this.columns, core, halo);
     return down.map(([top, bottom]) =>
       right.map(([left, end]) => ({
@@ -109,11 +111,10 @@ export class Grid {
   }
 }
 
-function cuts(length: number, core: number, halo: number): [number, number][] {
+/** A side in parts of at most `core` cells: about equal ones, or `whole` ones and what is left. */
+function cuts(length: number, core: number, halo: number, whole = false): [number, number][] {
   if (length <= core + 2 * halo) return [[0, length]];
   const count = Math.ceil(length / core);
-  return Array.from({ length: count }, (_, i) => [
-    Math.floor((length * i) / count),
-    Math.floor((length * (i + 1)) / count),
-  ]);
+  const edge = (i: number): number => (whole ? Math.min(core * i, length) : Math.floor((length * i) / count));
+  return Array.from({ length: count }, (_, i) => [edge(i), edge(i + 1)]);
 }

@@ -108,3 +108,21 @@ test("a header says what the file is, and limits hold before anything is allocat
   const tiles = { ...DEFAULT_LIMITS, maxTiles: 13 };
   assert.throws(() => readHeader(golden("importance.gliss"), tiles), { name: "LimitError", message: /14 tiles/ });
 });
+
+test("windows cover a picture once, and see the halo around them", () => {
+  for (const [width, height, early] of [[64, 64, false], [2200, 1900, false], [2200, 1900, true], [96, 7000, true], [5000, 100, false]]) {
+    const grid = new Grid(width, height, 9);
+    const covered = new Uint8Array(grid.rows * grid.columns);
+    for (const { inner, outer } of grid.rowsOfWindows(24, 2, early).flat()) {
+      assert.ok(inner.bottom - inner.top <= 28 && inner.right - inner.left <= 28);
+      assert.equal(outer.top, Math.max(inner.top - 2, 0));
+      assert.equal(outer.left, Math.max(inner.left - 2, 0));
+      assert.equal(outer.bottom, Math.min(inner.bottom + 2, grid.rows));
+      assert.equal(outer.right, Math.min(inner.right + 2, grid.columns));
+      for (let row = inner.top; row < inner.bottom; row++) {
+        for (let column = inner.left; column < inner.right; column++) covered[row * grid.columns + column]++;
+      }
+    }
+    assert.ok(covered.every((times) => times === 1));
+  }
+});
