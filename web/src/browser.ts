@@ -2,7 +2,7 @@
 
 import type { Limits } from "./container/header.js";
 import { Decoder } from "./decoder.js";
-import type { Ort, Provider } from "./engine.js";
+import type { Engine, Ort, Provider } from "./engine.js";
 import { BackendError } from "./errors.js";
 import { fetchBelow } from "./model/fetching.js";
 import { ModelStore, type FileCache } from "./model/store.js";
@@ -12,7 +12,7 @@ export * from "./api.js";
 export interface DecoderOptions {
   /** Where the models are that `glissando models --web DIR` wrote. */
   readonly models: string | URL;
-  /** What computes; "auto" is WebGPU where the browser has an adapter, and WebAssembly elsewhere. "wasm" unless given. */
+  /** What computes; "auto", unless given, is WebGPU where there is a graphics processor for it, else WebAssembly. */
   readonly engine?: "auto" | Provider;
   /** Threads of WebAssembly, at most 4; more than one only on pages that are isolated from other origins. */
   readonly threads?: number;
@@ -24,11 +24,18 @@ export interface DecoderOptions {
 export function openDecoder(options: DecoderOptions): Decoder {
   const base = new URL(String(options.models), document.baseURI).href;
   const store = new ModelStore(fetchBelow(base), typeof caches === "undefined" ? undefined : new BrowserCache());
-  return new Decoder({ store, engine: () => engine(options) }, options.limits);
+  const wanted = options.engine ?? "auto";
+  return new Decoder(
+    {
+      store,
+      engine: async () => engine(options, wanted === "auto" ? await best() : wanted),
+      ...(wanted === "auto" ? { fallback: () => engine(options, "wasm") } : {}),
+    },
+    options.limits,
+  );
 }
 
-async function engine(options: DecoderOptions): Promise<{ ort: Ort; provider: Provider }> {
-  const provider = options.engine === "auto" ? await best() : (options.engine ?? "wasm");
+async function engine(options: DecoderOptions, provider: Provider): Promise<Engine> {
   let ort: Ort;
   try {
     ort = (await (provider === "webgpu"
@@ -44,11 +51,18 @@ async function engine(options: DecoderOptions): Promise<{ ort: Ort; provider: Pr
   return { ort, provider };
 }
 
-/** WebGPU where there is an adapter. */
+/** WebGPU where there is an adapter that is no program itself, which would be slower than WebAssembly. */
 async function best(): Promise<Provider> {
-  const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<unknown> } };
+  const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<Adapter | null> } };
   const adapter = await gpu?.requestAdapter().catch(() => null);
-  return adapter ? "webgpu" : "wasm";
+  const software = adapter?.isFallbackAdapter || adapter?.info?.isFallbackAdapter;
+  return adapter && !software ? "webgpu" : "wasm";
+}
+
+/** What we ask of a GPUAdapter; newer browsers tell in `info` whether it is a fallback. */
+interface Adapter {
+  readonly isFallbackAdapter?: boolean;
+  readonly info?: { readonly isFallbackAdapter?: boolean };
 }
 
 const CACHE = "glissando-web";

@@ -16,8 +16,8 @@ import {
 } from "./container/header.js";
 import { Reader, type Tile } from "./container/reader.js";
 import { sourceOf, type Input } from "./container/source.js";
-import type { Floats, Ort, Provider } from "./engine.js";
-import { CorruptError, TruncatedError, UnsupportedError } from "./errors.js";
+import type { Engine, Floats } from "./engine.js";
+import { BackendError, CorruptError, TruncatedError, UnsupportedError } from "./errors.js";
 import { decodeTile, emptyTile, ratesAt, type Rates } from "./gains/symbols.js";
 import { paint, vectorsAt, windowInputs, type KnownTile } from "./gains/windows.js";
 import { Grid, type Window } from "./geometry.js";
@@ -48,7 +48,9 @@ export interface DecodeOptions {
 export interface Platform {
   readonly store: ModelStore;
   /** The engine, loaded when the first model is opened. */
-  engine(): Promise<{ ort: Ort; provider: Provider }>;
+  engine(): Promise<Engine>;
+  /** The engine to take where the other cannot open a model; none unless given. */
+  fallback?(): Promise<Engine>;
 }
 
 /** Decodes files. Models are fetched when a file first needs them, and kept until it is closed. */
@@ -101,11 +103,23 @@ export class Decoder {
   async model(hash: string): Promise<Model> {
     let found = this.models.get(hash);
     if (found === undefined) {
-      found = this.platform.engine().then(({ ort, provider }) => Model.open(this.platform.store, hash, ort, provider));
+      found = this.open(hash);
       this.models.set(hash, found);
       found.catch(() => this.models.delete(hash));
     }
     return found;
+  }
+
+  private async open(hash: string): Promise<Model> {
+    const { store } = this.platform;
+    try {
+      const { ort, provider } = await this.platform.engine();
+      return await Model.open(store, hash, ort, provider);
+    } catch (error) {
+      if (!(error instanceof BackendError) || this.platform.fallback === undefined) throw error;
+      const { ort, provider } = await this.platform.fallback();
+      return Model.open(store, hash, ort, provider);
+    }
   }
 
   /** Let go of all models. */

@@ -15,6 +15,12 @@ export interface Ort {
 /** What computes: WebAssembly, or the graphics processor through WebGPU. */
 export type Provider = "wasm" | "webgpu";
 
+/** A build of onnxruntime-web, loaded, and what it computes with. */
+export interface Engine {
+  readonly ort: Ort;
+  readonly provider: Provider;
+}
+
 /** An array of real numbers with its shape. */
 export interface Floats {
   readonly shape: readonly number[];

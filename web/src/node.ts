@@ -6,7 +6,7 @@ import { availableParallelism, homedir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Limits } from "./container/header.js";
 import { Decoder } from "./decoder.js";
-import type { Ort } from "./engine.js";
+import type { Engine, Ort } from "./engine.js";
 import { BackendError, UnknownModelError } from "./errors.js";
 import { fetchBelow } from "./model/fetching.js";
 import { ModelStore, type FileCache } from "./model/store.js";
@@ -33,7 +33,7 @@ export function openDecoder(options: DecoderOptions): Decoder {
   return new Decoder({ store, engine: () => engine(options.threads) }, options.limits);
 }
 
-async function engine(threads?: number): Promise<{ ort: Ort; provider: "wasm" }> {
+async function engine(threads?: number): Promise<Engine> {
   let ort: Ort;
   try {
     ort = (await import("onnxruntime-web")) as unknown as Ort;

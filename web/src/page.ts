@@ -12,12 +12,12 @@ let last: Promise<unknown> = Promise.resolve();
  * The page's decoder, opened when it is first needed.
  *
  * `<meta name="glissando-models" content="URL">` says where the models are, beside the script in "models/" unless given;
- * `<meta name="glissando-engine" content="auto|wasm|webgpu">` what computes.
+ * `<meta name="glissando-engine" content="auto|wasm|webgpu">` what computes, "auto" unless given.
  */
 function pageDecoder(): Decoder {
   const said = (name: string): string | undefined =>
     document.querySelector<HTMLMetaElement>(`meta[name="glissando-${name}"]`)?.content;
-  const engine = said("engine") ?? "wasm";
+  const engine = said("engine") ?? "auto";
   if (engine !== "auto" && engine !== "wasm" && engine !== "webgpu") {
     throw new InputError(`the page asks for the engine "${engine}"; there are auto, wasm and webgpu`);
   }

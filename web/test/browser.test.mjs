@@ -241,3 +241,23 @@ test("images with our files as their source get the pictures, those that come la
   assert.deepEqual(page.errors, []);
   await page.close();
 });
+
+const slow = skip || (process.env.GLISSANDO_WEBGPU ? false : "a processor that imitates a graphics processor takes a minute; GLISSANDO_WEBGPU=1 runs it");
+
+test("WebGPU gives the golden pixels", { skip: slow }, async () => {
+  const args = ["--no-sandbox", "--disable-dev-shm-usage", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
+  const other = await puppeteer.launch({ executablePath, args: [...args, "--enable-features=Vulkan"], protocolTimeout: 250_000 });
+  const page = await other.newPage();
+  await page.goto(`${origin}/page`);
+  const { provider, rgba } = await page.evaluate(async () => {
+    const { openDecoder, readHeader } = await import("/site/glissando-img.js");
+    const decoder = openDecoder({ models: "/models/", wasmPaths: "/site/ort/", engine: "webgpu" });
+    const data = new Uint8Array(await (await fetch("/golden/medium-80.gliss")).arrayBuffer());
+    const picture = await decoder.decode(data);
+    const { graph } = await decoder.model(readHeader(data).modelHash);
+    return { provider: graph.provider, rgba: Array.from(picture.toRGBA()) };
+  });
+  assert.equal(provider, "webgpu");
+  compare(rgba, "medium-80", 1);
+  await other.close();
+});
