@@ -33,7 +33,9 @@ function report(files) {
     process.stdout.write(execFileSync(process.execPath, [self, "--child", threads, models, ...files]));
   }
   rmSync(models, { recursive: true });
-  const code = readFileSync(new URL("dist/site/glissando-img.js", import.meta.url));
+  const site = new URL("dist/site/", import.meta.url);
+  const scripts = readdirSync(site).filter((name) => name.endsWith(".js"));
+  const code = Buffer.concat(scripts.map((name) => readFileSync(new URL(name, site))));
   const sizes = [gzipSync(code, { level: 9 }), brotliCompressSync(code)].map((packed) => (packed.length / 1000).toFixed(1));
   console.log(`\ncode: ${(code.length / 1000).toFixed(1)} kB, ${sizes[0]} kB by gzip, ${sizes[1]} kB by Brotli`);
   const wasm = readdirSync(new URL("dist/site/ort/", import.meta.url)).filter((name) => name.endsWith("threaded.wasm"));

@@ -1,12 +1,12 @@
 /**
  * Builds the package: dist/ for bundlers and Node, dist/site/ for pages without a bundler.
  *
- * dist/site/ is whole: glissando-img.js, and in ort/ what it needs of onnxruntime-web.
+ * dist/site/ is whole: glissando-img.js, its worker, what both share, and in ort/ what they need of onnxruntime-web.
  */
 
 import { build } from "esbuild";
 import { execFileSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
@@ -14,33 +14,32 @@ process.chdir(here);
 rmSync("dist", { recursive: true, force: true });
 execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "."], { stdio: "inherit" });
 
-if (existsSync("src/img.ts")) {
-  const ort = { "onnxruntime-web/wasm": "./ort/ort.wasm.min.mjs", "onnxruntime-web/webgpu": "./ort/ort.webgpu.min.mjs" };
-  await build({
-    entryPoints: { "glissando-img": "src/img.ts" },
-    outdir: "dist/site",
-    bundle: true,
-    minify: true,
-    format: "esm",
-    target: "es2022",
-    logLevel: "warning",
-    plugins: [
-      {
-        name: "onnxruntime-web beside the script",
-        setup: ({ onResolve }) =>
-          onResolve({ filter: /^onnxruntime-web/ }, ({ path }) => ({ path: ort[path], external: true })),
-      },
-    ],
-  });
-  mkdirSync("dist/site/ort", { recursive: true });
-  for (const name of [
-    "ort.wasm.min.mjs",
-    "ort-wasm-simd-threaded.mjs",
-    "ort-wasm-simd-threaded.wasm",
-    "ort.webgpu.min.mjs",
-    "ort-wasm-simd-threaded.asyncify.mjs",
-    "ort-wasm-simd-threaded.asyncify.wasm",
-  ]) {
-    copyFileSync(`node_modules/onnxruntime-web/dist/${name}`, `dist/site/ort/${name}`);
-  }
+const ort = { "onnxruntime-web/wasm": "./ort/ort.wasm.min.mjs", "onnxruntime-web/webgpu": "./ort/ort.webgpu.min.mjs" };
+await build({
+  entryPoints: { "glissando-img": "src/img.ts", "glissando-worker": "src/glissando-worker.ts" },
+  outdir: "dist/site",
+  bundle: true,
+  splitting: true,
+  minify: true,
+  format: "esm",
+  target: "es2022",
+  logLevel: "warning",
+  plugins: [
+    {
+      name: "onnxruntime-web beside the script",
+      setup: ({ onResolve }) =>
+        onResolve({ filter: /^onnxruntime-web/ }, ({ path }) => ({ path: ort[path], external: true })),
+    },
+  ],
+});
+mkdirSync("dist/site/ort", { recursive: true });
+for (const name of [
+  "ort.wasm.min.mjs",
+  "ort-wasm-simd-threaded.mjs",
+  "ort-wasm-simd-threaded.wasm",
+  "ort.webgpu.min.mjs",
+  "ort-wasm-simd-threaded.asyncify.mjs",
+  "ort-wasm-simd-threaded.asyncify.wasm",
+]) {
+  copyFileSync(`node_modules/onnxruntime-web/dist/${name}`, `dist/site/ort/${name}`);
 }

@@ -22,7 +22,7 @@ export interface DecoderOptions {
 }
 
 export function openDecoder(options: DecoderOptions): Decoder {
-  const base = new URL(String(options.models), document.baseURI).href;
+  const base = absolute(options.models);
   const store = new ModelStore(fetchBelow(base), typeof caches === "undefined" ? undefined : new BrowserCache());
   const wanted = options.engine ?? "auto";
   return new Decoder(
@@ -46,9 +46,15 @@ async function engine(options: DecoderOptions, provider: Provider): Promise<Engi
   }
   const { wasm } = ort.env;
   wasm.numThreads = crossOriginIsolated ? (options.threads ?? Math.min(4, navigator.hardwareConcurrency)) : 1;
-  wasm.proxy = provider === "wasm"; // the networks run in a worker, so that the page stays alive
-  if (options.wasmPaths !== undefined) wasm.wasmPaths = new URL(options.wasmPaths, document.baseURI).href;
+  // In a page the networks run in a worker, so that the page stays alive; where this is a worker itself, they run here.
+  wasm.proxy = provider === "wasm" && typeof document !== "undefined";
+  if (options.wasmPaths !== undefined) wasm.wasmPaths = absolute(options.wasmPaths);
   return { ort, provider };
+}
+
+/** An address relative to the page, or to the worker's script. */
+function absolute(url: string | URL): string {
+  return new URL(String(url), typeof document === "undefined" ? location.href : document.baseURI).href;
 }
 
 /** WebGPU where there is an adapter that is no program itself, which would be slower than WebAssembly. */

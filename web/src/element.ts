@@ -1,7 +1,7 @@
 /** The element `<img-gliss src="x.gliss" alt="…">`, which shows a picture while it arrives. */
 
+import { UnsupportedError } from "./errors.js";
 import { load } from "./page.js";
-import type { Picture } from "./picture.js";
 
 const STYLE = `
   :host { display: inline-block; }
@@ -87,18 +87,20 @@ export class ImgGliss extends HTMLElement {
     this.frame.classList.remove("failed");
     if (!this.src) return;
     try {
-      await load(new URL(this.src, document.baseURI).href, {
-        signal: stop.signal,
-        onStart: (picture) => {
-          this.canvas.width = picture.width;
-          this.canvas.height = picture.height;
-        },
-        onRows: (picture, top, bottom) => {
+      await load(new URL(this.src, document.baseURI).href, stop.signal, {
+        start: (width, height) => {
           if (stop.signal.aborted) return;
-          put(this.canvas, picture, top, bottom);
-          this.dispatchEvent(new ProgressEvent("progress", { lengthComputable: true, loaded: bottom, total: picture.height }));
+          this.canvas.width = width;
+          this.canvas.height = height;
+        },
+        rows: (rgba, top, bottom) => {
+          if (stop.signal.aborted) return;
+          put(this.canvas, rgba, top, bottom);
+          const { height } = this.canvas;
+          this.dispatchEvent(new ProgressEvent("progress", { lengthComputable: true, loaded: bottom, total: height }));
         },
       });
+      if (stop.signal.aborted) return;
       this.complete = true;
       this.dispatchEvent(new Event("load"));
     } catch (error) {
@@ -112,7 +114,8 @@ export class ImgGliss extends HTMLElement {
 }
 
 /** Draw some rows of a picture onto a canvas of its size. */
-export function put(canvas: HTMLCanvasElement, picture: Picture, top: number, bottom: number): void {
-  const rows = new ImageData(picture.toRGBA(top, bottom), picture.width, bottom - top);
-  canvas.getContext("2d")!.putImageData(rows, 0, top);
+export function put(canvas: HTMLCanvasElement, rgba: Uint8ClampedArray<ArrayBuffer>, top: number, bottom: number): void {
+  const context = canvas.getContext("2d");
+  if (context === null) throw new UnsupportedError(`a picture of ${canvas.width}x${canvas.height} is too large for a canvas`);
+  context.putImageData(new ImageData(rgba, canvas.width, bottom - top), 0, top);
 }

@@ -1,6 +1,7 @@
 /** Makes `<img src="x.gliss">` work: such images get the decoded picture, as a PNG in memory, as their source. */
 
 import { put } from "./element.js";
+import { UnsupportedError } from "./errors.js";
 import { load } from "./page.js";
 
 /** The picture that each image shows, or is about to. */
@@ -38,12 +39,15 @@ async function replace(image: HTMLImageElement): Promise<void> {
   const now: { stop: AbortController; url?: string } = { stop };
   shown.set(image, now);
   try {
-    const picture = await load(new URL(src, document.baseURI).href, { signal: stop.signal });
     const canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [picture.width, picture.height];
-    put(canvas, picture, 0, picture.height);
+    await load(new URL(src, document.baseURI).href, stop.signal, {
+      start: (width, height) => ([canvas.width, canvas.height] = [width, height]),
+      rows: (rgba, top, bottom) => put(canvas, rgba, top, bottom),
+    });
     const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve));
-    if (blob === null) throw new Error(`a picture of ${picture.width}x${picture.height} is too large for the browser`);
+    if (blob === null) {
+      throw new UnsupportedError(`a picture of ${canvas.width}x${canvas.height} is too large for a canvas`);
+    }
     if (stop.signal.aborted) return;
     image.dataset["glissSrc"] = src;
     image.src = now.url = URL.createObjectURL(blob);

@@ -50,12 +50,12 @@ before(async () => {
     if (pathname === "/page") {
       response.writeHead(200, { "content-type": "text/html", ...headers });
       response.end(`<!doctype html><meta name="glissando-models" content="/models/">
-        <script type="module" src="/site/glissando-img.js"></script>${searchParams.get("body") ?? ""}`);
+        <script type="module" src="${searchParams.get("script") ?? "/site/glissando-img.js"}"></script>${searchParams.get("body") ?? ""}`);
       return;
     }
     const [, place, ...rest] = pathname.split("/");
-    const path = join({ site: SITE, models, golden: GOLDEN }[place] ?? "/nowhere", ...rest);
-    if (!existsSync(path)) {
+    const path = join({ site: SITE, "without-worker": SITE, models, golden: GOLDEN }[place] ?? "/nowhere", ...rest);
+    if (!existsSync(path) || pathname === "/without-worker/glissando-worker.js") {
       response.writeHead(404).end();
       return;
     }
@@ -168,6 +168,7 @@ test("an element shows what has arrived, has a size and a text, and tells when i
   assert.ok(half.drawn > 0 && half.drawn < 96 * 400 * 4 - 1, "some of the picture is shown before the rest arrives");
   assert.equal(half.complete, false, JSON.stringify(half.events));
   assert.deepEqual([half.role, half.ariaLabel, half.size], ["img", "a scene", [96, 400]]);
+  assert.ok(page.workers().some((worker) => worker.url().endsWith("glissando-worker.js")));
   waiting.get("/golden/importance.gliss")();
   await page.waitForFunction(() => document.querySelector("img-gliss").complete);
   const { events, rgba } = await page.evaluate(() => {
@@ -239,6 +240,22 @@ test("images with our files as their source get the pictures, those that come la
   );
   assert.deepEqual(failed, ["first", "UnsupportedError"]);
   assert.deepEqual(page.errors, []);
+  await page.close();
+});
+
+test("a page without a worker decodes by itself", { skip }, async () => {
+  const page = await browser.newPage();
+  const body = '<img-gliss src="/golden/noise.gliss"></img-gliss><img-gliss src="/golden/medium-30.gliss"></img-gliss>';
+  await page.goto(`${origin}/page?${new URLSearchParams({ script: "/without-worker/glissando-img.js", body })}`);
+  await page.waitForFunction(() => [...document.querySelectorAll("img-gliss")].every(({ complete }) => complete));
+  for (const [i, name] of ["noise", "medium-30"].entries()) {
+    const rgba = await page.evaluate((which) => {
+      const canvas = document.querySelectorAll("img-gliss")[which].shadowRoot.querySelector("canvas");
+      return Array.from(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data);
+    }, i);
+    if (name === "medium-30") compare(rgba, name, 1);
+    else assert.equal(rgba.length, 30 * 40 * 4);
+  }
   await page.close();
 });
 

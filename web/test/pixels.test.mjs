@@ -189,6 +189,29 @@ test("a model that is not there, or damaged, is an error, and once it is mended 
   await other.close();
 });
 
+test("where an engine does not open a model another takes its place", async () => {
+  const asked = [];
+  const store = new glissando.ModelStore(async (path) => new Uint8Array(readFileSync(join(models, path))));
+  const ort = await import("onnxruntime-web");
+  const platform = {
+    store,
+    engine: async () => {
+      asked.push("webgpu");
+      throw new glissando.BackendError("no adapter");
+    },
+    fallback: async () => {
+      asked.push("wasm");
+      return { ort, provider: "wasm" };
+    },
+  };
+  const other = new glissando.Decoder(platform);
+  assert.equal((await other.decode(golden("medium-30.gliss"))).width, 96);
+  assert.deepEqual(asked, ["webgpu", "wasm"]);
+  await other.close();
+  const { fallback: _, ...alone } = platform;
+  await assert.rejects(new glissando.Decoder(alone).decode(golden("medium-30.gliss")), glissando.BackendError);
+});
+
 test("models are fetched once, and a damaged copy is fetched anew", async () => {
   const asked = [];
   const server = createServer((request, response) => {
