@@ -212,7 +212,7 @@ test("where an engine does not open a model another takes its place", async () =
   await assert.rejects(new glissando.Decoder(alone).decode(golden("medium-30.gliss")), glissando.BackendError);
 });
 
-test("models are fetched once, and a damaged copy is fetched anew", async () => {
+test("models are fetched once, and a damaged copy is fetched anew", async (t) => {
   const asked = [];
   const server = createServer((request, response) => {
     asked.push(request.url.split("/").at(-1));
@@ -223,6 +223,10 @@ test("models are fetched once, and a damaged copy is fetched anew", async () => 
     }
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
   const cache = mkdtempSync(join(tmpdir(), "glissando-cache-"));
   const url = `http://127.0.0.1:${server.address().port}`;
   const file = golden("medium-30.gliss");
@@ -242,6 +246,4 @@ test("models are fetched once, and a damaged copy is fetched anew", async () => 
   assert.deepEqual(await decodes(), ["card.json", "integers.npz"]);
   const empty = glissando.openDecoder({ models: `${url}/elsewhere`, cache, threads: 1 });
   await assert.rejects(empty.decode(file), glissando.UnknownModelError);
-  server.close();
-  server.closeAllConnections();
 });
