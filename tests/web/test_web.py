@@ -104,7 +104,9 @@ def test_the_package_builds_and_passes_its_tests(node: str) -> None:
         pytest.skip("npm is not installed")
     installed = WEB / "node_modules" / ".package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < (WEB / "package-lock.json").stat().st_mtime:
-        done = subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=WEB, capture_output=True, text=True)
+        done = subprocess.run(
+            [npm, "ci", "--no-audit", "--no-fund"], cwd=WEB, capture_output=True, text=True, timeout=300
+        )
         if done.returncode and UNREACHABLE.search(done.stderr):
             pytest.skip("the registry of npm packages cannot be reached")
         assert done.returncode == 0, done.stdout + done.stderr
