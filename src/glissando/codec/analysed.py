@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from glissando.picture import Picture
 
 from .alpha import Opacity
 from .exact import price_of_error
-from .geometry import Grid
+from .geometry import Area, Grid
 from .quality import LocalQuality
 
 __all__ = ["Analysed"]
@@ -25,7 +25,7 @@ class Analysed:
     """A picture's latents: what every file of it, at whatever quality, is coded from.
 
     Attributes:
-        latents: the family's own dataclass, whose arrays lie over the whole grid.
+        latents: the family's own dataclass, whose arrays lie over the whole grid, or one array.
         grid: where the latents lie.
         source: the picture without its opacity; colours that it hides are made up.
         boxes: metadata by the type of their box.
@@ -48,6 +48,17 @@ class Analysed:
     def format(self) -> PixelFormat:
         """What a pixel is made of, opacity left out."""
         return self.source.format
+
+    def latents_over(self, area: Area) -> Any:
+        """The family's latents over an area of the grid's whole width, whose arrays begin where the area does."""
+
+        def part(array: NDArray[Any]) -> NDArray[Any]:
+            per_cell = len(array) // self.grid.cells[0]
+            return array[per_cell * area.top : per_cell * area.bottom]
+
+        if isinstance(self.latents, np.ndarray):
+            return part(self.latents)
+        return replace(self.latents, **{name: part(array) for name, array in vars(self.latents).items()})
 
     def not_seen(self, part: tuple[slice, slice]) -> NDArray[np.bool_] | None:
         """Where in a part of the picture opacity hides what colours there are; None where all of them are seen."""

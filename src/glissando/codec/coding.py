@@ -10,7 +10,7 @@ write files, which is alike for all families. What lies between is a family's: i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -61,10 +61,13 @@ class Coding(Protocol[L, S]):
         """The latents of a picture from the outputs of the analysis, (rows, columns, channels) each."""
         ...
 
-    def passes(self, latents: L, grid: Grid, quality: LocalQuality) -> Iterable[Passes]:
+    def passes(self, latents: Callable[[Area], L], grid: Grid, quality: LocalQuality) -> Iterator[Passes]:
         """The symbols that each tile of the grid codes, with the tables that code them: tile after tile, in order.
 
-        They take several times the memory of a picture, so that a family had better make them as they are asked for.
+        ``latents``: gives the latents over an area of the grid's whole width, whose arrays begin where the area does.
+        Areas are asked for from the top down; rows above one are not asked for again, and its arrays may be overwritten
+        when the next one is. Symbols take several times the memory of a picture, so that a family makes them, and asks
+        for latents, as its tiles are asked for.
         """
         ...
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,14 +23,18 @@ from .alpha import paste_alpha
 from .coding import Coding
 from .engine import Engine
 from .exact import correct, paste, tile_region
-from .geometry import Area, Grid, Region, Window, rows_of_windows, take_over
+from .geometry import CELL, Area, Grid, Region, Window, rows_of_windows, take_over
 from .metadata import arguments_in
 from .painting import largest_factor, painter, prepare
-from .pixels import grey_of, sample_type, to_levels
+from .pixels import grey_of, to_levels
 from .quality import LocalQuality, Quality, QualityField
 from .reduction import FACTORS, factor_for, fitting, resized
+from .room import Room
 
 __all__ = ["Decoder", "PictureSymbols"]
+
+_Planes = tuple[dict[int, bytes], dict[int, bytes], dict[int, bytes]]
+"""What codes the pixels of exact tiles, corrections, and opacity, by the tile's number."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class PictureSymbols:
     alpha: dict[int, bytes]
 
     @property
-    def planes(self) -> tuple[dict[int, bytes], dict[int, bytes], dict[int, bytes]]:
+    def planes(self) -> _Planes:
         """What tiles have beside latents: ``exact``, ``corrections`` and ``alpha``."""
         return self.exact, self.corrections, self.alpha
 
@@ -93,9 +99,16 @@ class _Plan:
     windows: Sequence[Window]
 
     @property
-    def tiles(self) -> list[int]:
-        """The tiles that have pixels in the region."""
-        return self.grid.tiles_over(self.covered)[0]
+    def rows_of_tiles(self) -> Iterator[tuple[list[int], int]]:
+        """Row by row the tiles that have pixels in the region, and the region's first row below them."""
+        numbers, _ = self.grid.tiles_over(self.covered)
+        for _, row in itertools.groupby(numbers, lambda number: number // self.grid.tiles_across):
+            some = list(row)
+            yield some, self.bottom_of(self.grid.tiles[some[0]].bottom)
+
+    def bottom_of(self, cells: int) -> int:
+        """The first row of reduced pixels below so many rows of cells, at most that below the region."""
+        return min(cells * CELL // self.factor, self.region.y + self.region.height)
 
 
 class Decoder:
@@ -145,26 +158,10 @@ class Decoder:
 
     def _pixels(self, reader: Reader, plan: _Plan) -> Pixels:
         """The region's pixels, (height, width), or with channels (height, width, channels); opacity is the last."""
-        format, region = reader.header.format, plan.region
-        depth = format.depth
-        channels = (1 if format.grey else 3) + (format.alpha != "none")
-        out: Pixels = np.empty((region.height, region.width, channels), sample_type(depth))
-        colours = out[..., 0] if format.grey else out[..., :3]
-        exact: Mapping[int, bytes]
-        alpha: Mapping[int, bytes]
-        if reader.header.model_hash == NO_MODEL:
-            exact, alpha = self._planes(reader, plan)
-        else:
-            exact, corrections, alpha = self._paint(reader, plan, colours)
-            self._apply(correct, colours, plan, corrections, depth)
-        self._apply(paste, colours, plan, exact, depth)
-        if format.alpha != "none":
-            opacity = out[..., -1]
-            opacity[...] = (1 << depth) - 1
-            self._apply(paste_alpha, opacity, plan, alpha, depth)
-            if format.alpha == "straight":
-                colours[opacity == 0] = 0
-        return out[..., 0] if channels == 1 else out
+        room = Room.for_region(plan.region, reader.header.format, whole=True)
+        for _ in self._bands(reader, plan, room):
+            pass
+        return room.all
 
     def symbols(self, reader: Reader, order: Iterable[int] | None = None) -> PictureSymbols:
         """All symbols of a file.
@@ -249,12 +246,13 @@ class Decoder:
 
         self._engine.each(decode, tiles)
 
-    def _bands(
+    def _bands_of_symbols(
         self, reader: Reader, plan: _Plan, palette: tuple[int, ...] | None
     ) -> Iterator[tuple[list[Window], PictureSymbols]]:
         """The windows, row by row, with the symbols that these see; no tile is decoded twice.
 
-        Latents take twice the memory of the pixels, so that no more of them are held than a row of windows needs.
+        Latents take twice the memory of the pixels, so that no more of them are held than a row of windows needs. What
+        tiles have beside latents goes on into the next band unless it has been taken out.
         """
         grid, before = plan.grid, None
         for windows in rows_of_windows(plan.windows):
@@ -282,66 +280,100 @@ class Decoder:
             of_latents = self._coding.decode_tile(tile.streams, area, quality, symbols)
         check_tile(tile, (*of_latents, *of_field))
 
-    # From exact tiles to pixels -----------------------------------------------------------------------
+    # From symbols and planes to pixels ----------------------------------------------------------------
 
-    def _planes(self, reader: Reader, plan: _Plan) -> tuple[dict[int, bytes], dict[int, bytes]]:
-        """What codes the pixels and the opacity of the region's tiles, in a file of which every tile is exact."""
-        format = reader.header.format
-        exact, alpha = {}, {}
-        for number in plan.tiles:
-            tile = reader.tile(number)
-            with _naming_tile(number, plan.grid):
-                _check_opacity(tile, format)
-                if set(tile.streams) - {ALPHA} != {PIXELS}:
-                    raise CorruptError(f"a file without a model has stream {PIXELS} alone, not {sorted(tile.streams)}")
-                check_tile(tile, ())
-                exact[number] = tile.streams[PIXELS]
-                if data := tile.streams.get(ALPHA):
-                    alpha[number] = data
-        return exact, alpha
+    def _bands(self, reader: Reader, plan: _Plan, room: Room) -> Iterator[Pixels]:
+        """The region's pixels from the top down: each time those rows of tiles that are complete by then."""
+        steps = self._painted if reader.header.model_hash != NO_MODEL else self._of_exact_tiles
+        rows = deque(plan.rows_of_tiles)
+        for bottom, planes in steps(reader, plan, room):
+            numbers: list[int] = []
+            while rows and rows[0][1] <= bottom:
+                some, complete = rows.popleft()
+                numbers += some
+            if numbers:
+                region, pixels = room.take(complete)
+                self._finish(reader.header.format, plan, numbers, region, pixels, planes)
+                yield pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
-    def _apply(
-        self,
-        change: Callable[[Pixels, Region, Region, bytes, int, int], None],
-        pixels: Pixels,
-        plan: _Plan,
-        planes: Mapping[int, bytes],
-        depth: int,
-    ) -> None:
-        """Apply ``paste``, ``correct`` or ``paste_alpha``, tile by tile, for tiles that have such planes."""
+    def _painted(self, reader: Reader, plan: _Plan, room: Room) -> Iterator[tuple[int, _Planes]]:
+        """Paint one row of windows after the other.
 
-        def decode(number: int) -> None:
-            place = tile_region(plan.grid.tiles[number], plan.grid)
-            with _naming_tile(number, plan.grid):
-                change(pixels, plan.region, place, planes[number], depth, plan.factor)
-
-        self._engine.each(decode, [number for number in plan.tiles if number in planes])
-
-    # From symbols to pixels ---------------------------------------------------------------------------
-
-    def _paint(
-        self, reader: Reader, plan: _Plan, out: Pixels
-    ) -> tuple[Mapping[int, bytes], Mapping[int, bytes], Mapping[int, bytes]]:
-        """Paint the region's pixels, (height, width) or (height, width, 3): each window's part, one after the other.
-
-        Returns what codes the pixels of exact tiles, corrections and opacity, by the tile's number.
+        Gives the first row of pixels that is not painted yet, and what tiles that have pixels above it have beside
+        latents; what is done with is to be taken out.
         """
-        depth, palette = reader.header.format.depth, self._palette(reader)
+        format, palette = reader.header.format, self._palette(reader)
         highest = LocalQuality(Quality(reader.header.quality), _field(palette, np.empty((0, 0), np.int16))).highest
-        precision = self._engine.decoder_precision(highest, depth, plan.factor)
-        prepare(self._engine, plan.factor, precision, depth)  # compiles while the first symbols are decoded
+        precision = self._engine.decoder_precision(highest, format.depth, plan.factor)
+        prepare(self._engine, plan.factor, precision, format.depth)  # compiles while the first symbols are decoded
         paint = None
-        for windows, symbols in self._bands(reader, plan, palette):
-            paint = paint or painter(self._engine, plan.factor, precision, depth)
+        for windows, symbols in self._bands_of_symbols(reader, plan, palette):
+            paint = paint or painter(self._engine, plan.factor, precision, format.depth)
             inputs = self._coding.decoder_inputs(symbols.latents, symbols.quality)
+            region, pixels = room.new(plan.bottom_of(windows[0].inner_rows.stop))
             for window in windows:
                 if all(number in symbols.exact for number in plan.grid.tiles_over(window.area(plan.grid))[0]):
                     continue  # exact tiles will cover all of it
-                source, target = window.pixels(plan.region, plan.factor)
+                source, target = window.pixels(region, plan.factor)
                 part = paint(inputs(window.within(symbols.area)))[source]
-                levels = part if part.dtype == np.uint8 else to_levels(part, depth)
-                out[target] = grey_of(levels) if out.ndim == 2 else levels
-        return symbols.planes
+                levels = part if part.dtype == np.uint8 else to_levels(part, format.depth)
+                if format.grey:
+                    pixels[..., 0][target] = grey_of(levels)
+                else:
+                    pixels[..., :3][target] = levels
+            yield region.y + region.height, symbols.planes
+
+    def _of_exact_tiles(self, reader: Reader, plan: _Plan, room: Room) -> Iterator[tuple[int, _Planes]]:
+        """The same for a file of which every tile is exact, one row of tiles after the other."""
+        format = reader.header.format
+        for numbers, bottom in plan.rows_of_tiles:
+            exact, alpha = {}, {}
+            for number in numbers:
+                tile = reader.tile(number)
+                with _naming_tile(number, plan.grid):
+                    _check_opacity(tile, format)
+                    if set(tile.streams) - {ALPHA} != {PIXELS}:
+                        raise CorruptError(
+                            f"a file without a model has stream {PIXELS} alone, not {sorted(tile.streams)}"
+                        )
+                    check_tile(tile, ())
+                    exact[number] = tile.streams[PIXELS]
+                    if data := tile.streams.get(ALPHA):
+                        alpha[number] = data
+            room.new(bottom)
+            yield bottom, (exact, {}, alpha)
+
+    def _finish(
+        self,
+        format: PixelFormat,
+        plan: _Plan,
+        numbers: Sequence[int],
+        region: Region,
+        pixels: Pixels,
+        planes: _Planes,
+    ) -> None:
+        """Do to painted pixels what planes of these tiles say, and take the planes out."""
+        exact, corrections, alpha = planes
+        colours = pixels[..., 0] if format.grey else pixels[..., :3]
+
+        def apply(
+            change: Callable[[Pixels, Region, Region, bytes, int, int], None], to: Pixels, coded: dict[int, bytes]
+        ) -> None:
+            def decode(number: int) -> None:
+                place = tile_region(plan.grid.tiles[number], plan.grid)
+                with _naming_tile(number, plan.grid):
+                    change(to, region, place, coded.pop(number), format.depth, plan.factor)
+
+            self._engine.each(decode, [number for number in numbers if number in coded])
+
+        apply(correct, colours, corrections)
+        apply(paste, colours, exact)
+        if format.alpha != "none":
+            opacity = pixels[..., -1]
+            opacity[...] = (1 << format.depth) - 1
+            apply(paste_alpha, opacity, alpha)
+            if format.alpha == "straight":
+                colours[opacity == 0] = 0
 
 
 @contextmanager

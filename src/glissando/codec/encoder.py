@@ -19,10 +19,10 @@ from glissando.bitstream.quality_field import pack_palette, with_map_tables
 from glissando.bitstream.tiles import Passes, encode_tile, with_planes
 from glissando.errors import InputError
 from glissando.picture import Picture, Pixels, scaled
-from glissando.runtime import release
 
 from .alpha import Opacity, carried_along, opacity_of, without_opacity
 from .analysed import Analysed
+from .analysis import Analysis, pixels_of_array
 from .automatic import automatic_field
 from .coding import Coding
 from .effort import DEFAULT_EFFORT, HIGHEST_QUICK, schedule_of
@@ -43,7 +43,6 @@ from .geometry import CELL, Area, Grid, Region
 from .importance import field_of_importance
 from .metadata import boxes_of
 from .options import EncodeOptions
-from .pixels import padded
 from .quality import TOP_UNITS, LocalQuality, Quality, QualityField
 from .refinement import Progress, Refiner, Target, halves
 from .size import same_size
@@ -113,7 +112,9 @@ class Encoder:
         return Grid(source.width, source.height, TILE_LOG2, self._coding.latents_per_cell)
 
     def _latents(self, pixels: Pixels, depth: int, grid: Grid, precision: str, encoder: str) -> Any:
-        return self._coding.latents(self._analysis_outputs(pixels, depth, grid, precision, encoder))
+        over = pixels_of_array(pixels)
+        analysis = Analysis(self._engine, self._coding, grid, over, depth=depth, precision=precision, encoder=encoder)
+        return analysis.over(grid.whole)
 
     def _exact_tiles(
         self, source: Picture, grid: Grid, opacity: Opacity | None, wanted: Callable[[Pixels], bool]
@@ -126,29 +127,6 @@ class Encoder:
         chosen = [number for number, part in enumerate(parts) if wanted(part)]
         coded = self._engine.each(lambda number: exact_planes(parts[number], source.format.depth), chosen)
         return dict(zip(chosen, coded, strict=True))
-
-    def _analysis_outputs(
-        self, pixels: Pixels, depth: int, grid: Grid, precision: str, encoder: str
-    ) -> list[NDArray[np.float32]]:
-        """The outputs of an encoder's analysis over the whole grid, (rows, columns, channels) each."""
-        name = self._engine.family.encoder_graphs[0]
-        analysis = self._engine.graph(name, precision, real_pixels=depth > 8, encoder=encoder)
-        per_cell = self._coding.analysis_per_cell
-        rows, columns = grid.cells
-        outputs: list[NDArray[np.float32]] = []
-        all_windows = list(self._engine.encoder_windows(grid, encoder))
-        for window in all_windows:
-            parts = analysis(pixels=padded(pixels, *window.outer(CELL), depth))
-            if not outputs:
-                outputs = [
-                    np.empty((n * rows, n * columns, part.shape[-1]), np.float32)
-                    for n, part in zip(per_cell, parts, strict=True)
-                ]
-            for whole, n, part in zip(outputs, per_cell, parts, strict=True):
-                whole[window.inner(n)] = part[0][window.inner_of_result(n)]
-        if len(all_windows) > 1:
-            release(analysis)  # what it takes for a large window; the next networks need as much
-        return outputs
 
     # From importance to a quality field ---------------------------------------------------------------
 
@@ -398,7 +376,7 @@ class Encoder:
 
     def passes(self, analysed: Analysed, quality: LocalQuality) -> Iterator[Passes]:
         """What each tile codes, tile after tile, a quality field's stream included."""
-        passes = self._coding.passes(analysed.latents, analysed.grid, quality)
+        passes = self._coding.passes(analysed.latents_over, analysed.grid, quality)
         for area, of_tile in zip(analysed.grid.tiles, passes, strict=True):
             yield of_tile if quality.field is None else {**of_tile, MAP: self._field_passes(area, quality)}
 

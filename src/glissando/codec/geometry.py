@@ -209,6 +209,14 @@ class Grid:
         """Tiles in a row of them."""
         return -(-self.cells[1] // ((1 << self.tile_log2) // CELL))
 
+    @property
+    def rows_of_tiles(self) -> Iterator[tuple[list[int], Area]]:
+        """Row by row of tiles: their numbers, and the area of all of them."""
+        across, columns = self.tiles_across, self.cells[1]
+        for first in range(0, len(self.tiles), across):
+            tile = self.tiles[first]
+            yield list(range(first, first + across)), self.area(tile.top, 0, tile.height, columns)
+
     def tiles_over(self, area: Area) -> tuple[list[int], Area]:
         """Numbers of the tiles that have cells in common with ``area``, ascending, and the area of all of them."""
         side = (1 << self.tile_log2) // CELL

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,12 +54,12 @@ class ToyCoding:
     def latents(self, outputs: Sequence[Floats]) -> Floats:
         return outputs[0]
 
-    def passes(self, latents: Floats, grid: Grid, quality: LocalQuality) -> list[Passes]:
-        def of_tile(area: Area) -> Passes:
-            symbols = np.rint(latents[area.coded()] / self._step(quality)).astype(np.int16)
-            return {LATENTS: [(symbols.reshape(-1), self._index(area, quality))]}
-
-        return [of_tile(area) for area in grid.tiles]
+    def passes(self, latents: Callable[[Area], Floats], grid: Grid, quality: LocalQuality) -> Iterator[Passes]:
+        for numbers, row in grid.rows_of_tiles:
+            part = latents(row)
+            for area in (grid.tiles[number].within(row) for number in numbers):
+                symbols = np.rint(part[area.coded()] / self._step(quality)).astype(np.int16)
+                yield {LATENTS: [(symbols.reshape(-1), self._index(area, quality))]}
 
     def latent_bits(self, area: Area, costs: Mapping[int, Sequence[NDArray[np.float64]]]) -> NDArray[np.float64]:
         return costs[LATENTS][0].reshape(*area.coded_shape, self.channels).sum(axis=2)

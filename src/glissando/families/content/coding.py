@@ -8,7 +8,8 @@ docs/content-weighted.md explains the method, docs/format.md specifies the strea
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -172,23 +173,25 @@ class ContentCoding:
     def latents(self, outputs: Sequence[Floats]) -> ContentLatents:
         return ContentLatents(*outputs)
 
-    def passes(self, latents: ContentLatents, grid: Grid, quality: LocalQuality) -> list[Passes]:
-        code = latents.code
-        if code.shape[-1] != self._bits.context.bits:
-            raise ModelMismatchError(
-                f"model {self._model.card.name}: its encoder gives {code.shape[-1]} bits, its context model codes "
-                f"{self._bits.context.bits}"
-            )
-        kept = self.kept_levels(latents.level_map[..., 0], quality.base)
+    def passes(self, latents: Callable[[Area], ContentLatents], grid: Grid, quality: LocalQuality) -> Iterator[Passes]:
         tile = TileBits(self._bits, quality.base.units)
-        level_of = np.arange(code.shape[-1]) // self._bits.context.group
+        level_of = np.arange(self._bits.context.bits) // self._bits.context.group
 
-        def passes(area: Area) -> Passes:
+        def passes(area: Area, code: Floats, kept: Kept) -> Passes:
             inside = area.coded()
             signs = np.where(code[inside] > 0, np.int16(1), np.int16(-1))
             return tile.passes(signs * (level_of < kept[inside][..., None]), kept[inside])
 
-        return self.engine.each(passes, grid.tiles)
+        for numbers, row in grid.rows_of_tiles:
+            part = latents(row)
+            if part.code.shape[-1] != self._bits.context.bits:
+                raise ModelMismatchError(
+                    f"model {self._model.card.name}: its encoder gives {part.code.shape[-1]} bits, its context model "
+                    f"codes {self._bits.context.bits}"
+                )
+            kept = self.kept_levels(part.level_map[..., 0], quality.base)
+            areas = [grid.tiles[number].within(row) for number in numbers]
+            yield from self.engine.each(functools.partial(passes, code=part.code, kept=kept), areas)
 
     def latent_bits(self, area: Area, costs: Mapping[int, Sequence[NDArray[np.float64]]]) -> NDArray[np.float64]:
         bits = np.full(area.coded_shape, sum(float(part.sum()) for part in costs[LEVEL_MAP]))

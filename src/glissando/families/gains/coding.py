@@ -97,64 +97,78 @@ class GainsCoding:
     def latents(self, outputs: Sequence[Floats]) -> GainsLatents:
         return GainsLatents(*outputs)
 
-    def passes(self, latents: GainsLatents, grid: Grid, quality: LocalQuality) -> Iterator[Passes]:
+    def passes(self, latents: Callable[[Area], GainsLatents], grid: Grid, quality: LocalQuality) -> Iterator[Passes]:
         rates = self.rates(quality)
-        z = np.clip(np.rint(latents.z * octaves(rates.hyper_gain)), -MAX_SYMBOL, MAX_SYMBOL).astype(np.int16)
-        coders = [self._coder(rates, area, quality) for area in grid.tiles]
-        for coder in coders:
-            z[coder.area.cells()][coder.hyper_index() < 0] = 0
-        quantise = self._quantiser(latents.y, z, quality, rates)
+        quantise = self._quantiser(quality, rates)
         rows = list(rows_of_windows(self.engine.windows(grid)))
         seen = [grid.tiles_over(_seen(windows, grid)) for windows in rows]
-        band = _Band.of(grid, max(area.height for _, area in seen), self.integers.latents)
-        across, next_tile = grid.tiles_across, 0
+        band = _Band.of(grid, max(area.height for _, area in seen), self.integers)
+        coders: dict[int, TileCoder] = {}
+        next_tile = 0
         for windows, (numbers, area) in zip(rows, seen, strict=True):
+            part = latents(area)
             band = band.moved(area)
-            self._prepare(band, [coders[n] for n in numbers if coders[n].area.top >= band.prepared], z)
+            new = {n: self._coder(rates, grid.tiles[n], quality) for n in numbers if grid.tiles[n].top >= band.prepared}
+            coders |= new
+            self._prepare(band, list(new.values()), part.z, rates)
+            z_values = self._hyper_values(band.z[: area.height], rates.hyper_gain)
             for window in windows:
-                quantise(window, band)
-            done = windows[-1].inner_rows.stop
-            while next_tile < len(coders) and coders[next_tile].area.bottom <= done:
-                row = coders[next_tile : next_tile + across]
-                yield from self.engine.each(functools.partial(_tile_passes, band, z), row)
-                next_tile += across
+                quantise(window, band, part.y, z_values)
+            done = []
+            while next_tile in coders and coders[next_tile].area.bottom <= windows[-1].inner_rows.stop:
+                done.append(coders.pop(next_tile))
+                next_tile += 1
+            for first in range(0, len(done), grid.tiles_across):
+                row = done[first : first + grid.tiles_across]
+                yield from self.engine.each(functools.partial(_tile_passes, band), row)
 
-    def _prepare(self, band: _Band, coders: Sequence[TileCoder], z: Symbols) -> None:
-        """The first pass's scales of some tiles, and where symbols may be coded."""
+    def _prepare(self, band: _Band, coders: Sequence[TileCoder], z: Floats, rates: Rates) -> None:
+        """The hyper-latents' symbols of some tiles, the first pass's scales, and where symbols may be coded.
+
+        ``z``: the hyper-latents over the band.
+        """
 
         def prepare(coder: TileCoder) -> None:
             area = coder.area
-            scales = coder.first_scales(z[area.cells()])
+            place = area.within(band.area)
+            scaled = np.rint(z[place.cells()] * octaves(rates.hyper_gain))
+            symbols = np.clip(scaled, -MAX_SYMBOL, MAX_SYMBOL).astype(np.int16)
+            symbols[coder.hyper_index() < 0] = 0
+            band.z[place.cells()] = symbols
+            scales = coder.first_scales(symbols)
             coded = coder.first_index(scales) >= 0
             codable = coder.joined(coded, np.ones_like(coded))
             codable[area.rows :] = False
             codable[:, area.columns :] = False
-            band.codable[area.within(band.area).latents()] = codable
+            band.codable[place.latents()] = codable
             band.scales[area] = _narrow(scales)
 
         self.engine.each(prepare, coders)
 
-    def _quantiser(self, y: Floats, z: Symbols, quality: LocalQuality, rates: Rates) -> Callable[[Window, _Band], None]:
-        """What makes the symbols of a window: latents less the means that the network predicts, times gain, rounded."""
+    def _quantiser(self, quality: LocalQuality, rates: Rates) -> Callable[[Window, _Band, Floats, Floats], None]:
+        """What makes the symbols of a window: latents less the means that the network predicts, times gain, rounded.
+
+        It is called with the window, the band, and over the band the latents and the values of the hyper-latents.
+        """
         graph = self.engine.graph("quantise", self.engine.encoder_precision(quality.highest))
         rows, inverse_rows = octaves(rates.gain), octaves(rates.inverse_gain)
-        z_values = self._hyper_values(z, rates.hyper_gain)
         n = self.latents_per_cell
 
-        def quantise(window: Window, band: _Band) -> None:
-            inside, inside_band = window.outer(n), window.within(band.area)
-            inverse = row_of_each_latent(inverse_rows, quality.over(inside))
-            gain = np.multiply(band.codable[inside_band.outer(n)], row_of_each_latent(rows, quality.over(inside)))
+        def quantise(window: Window, band: _Band, y: Floats, z_values: Floats) -> None:
+            in_picture, here = window.outer(n), window.within(band.area)
+            inside = here.outer(n)
+            inverse = row_of_each_latent(inverse_rows, quality.over(in_picture))
+            gain = np.multiply(band.codable[inside], row_of_each_latent(rows, quality.over(in_picture)))
             (symbols,) = graph(
                 y=y[inside][None],
-                z=z_values[window.outer(1)][None],
+                z=z_values[here.outer(1)][None],
                 gain=gain[None],
                 inverse_gain=inverse[None] if inverse.ndim == 3 else inverse[None, None, None],
                 means_offset=self._vector("means_offset", quality.base),
                 even=checkerboard(inside),
             )
             kept = symbols[0][window.inner_of_result(n)]
-            band.symbols[inside_band.inner(n)] = np.clip(kept, -MAX_SYMBOL, MAX_SYMBOL)
+            band.symbols[here.inner(n)] = np.clip(kept, -MAX_SYMBOL, MAX_SYMBOL)
 
         return quantise
 
@@ -215,6 +229,7 @@ class _Band:
         codable: (4·rows, 4·columns, latents), of which there may be more rows than the area has: whether a symbol may
             be coded; the gain is zero where none may.
         symbols: of the same shape, what the windows so far have made.
+        z: the symbols of the hyper-latents, (rows, columns, hyper), likewise.
         scales: those of the first pass, by the tile's area.
     """
 
@@ -222,19 +237,23 @@ class _Band:
     prepared: int
     codable: NDArray[np.bool_]
     symbols: Symbols
+    z: Symbols
     scales: dict[Area, NDArray[np.signedinteger[Any]]]
 
     @classmethod
-    def of(cls, grid: Grid, height: int, latents: int) -> _Band:
+    def of(cls, grid: Grid, height: int, model: SymbolModel) -> _Band:
         """An empty band at the top of a grid, whose arrays have room for ``height`` rows of cells."""
         area = grid.area(0, 0, height, grid.cells[1])
-        shape = (*area.latents_shape, latents)
-        return cls(replace(area, height=0), 0, np.zeros(shape, np.bool_), np.zeros(shape, np.int16), {})
+        shape = (*area.latents_shape, model.latents)
+        z = np.zeros((*area.shape, model.hyper), np.int16)
+        return cls(replace(area, height=0), 0, np.zeros(shape, np.bool_), np.zeros(shape, np.int16), z, {})
 
     def moved(self, area: Area) -> _Band:
         """The band over an area farther down, in the same memory; it has all that is known of the area's tiles."""
+        rows = area.top - self.area.top
         for values in (self.codable, self.symbols):
-            move_up(values, (area.top - self.area.top) * area.latents_per_cell)
+            move_up(values, rows * area.latents_per_cell)
+        move_up(self.z, rows)
         return replace(self, area=area, prepared=self.area.bottom)
 
 
@@ -244,11 +263,11 @@ def _seen(windows: Sequence[Window], grid: Grid) -> Area:
     return grid.area(top, 0, bottom - top, grid.cells[1])
 
 
-def _tile_passes(band: _Band, z: Symbols, coder: TileCoder) -> Passes:
+def _tile_passes(band: _Band, coder: TileCoder) -> Passes:
     """What a tile codes, once windows have made all of its symbols."""
-    symbols = band.symbols[coder.area.within(band.area).latents()]
+    place = coder.area.within(band.area)
     scales = band.scales.pop(coder.area).astype(np.int32)
-    return coder.final_passes(z[coder.area.cells()], symbols, scales)
+    return coder.final_passes(band.z[place.cells()], band.symbols[place.latents()], scales)
 
 
 def _narrow(scales: NDArray[np.int32]) -> NDArray[np.signedinteger[Any]]:

@@ -8,7 +8,8 @@ context model tells what symbols cost. The decoder only multiplies: it needs nei
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -138,12 +139,12 @@ class VaeCoding:
     def latents(self, outputs: Sequence[Floats]) -> VaeLatents:
         return VaeLatents(*outputs)
 
-    def passes(self, latents: VaeLatents, grid: Grid, quality: LocalQuality) -> list[Passes]:
+    def passes(self, latents: Callable[[Area], VaeLatents], grid: Grid, quality: LocalQuality) -> Iterator[Passes]:
         context, costs = self._plane.context, self._plane.costs
 
-        def choose(area: Area) -> Passes:
+        def choose(area: Area, part: VaeLatents) -> Passes:
             mean, deviation = (
-                array[area.coded()].reshape(-1, context.channels) for array in (latents.mean, latents.deviation)
+                array[area.coded()].reshape(-1, context.channels) for array in (part.mean, part.deviation)
             )
             chooser = self.chooser(mean, deviation, quality.base)
             symbols = np.zeros((*area.coded_shape, context.channels), np.int16)
@@ -153,7 +154,10 @@ class VaeCoding:
                 passes.append((chosen.reshape(-1), turn.index.reshape(-1)))
             return {LATENTS: passes}
 
-        return self.engine.each(choose, grid.tiles)
+        for numbers, row in grid.rows_of_tiles:
+            part = latents(row)
+            areas = [grid.tiles[number].within(row) for number in numbers]
+            yield from self.engine.each(functools.partial(choose, part=part), areas)
 
     def latent_bits(self, area: Area, costs: Mapping[int, Sequence[NDArray[np.float64]]]) -> NDArray[np.float64]:
         bits = np.zeros(area.rows * area.columns)
