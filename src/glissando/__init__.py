@@ -20,15 +20,17 @@ if TYPE_CHECKING:
     from .bitstream import PixelFormat, Reader
     from .codec import Codec, Info, probe, read_importance
     from .errors import GlissandoError
-    from .picture import Picture, read_picture, write_picture
+    from .picture import ArrayRows, Picture, PictureRows, read_picture, write_picture
     from .zoo import Card
 
 _HOMES = {
+    "ArrayRows": "picture",
     "Card": "zoo",
     "Codec": "codec",
     "GlissandoError": "errors",
     "Info": "codec",
     "Picture": "picture",
+    "PictureRows": "picture",
     "PixelFormat": "bitstream",
     "Reader": "bitstream",
     "check": "api",
@@ -46,11 +48,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "ArrayRows",
     "Card",
     "Codec",
     "GlissandoError",
     "Info",
     "Picture",
+    "PictureRows",
     "PixelFormat",
     "Reader",
     "__version__",

@@ -41,6 +41,7 @@ __all__ = [
     "Span",
     "Tile",
     "TileSpan",
+    "head_of",
     "write",
 ]
 
@@ -247,30 +248,48 @@ def write(container: Container) -> bytes:
             does not define, a number of tiles that is not the header's, or tiles with different streams.
     """
     header, boxes, tiles = container.header, container.boxes, container.tiles
+    ids = sorted(tiles[0].streams) if tiles else []
+    for number, tile in enumerate(tiles):
+        if sorted(tile.streams) != ids:
+            raise InputError(f"tile {number} has streams {sorted(tile.streams)}; tile 0 has {ids}")
+    lengths = [len(tile.streams[i]) for tile in tiles for i in ids]
+    out = head_of(header, boxes, ids, lengths, [tile.checksum for tile in tiles])
+    return b"".join([out, *boxes.values(), *(tile.streams[i] for tile in tiles for i in ids)])
+
+
+def head_of(
+    header: Header, boxes: Mapping[str, bytes], ids: Sequence[int], lengths: Sequence[int], checksums: Sequence[int]
+) -> bytes:
+    """The bytes of a file before its payloads, which are those of the boxes and then, tile by tile, the streams.
+
+    Args:
+        header, boxes: of the file.
+        ids: the kinds of streams that every tile has, ascending.
+        lengths: bytes of each stream, tile after tile, of a tile in the order of ``ids``.
+        checksums: of the tiles.
+
+    Raises:
+        InputError: as ``write``.
+    """
     out = bytearray(SIGNATURE + VERSION_FIELD.write(header.version))
     tables = FORMATS[header.version]
     out += write_record(tables.head, header.fields())
-    if len(tiles) != header.tile_count:
-        raise InputError(f"{header.width}x{header.height} has {header.tile_count} tiles, not {len(tiles)}")
+    if len(checksums) != header.tile_count:
+        raise InputError(f"{header.width}x{header.height} has {header.tile_count} tiles, not {len(checksums)}")
     out += tables.box_count.write(len(boxes))
     for name, payload in boxes.items():
         _check_box(name, tables)
         box = {"box_type": name.encode("ascii"), "box_length": len(payload), "box_crc": crc32(payload)}
         out += write_record(tables.box, box)
-    ids = sorted(tiles[0].streams)
     out += tables.stream_count.write(len(ids))
     for i in ids:
         out += tables.stream_id.write(i)
-    for number, tile in enumerate(tiles):
-        if sorted(tile.streams) != ids:
-            raise InputError(f"tile {number} has streams {sorted(tile.streams)}; tile 0 has {ids}")
-        for i in ids:
-            out += tables.stream_length.write(len(tile.streams[i]))
-        out += tables.tile_checksum.write(tile.checksum)
+    for number, checksum in enumerate(checksums):
+        for length in lengths[number * len(ids) : (number + 1) * len(ids)]:
+            out += tables.stream_length.write(length)
+        out += tables.tile_checksum.write(checksum)
     out += tables.header_crc.write(crc32(out))
-
-    parts = [*boxes.values(), *(tile.streams[i] for tile in tiles for i in ids)]
-    return b"".join([out, *parts])
+    return bytes(out)
 
 
 def _check_box(name: str, tables: FieldTables) -> None:

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glissando.picture import Pixels
 from glissando.runtime import release
 
 from .coding import Coding
 from .engine import Engine
 from .geometry import CELL, Area, Grid, Window, move_up, rows_of_windows
-from .pixels import padded
+from .pixels import PixelsOver, padded
 
-__all__ = ["Analysis", "PixelsOver", "pixels_of_array"]
+__all__ = ["Analysis"]
 
 L = TypeVar("L")
 
-PixelsOver = Callable[[slice], Callable[[slice], Pixels]]
-"""From rows of a picture to what gives columns of them: its pixels, (h, w) or (h, w, 3), cut off at its far edges."""
-
 SPARE = 16
 """Rows of cells that there is room for beyond those first asked for, so that little has to be copied later."""
-
-
-def pixels_of_array(pixels: Pixels) -> PixelsOver:
-    """The pixels of a whole picture."""
-    return lambda rows: lambda columns: pixels[rows, columns]
 
 
 class Analysis(Generic[L]):

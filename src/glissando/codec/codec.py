@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, replace
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import IO, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,14 @@ from PIL import Image
 from glissando.bitstream import ANY_SIZE, DEFAULT_LIMITS, Reader, Source, opened
 from glissando.errors import InputError, ModelError, TargetError
 from glissando.families import Family
-from glissando.picture import Picture, Pixels, as_picture
+from glissando.files import atomic_file
+from glissando.picture import Picture, PictureRows, Pixels, as_picture
 from glissando.zoo import Card, Model, find_same
 
 from .aim import Aim
 from .analysed import Analysed
 from .coding import Coding
+from .decoded_rows import DecodedRows
 from .decoder import Decoder, PictureSymbols
 from .effort import DEFAULT_EFFORT, HIGHEST_QUICK
 from .encoder import Encoder
@@ -29,7 +32,9 @@ from .geometry import CELL, Region
 from .options import BackendOptions, EncodeOptions, ImportanceLike
 from .quality import LocalQuality, Quality, QualityField
 from .refinement import Progress
+from .rowwise import Advance
 from .sharing import KNOTS, Budget, Rates
+from .streamed import StreamedEncoder
 from .targeted import Targeted, likely_quality, rates_of
 from .targets import Targets, bytes_in
 
@@ -54,6 +59,7 @@ class Codec:
         self._changed = coding is not None or type(engine) is not Engine
         self._decoder = Decoder(engine, self.coding)
         self._encoder = Encoder(engine, self.coding, self._show)
+        self._streamed = StreamedEncoder(engine, self.coding, self._encoder, self._decoder)
 
     @property
     def name(self) -> str:
@@ -165,6 +171,42 @@ class Codec:
             return data
         analysed, field = self._analysed(source, base, options)
         return self._encoder.encode(analysed, base, field, keep_size=keep_size, effort=effort, progress=progress)
+
+    def encode_rows(
+        self,
+        picture: PictureRows,
+        dest: str | os.PathLike[str] | IO[bytes],
+        quality: float | None = None,
+        *,
+        importance: ImportanceLike | None = None,
+        strength: float | None = None,
+        lossless: bool = False,
+        alpha_quality: float = 100.0,
+        exact: bool = False,
+        effort: int = DEFAULT_EFFORT,
+        progress: Advance | None = None,
+        sync: bool = False,
+        like: os.stat_result | None = None,
+    ) -> int:
+        """Write the file that ``encode`` makes of a picture, of which some rows at a time are in memory.
+
+        ``picture``: gives its rows when it is asked for them (``glissando.picture.PictureRows``): of an array that a
+        file is mapped to (``ArrayRows``), or of a file (``glissando.picture.open_rows``). ``dest``: a path, whose file
+        is there whole or not at all, or a buffered file object. What is ready waits in temporary files beside the path,
+        which have no names. ``progress`` is told the share that is done, 0 to 1; what it raises ends the work. ``sync``
+        and ``like``: as for ``glissando.files.atomic_file``. The others as in ``encode``; targets, an importance that
+        is found in the picture, and efforts above 4 need the whole picture.
+
+        Returns the number of bytes. Raises InputError as ``encode``, PictureError where rows cannot be read, OSError
+        where the file cannot be written.
+        """
+        options = EncodeOptions(importance, strength, False, lossless, alpha_quality, exact, effort)
+        base = _base_quality(quality, options.targets)
+        if not isinstance(dest, str | os.PathLike):
+            return self._streamed.encode(picture, dest, base, options, advance=progress)
+        with atomic_file(dest, sync=sync, like=like) as stream:
+            folder = os.path.dirname(os.path.realpath(dest))
+            return self._streamed.encode(picture, stream, base, options, folder=folder, advance=progress)
 
     def _targeted(
         self, source: Picture, base: Quality, options: EncodeOptions, progress: Progress | None
@@ -418,6 +460,24 @@ class Codec:
         """Pixels and metadata of a .gliss file; arguments and errors as in ``decode``."""
         with opened(source, limits=replace(DEFAULT_LIMITS, max_pixels=max_pixels)) as reader:
             return self._decoder.decode(reader, region, max_size)
+
+    def decode_rows(
+        self,
+        source: Source | Reader,
+        *,
+        region: Sequence[int] | None = None,
+        max_pixels: int = DEFAULT_LIMITS.max_pixels,
+    ) -> DecodedRows:
+        """The pixels that ``decode`` returns, some rows at a time from the top down, with the file's metadata.
+
+            with codec.decode_rows("large.gliss") as rows:
+                for pixels in rows: ...
+
+        Neither all pixels nor all of the file are in memory. Arguments and errors as in ``decode``; what is wrong with
+        a tile is told where its rows would come.
+        """
+        limits = replace(DEFAULT_LIMITS, max_pixels=max_pixels)
+        return DecodedRows(self._decoder, source, region, limits)
 
     def check(self, source: Source | Reader, *, max_pixels: int = DEFAULT_LIMITS.max_pixels) -> None:
         """Read all of a file and compare every checksum in it; no network runs, and no pixel is made.

@@ -129,17 +129,11 @@ class Decoder:
         another model made the file, FormatError where what is read of it is damaged, InputError for a region that does
         not lie in the picture, or a size that is none.
         """
-        header = reader.header
-        format = header.format
-        check_carried(format)
-        grid = self._grid(reader)
+        grid, format = self._checked_grid(reader), reader.header.format
         wanted = grid.region if region is None else Region.of(region, grid.width, grid.height)
         whole = wanted.width, wanted.height
         size = whole if max_size is None else fitting(*whole, max_size)
-        reader.check_complete()
         boxes = {name: reader.box(name) for name in reader.layout.boxes}
-        if header.model_hash != NO_MODEL:
-            self._check_model(header.model_hash)
         plan = self._plan(grid, wanted, self._factor(reader, wanted, size))
         pixels = self._pixels(reader, plan)
         if size != whole:
@@ -148,6 +142,16 @@ class Decoder:
             pixels = resized(pixels, size, box, alpha=format.alpha != "none")
         part = None if size == (grid.width, grid.height) else size
         return Picture(pixels, depth=format.depth, **arguments_in(boxes, part))
+
+    def bands(self, reader: Reader, region: Sequence[int] | None = None) -> Iterator[Pixels]:
+        """The pixels that ``decode`` gives, some rows at a time from the top down; no more of the file is in memory.
+
+        Arrays are (rows, width), or (rows, width, channels), and end where rows of tiles do. Errors as of ``decode``,
+        which may come after the first of them.
+        """
+        grid = self._checked_grid(reader)
+        plan = self._plan(grid, grid.region if region is None else Region.of(region, grid.width, grid.height), 1)
+        yield from self._bands(reader, plan, Room.for_region(plan.region, reader.header.format, whole=False))
 
     def _factor(self, reader: Reader, wanted: Region, size: tuple[int, int]) -> int:
         """By how much networks and tiles are reduced for a region to be shown at a size."""
@@ -203,6 +207,14 @@ class Decoder:
             )
 
     # What to read and to run --------------------------------------------------------------------------
+
+    def _checked_grid(self, reader: Reader) -> Grid:
+        """The grid of a file that this model can decode, and that is as long as it should be."""
+        check_carried(reader.header.format)
+        reader.check_complete()
+        if reader.header.model_hash != NO_MODEL:
+            self._check_model(reader.header.model_hash)
+        return self._grid(reader)
 
     def _grid(self, reader: Reader) -> Grid:
         header = reader.header
@@ -295,6 +307,7 @@ class Decoder:
                 region, pixels = room.take(complete)
                 self._finish(reader.header.format, plan, numbers, region, pixels, planes)
                 yield pixels[..., 0] if pixels.shape[2] == 1 else pixels
+                del pixels  # rows of a large picture take much memory, and the next ones are coming
 
     def _painted(self, reader: Reader, plan: _Plan, room: Room) -> Iterator[tuple[int, _Planes]]:
         """Paint one row of windows after the other.
@@ -310,7 +323,7 @@ class Decoder:
         for windows, symbols in self._bands_of_symbols(reader, plan, palette):
             paint = paint or painter(self._engine, plan.factor, precision, format.depth)
             inputs = self._coding.decoder_inputs(symbols.latents, symbols.quality)
-            region, pixels = room.new(plan.bottom_of(windows[0].inner_rows.stop))
+            region, pixels = room.new(plan.bottom_of(windows[-1].inner_rows.stop))
             for window in windows:
                 if all(number in symbols.exact for number in plan.grid.tiles_over(window.area(plan.grid))[0]):
                     continue  # exact tiles will cover all of it
@@ -321,6 +334,7 @@ class Decoder:
                     pixels[..., 0][target] = grey_of(levels)
                 else:
                     pixels[..., :3][target] = levels
+            del pixels  # rows of a large picture take much memory; whoever takes them will let them go
             yield region.y + region.height, symbols.planes
 
     def _of_exact_tiles(self, reader: Reader, plan: _Plan, room: Room) -> Iterator[tuple[int, _Planes]]:

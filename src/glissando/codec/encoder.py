@@ -22,27 +22,28 @@ from glissando.picture import Picture, Pixels, scaled
 
 from .alpha import Opacity, carried_along, opacity_of, without_opacity
 from .analysed import Analysed
-from .analysis import Analysis, pixels_of_array
+from .analysis import Analysis
 from .automatic import automatic_field
 from .coding import Coding
 from .effort import DEFAULT_EFFORT, HIGHEST_QUICK, schedule_of
 from .engine import Engine
 from .exact import (
-    WORST_ERROR,
     choose,
-    corrections,
+    corrections_of_seen,
     exact_planes,
     is_candidate,
     largest_error,
-    price_of_error,
     seen_cells,
     tile_region,
+    undecided_tiles,
+    worth_of_error,
 )
 from .filling import filled
 from .geometry import CELL, Area, Grid, Region
 from .importance import field_of_importance
 from .metadata import boxes_of
 from .options import EncodeOptions
+from .pixels import pixels_of_array
 from .quality import TOP_UNITS, LocalQuality, Quality, QualityField
 from .refinement import Progress, Refiner, Target, halves
 from .size import same_size
@@ -134,14 +135,15 @@ class Encoder:
         """The quality field of a picture that was given an importance. Raises InputError where it cannot have one."""
         if options.importance is None:
             return None
-        self._check_takes_field()
+        self.check_takes_field()
         grid = self._grid(source)
         if isinstance(options.importance, str) and options.importance == "auto":
             colours = source.colour if source.alpha is None else filled(source.colour, source.alpha > 0)
             return automatic_field(scaled(colours, source.format.depth, 8), grid, options.strength)
         return field_of_importance(options.importance, grid, options.strength)
 
-    def _check_takes_field(self) -> None:
+    def check_takes_field(self) -> None:
+        """Raises InputError where the model's family has no quality fields."""
         family, card = self._engine.family, self._engine.model.card
         if not family.takes_quality_field:
             raise InputError(f"model {card.name} (of the family {family.name!r}) takes no map of importance")
@@ -185,7 +187,7 @@ class Encoder:
     def _check_field(self, analysed: Analysed, field: QualityField | None) -> None:
         if field is None:
             return
-        self._check_takes_field()
+        self.check_takes_field()
         if field.index.shape != analysed.grid.coded:
             raise InputError(f"the map has {field.index.shape} places, the picture {analysed.grid.coded}")
 
@@ -233,12 +235,13 @@ class Encoder:
         source = without_opacity(source, opacity)
         exact = self._exact_tiles(source, grid, None, lambda pixels: True)
         tiles = [encode_tile({}, self._tables, {PIXELS: exact[number]}) for number in range(len(grid.tiles))]
-        return _file_of(grid, TOP_UNITS, source.format, NO_MODEL, boxes, tiles, opacity)
+        header = Header(grid.width, grid.height, TOP_UNITS, source.format, NO_MODEL, grid.tile_log2)
+        return _file_of(header, boxes, tiles, opacity)
 
     def file(self, analysed: Analysed, quality: LocalQuality, decided: Decisions | None = None) -> bytes:
         """The file of an analysed picture at a quality. ``decided``: by another quality, unless by this one."""
         tiles = self._tiles(analysed, quality, None if decided is None else decided.exact)
-        error = self._largest_error(quality) if decided is None else decided.error
+        error = self.largest_error(quality) if decided is None else decided.error
         if error is not None:
             tiles = self._corrected(analysed, quality, tiles, error)
         return self._written(analysed, quality, tiles, analysed.opacity)
@@ -248,10 +251,11 @@ class Encoder:
         with Reader(data, limits=ANY_SIZE) as reader:
             tiles = [reader.layout.tile(number).streams for number in range(reader.header.tile_count)]
         exact = tuple(number for number, spans in enumerate(tiles) if PIXELS in spans and spans[PIXELS].length)
-        return Decisions(exact, self._largest_error(quality))
+        return Decisions(exact, self.largest_error(quality))
 
     @staticmethod
-    def _largest_error(quality: LocalQuality) -> int | None:
+    def largest_error(quality: LocalQuality) -> int | None:
+        """By how many levels of 255 a sample may be off; None for any."""
         # With an importance, more may be lost in some areas, so that no largest error is guaranteed for all samples.
         return largest_error(quality.base) if quality.field is None else None
 
@@ -265,11 +269,18 @@ class Encoder:
     def _written(
         self, analysed: Analysed, quality: LocalQuality, tiles: Sequence[Tile], opacity: Opacity | None = None
     ) -> bytes:
-        boxes = analysed.boxes
+        header, boxes = self.described(analysed.grid, analysed.format, quality, analysed.boxes)
+        return _file_of(header, boxes, tiles, opacity)
+
+    def described(
+        self, grid: Grid, format: PixelFormat, quality: LocalQuality, boxes: Mapping[str, bytes]
+    ) -> tuple[Header, dict[str, bytes]]:
+        """The header and the boxes of a file; ``boxes``: those of its metadata."""
+        boxes = dict(boxes)
         if quality.field is not None:
             boxes = {QUALITY_FIELD_BOX: pack_palette(quality.field.palette), **boxes}
         model_hash = bytes.fromhex(self._engine.model.card.hash)
-        return _file_of(analysed.grid, quality.base.units, analysed.format, model_hash, boxes, tiles, opacity)
+        return Header(grid.width, grid.height, quality.base.units, format, model_hash, grid.tile_log2), boxes
 
     def _tiles(self, analysed: Analysed, quality: LocalQuality, exact: Sequence[int] | None) -> list[Tile]:
         """All tiles, of which some are exact: those numbers, or None for as many as that pays for."""
@@ -294,24 +305,19 @@ class Encoder:
             latents = self._latents(pixels, depth, grid, precision, analysed.encoder)
             kept = [] if not analysed.refined else [area for n, area in enumerate(grid.tiles) if n not in exact]
             analysed = replace(analysed, latents=_with_areas(latents, analysed.latents, kept, grid))
-        return self._coded(self.passes(analysed, quality), {number: analysed.exact[number] for number in exact}, empty)
+        chosen = {number: analysed.exact[number] for number in exact}
+        return self._coded(self.passes(analysed, quality), lambda number: chosen.get(number, b""), empty)
 
     def _corrected(self, analysed: Analysed, quality: LocalQuality, tiles: Sequence[Tile], error: int) -> list[Tile]:
         """The tiles, with corrections where a sample is more than ``error`` levels of 255 off in what a reader sees."""
         shown = self._show(self._written(analysed, quality, tiles), analysed.grid.region)
         source, grid, depth = analysed.source, analysed.grid, analysed.format.depth
 
-        # Half a level more than the error, since rounding to 8 bits would hide that much.
-        allowed = ((2 * error + 1) << (depth - 8)) // 2
-
         def correct(number: int) -> bytes:
             if tiles[number].streams.get(PIXELS):
                 return b""
             part = tile_region(grid.tiles[number], grid).slices
-            pixels, hidden = source.pixels[part], analysed.not_seen(part)
-            if hidden is not None:
-                pixels = _where(hidden, shown[part], pixels)
-            return corrections(pixels, shown[part], allowed, depth)
+            return corrections_of_seen(source.pixels[part], shown[part], analysed.not_seen(part), error, depth)
 
         found = self._engine.each(correct, range(len(tiles)))
         if not any(found):
@@ -326,41 +332,35 @@ class Encoder:
         exact_sizes: Mapping[int, int],
         lossy_sizes: Sequence[int],
     ) -> dict[int, float]:
-        """What the errors of tiles are worth in bytes, where that may decide whether they are to be exact.
+        """What the errors of tiles are worth in bytes, where that may decide whether they are to be exact."""
+        undecided = undecided_tiles(analysed.grid, quality.base, exact_sizes, lossy_sizes)
+        data = self._written(analysed, quality, lossy) if undecided else b""
 
-        Only such tiles are decoded, as decoding takes time.
-        """
-        prices, price = {}, price_of_error(quality.base) / 8
-        level = float((1 << analysed.format.depth) - 1) / 255  # errors count in levels of 8 bits
-        regions = [tile_region(area, analysed.grid) for area in analysed.grid.tiles]
-        pixels = [region.width * region.height for region in regions]
-        undecided = [
-            number
-            for number, size in exact_sizes.items()
-            if 0 < size - lossy_sizes[number] <= price * WORST_ERROR * pixels[number]
-            and lossy_sizes[number] >= sum(lossy_sizes) / 64  # narrow tiles at an edge are not worth the time
-        ]
-        if undecided:
-            data = self._written(analysed, quality, lossy)
-            for number in undecided:
-                part = regions[number]
-                shown = self._show(data, part)
-                error = np.square(analysed.source.pixels[part.slices].astype(np.float32) - shown)
-                if (hidden := analysed.not_seen(part.slices)) is not None:
-                    error = _where(hidden, np.float32(0), error)
-                prices[number] = price * pixels[number] * float(error.mean(dtype=np.float64)) / level**2
-        return prices
+        def price(number: int) -> float:
+            part = tile_region(analysed.grid.tiles[number], analysed.grid)
+            pixels, hidden = analysed.source.pixels[part.slices], analysed.not_seen(part.slices)
+            return worth_of_error(pixels, self._show(data, part), hidden, quality.base, analysed.format.depth)
+
+        return {number: price(number) for number in undecided}
 
     def _coded(
-        self, passes: Iterable[Passes], exact: Mapping[int, bytes] | None = None, empty: Collection[int] = ()
+        self, passes: Iterable[Passes], exact: Callable[[int], bytes] | None = None, empty: Collection[int] = ()
     ) -> list[Tile]:
-        """Tiles of these passes. ``exact``: the bytes of exact tiles by number; ``empty``: those without latents."""
+        return list(self.coded(passes, exact, empty))
+
+    def coded(
+        self, passes: Iterable[Passes], exact: Callable[[int], bytes] | None = None, empty: Collection[int] = ()
+    ) -> Iterator[Tile]:
+        """Tiles of these passes, some of them at once.
+
+        ``exact``: the bytes of a tile's exact pixels by its number, none for others; ``empty``: tiles without latents.
+        """
 
         def code(numbered: tuple[int, Passes]) -> Tile:
             number, of_tile = numbered
             if exact is None:
                 return encode_tile(of_tile, self._tables)
-            pixels = exact.get(number, b"")
+            pixels = exact(number)
             tile = encode_tile(of_tile, self._tables, {PIXELS: pixels})
             # Where the streams of an exact tile's latents are empty, all its symbols are zeros.
             if number in empty or (pixels and not any(tile.streams[stream] for stream in self._coding.streams)):
@@ -368,16 +368,17 @@ class Encoder:
                 return encode_tile(none, self._tables, {PIXELS: pixels})
             return tile
 
-        tiles: list[Tile] = []
         numbered = enumerate(passes)
         while some := list(itertools.islice(numbered, TILES_AT_ONCE)):
-            tiles += self._engine.each(code, some)
-        return tiles
+            yield from self._engine.each(code, some)
 
     def passes(self, analysed: Analysed, quality: LocalQuality) -> Iterator[Passes]:
         """What each tile codes, tile after tile, a quality field's stream included."""
-        passes = self._coding.passes(analysed.latents_over, analysed.grid, quality)
-        for area, of_tile in zip(analysed.grid.tiles, passes, strict=True):
+        return self.passes_of(analysed.latents_over, analysed.grid, quality)
+
+    def passes_of(self, latents: Callable[[Area], Any], grid: Grid, quality: LocalQuality) -> Iterator[Passes]:
+        """The same of latents that are asked for as ``Coding.passes`` does."""
+        for area, of_tile in zip(grid.tiles, self._coding.passes(latents, grid, quality), strict=True):
             yield of_tile if quality.field is None else {**of_tile, MAP: self._field_passes(area, quality)}
 
     def _field_passes(self, area: Area, quality: LocalQuality) -> list[tuple[NDArray[Any], NDArray[Any]]]:
@@ -410,11 +411,6 @@ class Encoder:
         return bits
 
 
-def _where(places: NDArray[np.bool_], there: Any, elsewhere: NDArray[Any]) -> NDArray[Any]:
-    """One array where ``places``, (height, width), are true, and another one elsewhere, which may have channels."""
-    return np.where(places[..., None] if elsewhere.ndim == 3 else places, there, elsewhere)
-
-
 def _with_areas(latents: Any, others: Any, areas: Sequence[Area], grid: Grid) -> Any:
     """A family's latents over the grid, which are those of ``others`` in some areas."""
     arrays = {name: array.copy() for name, array in vars(latents).items()} if areas else {}
@@ -426,18 +422,9 @@ def _with_areas(latents: Any, others: Any, areas: Sequence[Area], grid: Grid) ->
     return replace(latents, **arrays)
 
 
-def _file_of(
-    grid: Grid,
-    quality: int,
-    format: PixelFormat,
-    model_hash: bytes,
-    boxes: Mapping[str, bytes],
-    tiles: Sequence[Tile],
-    opacity: Opacity | None,
-) -> bytes:
-    """The bytes of a file: a header, boxes and tiles, to which the planes of the opacity come if there is one."""
+def _file_of(header: Header, boxes: Mapping[str, bytes], tiles: Sequence[Tile], opacity: Opacity | None) -> bytes:
+    """The bytes of a file, to whose tiles the planes of the opacity come if there is one."""
     if opacity is not None:
-        format = replace(format, alpha=opacity.kind)
+        header = replace(header, format=replace(header.format, alpha=opacity.kind))
         tiles = [with_planes(tile, {ALPHA: plane}) for tile, plane in zip(tiles, opacity.planes, strict=True)]
-    header = Header(grid.width, grid.height, quality, format, model_hash, grid.tile_log2)
     return bitstream.container.write(bitstream.Container(header, boxes, tiles))

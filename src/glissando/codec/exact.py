@@ -12,6 +12,7 @@ be, whatever the picture shows: an encoder writes them at the highest qualities.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +26,10 @@ from .quality import Quality
 from .reduction import box_means
 
 __all__ = [
-    "WORST_ERROR",
     "choose",
     "correct",
     "corrections",
+    "corrections_of_seen",
     "exact_planes",
     "is_candidate",
     "largest_error",
@@ -36,6 +37,8 @@ __all__ = [
     "price_of_error",
     "seen_cells",
     "tile_region",
+    "undecided_tiles",
+    "worth_of_error",
 ]
 
 _GREEN_FIRST = [1, 0, 2]  # green resembles both others, which are predicted with its help
@@ -139,6 +142,21 @@ def corrections(pixels: Pixels, shown: Pixels, error: int, depth: int) -> bytes:
     return CORRECTION_STEP.write(step) + exact_planes((steps + (1 << (bits - 1))).astype(np.uint16), bits)
 
 
+def corrections_of_seen(
+    pixels: Pixels, shown: Pixels, hidden: NDArray[np.bool_] | None, error: int, depth: int
+) -> bytes:
+    """The same for an error in levels of 255, of a tile of which some pixels may be hidden: these need none."""
+    if hidden is not None:
+        pixels = _where(hidden, shown, pixels)
+    # Half a level more than the error, since rounding to 8 bits would hide that much.
+    return corrections(pixels, shown, ((2 * error + 1) << (depth - 8)) // 2, depth)
+
+
+def _where(places: NDArray[np.bool_], there: Any, elsewhere: NDArray[Any]) -> NDArray[Any]:
+    """One array where ``places``, (height, width), are true, and another one elsewhere, which may have channels."""
+    return np.where(places[..., None] if elsewhere.ndim == 3 else places, there, elsewhere)
+
+
 def correct(pixels: Pixels, region: Region, place: Region, data: bytes, depth: int, factor: int = 1) -> None:
     """Correct the part of a tile that lies in a region; arguments and errors as of ``paste``."""
     cursor = Cursor(data)
@@ -176,6 +194,39 @@ def price_of_error(quality: Quality) -> float:
     """
     low, high = PRICES
     return low * float((high / low) ** (quality.number / 100))
+
+
+def undecided_tiles(
+    grid: Grid, quality: Quality, exact_sizes: Mapping[int, int], lossy_sizes: Sequence[int]
+) -> list[int]:
+    """Numbers of the tiles whose errors may decide whether they are to be exact; looking at them takes time.
+
+    ``exact_sizes``: bytes of each candidate's planes, by number; ``lossy_sizes``: of the latents of each tile.
+    """
+    price, least = price_of_error(quality) / 8, sum(lossy_sizes) / 64
+    regions = {number: tile_region(grid.tiles[number], grid) for number in exact_sizes}
+    return [
+        number
+        for number, size in exact_sizes.items()
+        if 0 < size - lossy_sizes[number] <= price * WORST_ERROR * regions[number].width * regions[number].height
+        and lossy_sizes[number] >= least  # narrow tiles at an edge are not worth the time
+    ]
+
+
+def worth_of_error(
+    pixels: Pixels, shown: Pixels, hidden: NDArray[np.bool_] | None, quality: Quality, depth: int
+) -> float:
+    """What the error of a tile's latents is worth in bytes at a quality; what is hidden has none.
+
+    ``pixels``: of the tile, (h, w) or (h, w, 3); ``shown``: what its latents make of them.
+    """
+    level = float((1 << depth) - 1) / 255  # errors count in levels of 8 bits
+    error = np.square(pixels.astype(np.float32) - shown)
+    if hidden is not None:
+        error = _where(hidden, np.float32(0), error)
+    count = pixels.shape[0] * pixels.shape[1]
+    worth: float = price_of_error(quality) / 8 * count * float(error.mean(dtype=np.float64)) / level**2
+    return worth
 
 
 def choose(

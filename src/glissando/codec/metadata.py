@@ -11,7 +11,7 @@ from glissando.bitstream.fields import CICP, DENSITY, TEXT, Cursor, Field, read_
 from glissando.errors import CorruptError, FormatError, InputError
 from glissando.picture import Cicp, Density, Metadata, of_part
 
-__all__ = ["BOXES", "arguments_in", "boxes_of", "edit_metadata", "metadata_in"]
+__all__ = ["BOXES", "arguments_in", "boxes_of", "edit_metadata", "metadata_in", "metadata_of_part"]
 
 
 def _bytes_of(value: Any) -> bytes:
@@ -104,15 +104,21 @@ def metadata_in(boxes: Mapping[str, bytes | None]) -> tuple[Metadata, tuple[str,
     return Metadata(**found), tuple(notes)
 
 
-def arguments_in(boxes: Mapping[str, bytes | None], part: tuple[int, int] | None = None) -> dict[str, Any]:
-    """The metadata in a file's boxes as arguments that a ``Picture`` takes beside its pixels.
+def metadata_of_part(
+    boxes: Mapping[str, bytes | None], part: tuple[int, int] | None
+) -> tuple[Metadata, tuple[str, ...]]:
+    """The metadata in a file's boxes, and a note for each box that cannot be read.
 
     ``part``: width and height where only a part of the picture is shown. EXIF and XMP then tell this size, and the
     thumbnail, which shows the whole picture, is left out.
     """
     metadata, notes = metadata_in(boxes)
-    if part is not None:
-        metadata = of_part(metadata, *part)
+    return metadata if part is None else of_part(metadata, *part), notes
+
+
+def arguments_in(boxes: Mapping[str, bytes | None], part: tuple[int, int] | None = None) -> dict[str, Any]:
+    """The same as arguments that a ``Picture`` takes beside its pixels."""
+    metadata, notes = metadata_of_part(boxes, part)
     return {**metadata.as_arguments(), "notes": notes}
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["grey_of", "padded", "sample_type", "to_levels"]
+__all__ = ["PixelsOver", "grey_of", "padded", "pixels_of_array", "sample_type", "to_levels"]
+
+PixelsOver = Callable[[slice], Callable[[slice], NDArray[np.unsignedinteger[Any]]]]
+"""From rows of a picture to what gives columns of them: its pixels, (h, w) or (h, w, 3), cut off at its far edges."""
+
+
+def pixels_of_array(pixels: NDArray[np.unsignedinteger[Any]]) -> PixelsOver:
+    """The pixels of a whole picture."""
+    return lambda rows: lambda columns: pixels[rows, columns]
 
 
 def sample_type(depth: int) -> type[np.uint8] | type[np.uint16]:

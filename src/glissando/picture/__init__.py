@@ -38,6 +38,7 @@ from .formats import looks_like_picture, lossy_formats, picture_suffixes, writab
 from .metadata import KINDS, Density, Metadata, kept_of
 from .parts import of_part
 from .picture import MAX_PIXELS, MAX_SIDE, Picture, Pixels, check_carried
+from .rows import ArrayRows, PictureRows
 from .samples import eight_bits, scaled
 
 if TYPE_CHECKING:
@@ -50,10 +51,12 @@ __all__ = [
     "KINDS",
     "MAX_PIXELS",
     "MAX_SIDE",
+    "ArrayRows",
     "Cicp",
     "Density",
     "Metadata",
     "Picture",
+    "PictureRows",
     "PixelFormat",
     "Pixels",
     "as_picture",

@@ -267,7 +267,8 @@ def _tile_passes(band: _Band, coder: TileCoder) -> Passes:
     """What a tile codes, once windows have made all of its symbols."""
     place = coder.area.within(band.area)
     scales = band.scales.pop(coder.area).astype(np.int32)
-    return coder.final_passes(band.z[place.cells()], band.symbols[place.latents()], scales)
+    z = band.z[place.cells()].copy()  # since it is coded when the band may have moved on
+    return coder.final_passes(z, band.symbols[place.latents()], scales)
 
 
 def _narrow(scales: NDArray[np.int32]) -> NDArray[np.signedinteger[Any]]:
