@@ -98,7 +98,7 @@ class StreamedEncoder:
         check_streamable(options)
         grid = Grid(source.width, source.height, TILE_LOG2, self._coding.latents_per_cell)
         local = LocalQuality(quality, self._field(options, grid))
-        total = _LOOK * (2 + (source.format.alpha != "none"))
+        total = _LOOK * (1 + (source.format.alpha != "none"))
         if not options.lossless:
             total += 2 * _CODE + (_CORRECT if self._encoder.largest_error(local) is not None else 0)
         with ExitStack() as stack:
