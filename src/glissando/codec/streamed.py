@@ -303,6 +303,7 @@ class _Job:
                     for number, data in zip(numbers, corrections, strict=True):
                         found.add(number, data)
                     some, top = some or any(corrections), bottom
+        next(rows, None)  # the step ends with its last row
         if not some:
             return tiles
         return self.stored(with_planes(tile, {CORRECTIONS: found[number]}) for number, tile in enumerate(tiles))

@@ -11,7 +11,7 @@ from glissando.bitstream.pixel_format import PixelFormat
 from .metadata import Metadata
 from .picture import Picture, Pixels
 
-__all__ = ["ArrayRows", "PictureRows"]
+__all__ = ["ArrayRows", "PictureRows", "WithMetadata"]
 
 
 class PictureRows(Protocol):
@@ -70,3 +70,15 @@ class ArrayRows:
     def rows(self, top: int, bottom: int) -> Pixels:
         """See :class:`PictureRows`."""
         return Picture(np.asarray(self._array[top:bottom]), depth=self.format.depth).pixels
+
+
+class WithMetadata:
+    """The rows of a picture with other metadata."""
+
+    def __init__(self, picture: PictureRows, metadata: Metadata) -> None:
+        self.width, self.height, self.format = picture.width, picture.height, picture.format
+        self.metadata, self.notes, self._picture = metadata, picture.notes, picture
+
+    def rows(self, top: int, bottom: int) -> Pixels:
+        """See :class:`PictureRows`."""
+        return self._picture.rows(top, bottom)

@@ -24,6 +24,7 @@ from glissando.codec.engine import Engine
 from glissando.codec.geometry import CELL, Area, Grid, Window, move_up, rows_of_windows
 from glissando.codec.quality import LocalQuality, Quality
 from glissando.entropy.checkerboard import even_squares
+from glissando.runtime import Graph, release
 from glissando.zoo import Model
 
 from . import FAMILY
@@ -99,7 +100,8 @@ class GainsCoding:
 
     def passes(self, latents: Callable[[Area], GainsLatents], grid: Grid, quality: LocalQuality) -> Iterator[Passes]:
         rates = self.rates(quality)
-        quantise = self._quantiser(quality, rates)
+        graph = self.engine.graph("quantise", self.engine.encoder_precision(quality.highest))
+        quantise = self._quantiser(graph, quality, rates)
         rows = list(rows_of_windows(self.engine.windows(grid)))
         seen = [grid.tiles_over(_seen(windows, grid)) for windows in rows]
         band = _Band.of(grid, max(area.height for _, area in seen), self.integers)
@@ -114,6 +116,8 @@ class GainsCoding:
             z_values = self._hyper_values(band.z[: area.height], rates.hyper_gain)
             for window in windows:
                 quantise(window, band, part.y, z_values)
+            if len(rows) > 1:
+                release(graph)  # what it takes for a large window; the analysis of the next rows needs as much
             done = []
             while next_tile in coders and coders[next_tile].area.bottom <= windows[-1].inner_rows.stop:
                 done.append(coders.pop(next_tile))
@@ -141,16 +145,17 @@ class GainsCoding:
             codable[area.rows :] = False
             codable[:, area.columns :] = False
             band.codable[place.latents()] = codable
-            band.scales[area] = _narrow(scales)
+            band.keep_scales(area, scales)
 
         self.engine.each(prepare, coders)
 
-    def _quantiser(self, quality: LocalQuality, rates: Rates) -> Callable[[Window, _Band, Floats, Floats], None]:
+    def _quantiser(
+        self, graph: Graph, quality: LocalQuality, rates: Rates
+    ) -> Callable[[Window, _Band, Floats, Floats], None]:
         """What makes the symbols of a window: latents less the means that the network predicts, times gain, rounded.
 
         It is called with the window, the band, and over the band the latents and the values of the hyper-latents.
         """
-        graph = self.engine.graph("quantise", self.engine.encoder_precision(quality.highest))
         rows, inverse_rows = octaves(rates.gain), octaves(rates.inverse_gain)
         n = self.latents_per_cell
 
@@ -230,7 +235,9 @@ class _Band:
             be coded; the gain is zero where none may.
         symbols: of the same shape, what the windows so far have made.
         z: the symbols of the hyper-latents, (rows, columns, hyper), likewise.
-        scales: those of the first pass, by the tile's area.
+        scales: those of the first pass, of the shape of ``codable``, as far as they fit into 16 bits, which those of
+            working models do.
+        wide: those of tiles where they do not, by the tile's area.
     """
 
     area: Area
@@ -238,20 +245,29 @@ class _Band:
     codable: NDArray[np.bool_]
     symbols: Symbols
     z: Symbols
-    scales: dict[Area, NDArray[np.signedinteger[Any]]]
+    scales: NDArray[np.int16]
+    wide: dict[Area, NDArray[np.int32]]
 
     @classmethod
     def of(cls, grid: Grid, height: int, model: SymbolModel) -> _Band:
         """An empty band at the top of a grid, whose arrays have room for ``height`` rows of cells."""
         area = grid.area(0, 0, height, grid.cells[1])
         shape = (*area.latents_shape, model.latents)
-        z = np.zeros((*area.shape, model.hyper), np.int16)
-        return cls(replace(area, height=0), 0, np.zeros(shape, np.bool_), np.zeros(shape, np.int16), z, {})
+        z, symbols, scales = (np.zeros(each, np.int16) for each in ((*area.shape, model.hyper), shape, shape))
+        return cls(replace(area, height=0), 0, np.zeros(shape, np.bool_), symbols, z, scales, {})
+
+    def keep_scales(self, area: Area, scales: NDArray[np.int32]) -> None:
+        """Keep the scales of a tile, which is in the picture at ``area``."""
+        most = np.iinfo(np.int16).max
+        if -most <= scales.min() and scales.max() <= most:
+            self.scales[area.within(self.area).latents()] = scales
+        else:
+            self.wide[area] = scales
 
     def moved(self, area: Area) -> _Band:
         """The band over an area farther down, in the same memory; it has all that is known of the area's tiles."""
         rows = area.top - self.area.top
-        for values in (self.codable, self.symbols):
+        for values in (self.codable, self.symbols, self.scales):
             move_up(values, rows * area.latents_per_cell)
         move_up(self.z, rows)
         return replace(self, area=area, prepared=self.area.bottom)
@@ -266,15 +282,11 @@ def _seen(windows: Sequence[Window], grid: Grid) -> Area:
 def _tile_passes(band: _Band, coder: TileCoder) -> Passes:
     """What a tile codes, once windows have made all of its symbols."""
     place = coder.area.within(band.area)
-    scales = band.scales.pop(coder.area).astype(np.int32)
+    scales = band.wide.pop(coder.area, None)
+    if scales is None:
+        scales = band.scales[place.latents()].astype(np.int32)
     z = band.z[place.cells()].copy()  # since it is coded when the band may have moved on
     return coder.final_passes(z, band.symbols[place.latents()], scales)
-
-
-def _narrow(scales: NDArray[np.int32]) -> NDArray[np.signedinteger[Any]]:
-    """Scales in 16 bits where all of them fit, as those of working models do."""
-    most = np.iinfo(np.int16).max
-    return scales.astype(np.int16) if -most <= scales.min() and scales.max() <= most else scales
 
 
 def checkerboard(inside: tuple[slice, slice]) -> Floats:
