@@ -1,6 +1,7 @@
 """Time and memory of large pictures, and the quality of pictures that are decoded small (docs/large-pictures.md).
 
     python -m benchmarks.large_pictures 24 48      megapixels: encode, decode, thumbnail, each in its own process
+    python -m benchmarks.large_pictures --rows 1000   the same by rows, of WIDTHxHEIGHT or megapixels: raw to .gliss to TIFF
     python -m benchmarks.large_pictures --quality  PSNR of reduced pictures against the reduced originals
 
 Large pictures are the Kodak pictures side by side. Memory is the largest resident one, less what the process held
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,8 @@ from numpy.typing import NDArray
 import glissando
 from benchmarks.data import data_folder, load_pictures
 from glissando.codec.reduction import box_means
+from glissando.picture.row_reading import open_rows
+from glissando.picture.row_writing import write_rows
 
 QUALITIES = (30, 60, 90)
 FACTORS = (2, 4, 8, 16)
@@ -32,16 +36,22 @@ def _pictures() -> list[NDArray[np.uint8]]:
     return [each if each.shape[1] == 768 else np.ascontiguousarray(np.rot90(each)) for each in found]
 
 
-def mosaic(megapixels: float) -> NDArray[np.uint8]:
-    """Kodak pictures side by side, 4 to 3."""
+def shape_of(megapixels: float) -> tuple[int, int]:
+    """Width and height, 4 to 3."""
     height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
-    width = round(megapixels * 1e6 / height)
-    pictures = _pictures()
-    whole = np.empty((height, width, 3), np.uint8)
-    for number, (top, left) in enumerate((y, x) for y in range(0, height, 512) for x in range(0, width, 768)):
-        part = whole[top : top + 512, left : left + 768]
-        part[...] = pictures[number % len(pictures)][: part.shape[0], : part.shape[1]]
-    return whole
+    return round(megapixels * 1e6 / height), height
+
+
+def bands(width: int, height: int) -> Iterator[NDArray[np.uint8]]:
+    """Kodak pictures side by side, 512 rows at a time."""
+    pictures, number = _pictures(), 0
+    for top in range(0, height, 512):
+        band = np.empty((min(512, height - top), width, 3), np.uint8)
+        for left in range(0, width, 768):
+            part = band[:, left : left + 768]
+            part[...] = pictures[number % len(pictures)][: part.shape[0], : part.shape[1]]
+            number += 1
+        yield band
 
 
 def _memory(field: str) -> float:
@@ -65,13 +75,43 @@ def _measure(task: str, folder: Path) -> None:
     print(f"{task:10} {seconds:7.1f} s {time.process_time():7.1f} s CPU {more:7.0f} MB", flush=True)
 
 
+def _measure_rows(task: str, folder: Path, layout: str) -> None:
+    """The same by rows: the picture is never in memory, so that all the memory of the process counts."""
+    start = time.perf_counter()
+    with glissando.open_model(threads=1) as codec:
+        if task == "encode":
+            with open_rows(folder / "large.raw", raw=layout, max_pixels=2**31) as picture:
+                codec.encode_rows(picture, folder / "large.gliss")
+        else:
+            with (
+                codec.decode_rows(folder / "large.gliss", max_pixels=2**31) as decoded,
+                (folder / "large.tif").open("wb") as out,
+            ):
+                write_rows(decoded, out, "tif")
+    seconds = time.perf_counter() - start
+    print(f"{task:10} {seconds:7.1f} s {time.process_time():7.1f} s CPU {_memory('VmHWM'):7.0f} MB in all", flush=True)
+
+
+def rows(size: str, folder: Path | None = None) -> None:
+    """``size``: megapixels, or WIDTHxHEIGHT."""
+    width, height = map(int, size.split("x")) if "x" in size else shape_of(float(size))
+    print(f"{width}x{height} by rows", flush=True)
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        with Path(name, "large.raw").open("wb") as raw:
+            for band in bands(width, height):
+                raw.write(band.data)
+        for task in ("encode", "decode"):
+            task_of = ["--task", task, "--folder", name, "--rows", f"{width}x{height}"]
+            subprocess.run([sys.executable, "-m", __spec__.name, *task_of], check=True)
+            Path(name, "large.raw").unlink(missing_ok=True)
+
+
 def sizes(megapixels: list[float]) -> None:
     for each in megapixels:
         with tempfile.TemporaryDirectory() as folder:
-            picture = mosaic(each)
-            np.save(Path(folder) / "large.npy", picture)
-            print(f"{picture.shape[1]}x{picture.shape[0]}", flush=True)
-            del picture
+            width, height = shape_of(each)
+            np.save(Path(folder) / "large.npy", np.concatenate(list(bands(width, height))))
+            print(f"{width}x{height}", flush=True)
             for task in ("encode", "decode", "thumbnail"):
                 subprocess.run([sys.executable, "-m", __spec__.name, "--task", task, "--folder", folder], check=True)
 
@@ -95,11 +135,16 @@ def quality() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("megapixels", nargs="*", type=float)
+    parser.add_argument("--rows", metavar="SIZE", help="one picture that is never in memory: megapixels, or WxH")
     parser.add_argument("--quality", action="store_true", help="PSNR of reduced pictures")
     parser.add_argument("--task", help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help="where the files of --rows lie meanwhile")
     given = parser.parse_args()
-    if given.task:
+    if given.task and given.rows:
+        _measure_rows(given.task, given.folder, given.rows)
+    elif given.rows:
+        rows(given.rows, given.folder)
+    elif given.task:
         _measure(given.task, given.folder)
     elif given.quality:
         quality()

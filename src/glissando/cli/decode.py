@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from glissando.cli.by_rows import LARGE, OneBand, decode_by_rows
 from glissando.cli.common import (
     STANDARD,
     Debug,
@@ -29,7 +31,8 @@ from glissando.cli.many import DryRun, Jobs, Json, Many, Name, PerThread, Preser
 from glissando.cli.planning import Job, plan
 
 if TYPE_CHECKING:
-    from glissando import Codec
+    from glissando import Codec, Reader
+    from glissando.codec import DecodedRows
 
 EXAMPLES = examples(
     ("glissando decode photo.gliss photo.png", "the extension names the format"),
@@ -41,6 +44,7 @@ EXAMPLES = examples(
     ("glissando decode *.gliss large/ --jobs 4 --threads 8", "four at once, with two cores each"),
     ("glissando decode photo.gliss photo.jpg --strip", "no metadata; the picture stays upright"),
     ("glissando decode photo.gliss photo.jpg --keep icc", "the colour profile, but not where and when"),
+    ("glissando decode photo.gliss pixels.rgb", "samples alone, row by row"),
     ("glissando decode huge.gliss huge.tif --max-pixels 1000000000", "beyond the limit of 268 megapixels"),
     ("glissando decode *.gliss large/ --no-overwrite -v", "only what is not there yet; a line for each"),
     ("glissando decode *.gliss large/ --quiet --debug", "nothing but errors, and where they come from"),
@@ -73,8 +77,8 @@ def decode(
             "--format",
             "-f",
             metavar="NAME",
-            help="png, jpg, webp, avif, tiff, bmp or ppm. Unless given: as OUT's extension says; png into "
-            "folders and to standard output.",
+            help="png, jpg, webp, avif, tiff, bmp, ppm, or raw, which is samples alone. Unless given: as OUT's "
+            "extension says; png into folders and to standard output.",
         ),
     ] = None,
     quality: Annotated[
@@ -136,14 +140,15 @@ def decode(
     import glissando
     from glissando.bitstream import ANY_SIZE
     from glissando.picture import encode_picture, kept_of, lossy_formats, writable_formats
+    from glissando.picture.row_writing import RAW, row_formats
 
     def kind(job: Job) -> str:
         named = "" if job.dest == STANDARD else os.path.splitext(job.dest)[1]
         return (format or named or chosen).lower().lstrip(".")
 
     for wanted in sorted({kind(job) for job in todo.jobs} | {chosen}):
-        if wanted not in writable_formats():
-            known = ", ".join(writable_formats())
+        if wanted not in (*writable_formats(), *RAW):
+            known = ", ".join((*writable_formats(), *RAW))
             raise typer.BadParameter(f"no picture format {wanted!r} to write; known: {known}", param_hint="OUT")
         if quality is not None and wanted not in lossy_formats() and wanted in map(kind, todo.jobs):
             known = ", ".join(lossy_formats())
@@ -151,12 +156,33 @@ def decode(
 
     opened: PerThread[dict[bytes, Codec]] = PerThread(dict)
 
+    def by_rows(codec: Codec, file: Reader, job: Job, wanted: str) -> Done:
+        with ExitStack() as stack:
+            rows: DecodedRows | OneBand
+            if most is None:
+                rows = stack.enter_context(codec.decode_rows(file, region=part, max_pixels=max_pixels))
+                notes = rows.notes
+            else:
+                picture = codec.decode_picture(file, region=part, max_size=most, max_pixels=max_pixels)
+                rows, notes = OneBand(picture), picture.notes
+            rows.metadata, stripped = kept_of(rows.metadata, kinds)
+            alone = len(todo.jobs) == 1
+            done, more = decode_by_rows(job, rows, wanted, many, bytes_in=file.size, alone=alone)
+        if not quiet:
+            for note in (*notes, *stripped, *more):
+                say(f"glissando: {show_name(job.dest, output=True)}: note: {note}")
+        return done
+
     def work(job: Job) -> Done:
         with open_bytes(job.source, is_ours) as stream, glissando.Reader(stream, limits=ANY_SIZE) as file:
             model, codecs = file.header.model_hash, opened.get()
             if model not in codecs:
                 codecs[model] = glissando.open_for(file, threads=many.threads(threads))
-            picture = codecs[model].decode_picture(file, region=part, max_size=most, max_pixels=max_pixels)
+            codec, wanted = codecs[model], kind(job)
+            large = file.header.width * file.header.height >= LARGE
+            if wanted in RAW or (large and most is None and wanted in row_formats()):
+                return by_rows(codec, file, job, wanted)
+            picture = codec.decode_picture(file, region=part, max_size=most, max_pixels=max_pixels)
             picture, stripped = kept_of(picture, kinds)
             bytes_in = file.size
         data, notes = encode_picture(picture, kind(job), quality=quality, name=show_name(job.dest, output=True))

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from glissando.cli.by_rows import Raw, encode_by_rows, raw_layout, rows_in
 from glissando.cli.common import (
     Convert,
     Debug,
@@ -82,6 +83,7 @@ EXAMPLES = examples(
     ("glissando encode photo.jpg photo.gliss --keep icc", "the colour profile, but not where and when"),
     ("glissando encode scan.tif scan.gliss --convert", "CMYK to RGB, and a note that says so"),
     ("glissando encode half.jpg half.gliss --allow-truncated", "what there is of a JPEG that is cut short"),
+    ("glissando encode pixels.rgb out.gliss --raw 20000x10000x3u8", "samples alone, which are read by rows"),
     ("glissando encode huge.png huge.gliss --max-pixels 1000000000", "beyond the limit of 268 megapixels"),
     ("glissando encode photos/ small/ -r --preserve", "a folder and those in it; times and permissions stay"),
     ("glissando encode *.png *.jpg small/ --name '{stem}-{ext}.gliss'", "where a.png and a.jpg lie side by side"),
@@ -168,6 +170,7 @@ def encode(
             "and the file is made of what was reached.",
         ),
     ] = 4,
+    raw: Raw = None,
     threads: Threads = None,
     jobs: Jobs = 1,
     convert: Convert = False,
@@ -191,9 +194,10 @@ def encode(
     Metadata are kept, and the EXIF orientation is applied. A file is written whole or not
     at all, and one bad picture does not stop the others.
     """
+    from glissando.codec.effort import HIGHEST_QUICK
     from glissando.picture import picture_suffixes
 
-    kinds = kept_kinds(keep, strip)
+    kinds, layout = kept_kinds(keep, strip), raw_layout(raw)
     todo = plan(sources, out, ".gliss", suffixes=picture_suffixes(), recursive=recursive, name=name)
     many = Many(overwrite, preserve, sync, jobs, as_json, dry_run, quiet, verbose)
     given_level, lossless = level_of(quality), lossless or quality == LOSSLESS
@@ -210,11 +214,17 @@ def encode(
         raise typer.BadParameter("it is for what loses something; --lossless does not", param_hint="--alpha-quality")
     if importance is None and (strength is not None or keep_size):
         raise typer.BadParameter("it needs --importance", param_hint="--strength" if not keep_size else "--keep-size")
+    whole = wanted.chooses or wanted.arguments or keep_size or importance == "auto" or quality_map is not None
+    if layout is not None and (whole or effort > HIGHEST_QUICK):
+        raise typer.BadParameter(
+            "raw pixels are read by rows; targets, --keep-size, --importance auto, --quality-map and efforts above "
+            f"{HIGHEST_QUICK} need the whole picture",
+            param_hint="--raw",
+        )
     if quality_map is not None and len(todo.jobs) > 1:
         raise typer.BadParameter("it draws one picture; encode them one by one", param_hint="--quality-map")
 
     import glissando
-    from glissando.codec.effort import HIGHEST_QUICK
     from glissando.picture import Picture, eight_bits, kept_of, looks_like_picture, read_picture, write_picture
 
     if quality_map is not None and effort > HIGHEST_QUICK:
@@ -251,7 +261,13 @@ def encode(
 
     def work(job: Job) -> Done:
         codec = opened.get()
-        with open_bytes(job.source, looks_like_picture) as stream:
+        with open_bytes(job.source, looks_like_picture if layout is None else lambda head: True) as stream:
+            if not whole and effort <= HIGHEST_QUICK:
+                rows = rows_in(stream, show_name(job.source), layout, max_pixels=max_pixels)
+                if rows is not None:
+                    chosen_options = {**mapped, "quality": level, "lossless": lossless, "effort": effort}
+                    alone, size = len(todo.jobs) == 1, stream.seek(0, io.SEEK_END)
+                    return encode_by_rows(codec, job, rows, chosen_options, many, kinds, bytes_in=size, alone=alone)
             picture = read_picture(stream, name=show_name(job.source), **reading)
             bytes_in = stream.seek(0, io.SEEK_END)
         picture, notes = kept_of(picture, kinds)

@@ -63,10 +63,14 @@ class Many:
 
     def write(self, job: Job, data: bytes | memoryview) -> None:
         """Write the output of a job. Raises OSError, whose file name is that of the output."""
-        like = os.stat(job.source) if self.preserve and job.source != STANDARD else None
-        if like is not None and not stat.S_ISREG(like.st_mode):
-            like = None
-        write_output(job.dest, data, sync=self.sync, like=like)
+        write_output(job.dest, data, sync=self.sync, like=self.like(job))
+
+    def like(self, job: Job) -> os.stat_result | None:
+        """Whose times and permissions a job's output gets; None for its own."""
+        if not self.preserve or job.source == STANDARD:
+            return None
+        found = os.stat(job.source)
+        return found if stat.S_ISREG(found.st_mode) else None
 
 
 class PerThread(Generic[T]):

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-__all__ = ["Patience", "patience"]
+__all__ = ["Patience", "bar", "patience"]
 
 
 class Patience:
@@ -39,7 +39,7 @@ def patience(stop: threading.Event, *, show: bool) -> Iterator[Patience]:
     ``show``: draw a bar and the time that is left, on a terminal.
     """
     with contextlib.ExitStack() as stack:
-        progress = Patience(stack.enter_context(_bar()) if show and sys.stderr.isatty() else None, stop)
+        progress = Patience(stack.enter_context(bar("refining")) if show else None, stop)
         if threading.current_thread() is threading.main_thread():
             before = signal.getsignal(signal.SIGINT)
 
@@ -53,11 +53,15 @@ def patience(stop: threading.Event, *, show: bool) -> Iterator[Patience]:
 
 
 @contextlib.contextmanager
-def _bar() -> Iterator[Callable[[float], None]]:
+def bar(text: str) -> Iterator[Callable[[float], None] | None]:
+    """A bar with the time that is left, drawn on a terminal until the block ends: what it is told; None elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("refining"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    columns = (TextColumn(text), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda share: bar.update(task, completed=share)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
+from collections.abc import Iterator
+from typing import IO, Any, cast
 
 import typer
 
 from glissando.cli.common import STANDARD, drop_output
 
-__all__ = ["open_missing_streams", "tell", "write_output"]
+__all__ = ["open_missing_streams", "open_output", "tell", "write_output"]
 
 
 def open_missing_streams() -> None:
@@ -43,16 +47,45 @@ def write_output(
 
     Raises OSError, whose file name is ``dest``.
     """
-    from glissando.files import atomic_write, write_all
+    with open_output(dest, sync=sync, like=like) as stream:
+        stream.write(data)
+
+
+@contextlib.contextmanager
+def open_output(dest: str, *, sync: bool = False, like: os.stat_result | None = None) -> Iterator[IO[bytes]]:
+    """An output to write to: a file, as ``glissando.files.atomic_file`` opens it, or standard output for ``-``.
+
+    Standard output cannot seek, and has what was written to it also where the block ends by an exception. Raises
+    OSError, whose file name is ``dest``.
+    """
+    from glissando.files import atomic_file
 
     if dest != STANDARD:
-        atomic_write(dest, data, sync=sync, like=like)
+        with atomic_file(dest, sync=sync, like=like) as stream:
+            yield stream
         return
     try:
         sys.stdout.flush()
         buffered = sys.stdout.buffer
         buffered.flush()
-        write_all(getattr(buffered, "raw", buffered), data)
+        yield cast(IO[bytes], _Unbuffered(getattr(buffered, "raw", buffered)))
     except OSError as error:
-        error.filename = STANDARD
+        if error.filename is None:
+            error.filename = STANDARD
         raise
+
+
+class _Unbuffered(io.RawIOBase):
+    """A stream that takes all it is given, over one that may take less; it leaves that one open."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        from glissando.files import write_all
+
+        write_all(self._stream, data)
+        return memoryview(data).nbytes

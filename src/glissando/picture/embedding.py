@@ -16,10 +16,10 @@ from .formats import Writing
 from .isobmff import with_cicp
 from .metadata import Density, Metadata
 
-__all__ = ["embedded", "tagged"]
+__all__ = ["TITLES", "embedded", "tagged"]
 
 _EXIF_PREFIX = b"Exif\0\0"
-_TITLES = {
+TITLES = {
     "icc": "ICC profile",
     "cicp": "colour tag",
     "exif": "EXIF",
@@ -48,7 +48,7 @@ def embedded(metadata: Metadata, format: str, writing: Writing, *, grey: bool) -
         if not value:
             continue
         if name not in writing.carries and not (name == "cicp" and "icc" in writing.carries):
-            notes.append(f"{format} carries no {_TITLES[name]}; left out")
+            notes.append(f"{format} carries no {TITLES[name]}; left out")
         elif name == "exif" and writing.largest_block is not None and len(value) > writing.largest_block:
             notes.append(f"EXIF of {len(value):,} bytes is too long for {format}; left out")
         else:

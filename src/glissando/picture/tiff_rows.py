@@ -172,5 +172,5 @@ class TiffRows:
                 if segment is None or place[-3] != top:
                     raise ValueError(f"strip or tile {index} is not where it should be")
                 left = place[-2]
-                rows[:, left : left + shape[-2]] = segment[0, :height, : shape[-2]]
+                rows[:, left : left + shape[-2]] = segment[0, :height, : self.width - left]
         return rows

@@ -32,6 +32,9 @@ from .symbols import Rates, SymbolModel, TileCoder, octaves, row_of_each_latent
 
 __all__ = ["CODING", "GainsCoding", "GainsLatents", "GainsSymbols", "checkerboard"]
 
+TILES_AT_ONCE = 16
+"""Tiles whose symbols and tables are made in parallel."""
+
 VECTORS = ("means_offset", "synthesis_factor", "synthesis_offset")
 
 Floats = NDArray[np.float32]
@@ -122,9 +125,8 @@ class GainsCoding:
             while next_tile in coders and coders[next_tile].area.bottom <= windows[-1].inner_rows.stop:
                 done.append(coders.pop(next_tile))
                 next_tile += 1
-            for first in range(0, len(done), grid.tiles_across):
-                row = done[first : first + grid.tiles_across]
-                yield from self.engine.each(functools.partial(_tile_passes, band), row)
+            for first in range(0, len(done), TILES_AT_ONCE):
+                yield from self.engine.each(functools.partial(_tile_passes, band), done[first : first + TILES_AT_ONCE])
 
     def _prepare(self, band: _Band, coders: Sequence[TileCoder], z: Floats, rates: Rates) -> None:
         """The hyper-latents' symbols of some tiles, the first pass's scales, and where symbols may be coded.
