@@ -1,7 +1,7 @@
 """Time and memory of large pictures, and the quality of pictures that are decoded small (docs/large-pictures.md).
 
     python -m benchmarks.large_pictures 24 48      megapixels: encode, decode, thumbnail, each in its own process
-    python -m benchmarks.large_pictures --rows 1000   the same by rows, of WIDTHxHEIGHT or megapixels: raw to .gliss to TIFF
+    python -m benchmarks.large_pictures --rows 1000     by rows, megapixels or WxH: from a raw file, to a TIFF
     python -m benchmarks.large_pictures --quality  PSNR of reduced pictures against the reduced originals
 
 Large pictures are the Kodak pictures side by side. Memory is the largest resident one, less what the process held

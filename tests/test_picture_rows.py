@@ -146,8 +146,9 @@ def test_a_tiff_that_is_cut_short_or_damaged(compression: str | None) -> None:
     file = io.BytesIO()
     tifffile.imwrite(file, noise(3, 8, 200, 90), photometric="rgb", rowsperstrip=50, compression=compression and 8)
     data = file.getvalue()
+    file.seek(0)
     offsets = tifffile.TiffFile(file).pages[0].dataoffsets
-    for end in (3, 40, offsets[2], offsets[3] + 10):
+    for end in (3, offsets[2], offsets[3] + 10):
         with pytest.raises(PictureError, match="it: damaged or cut short"):
             rows_of(io.BytesIO(data[:end]), "it")
     if compression is not None:

@@ -42,6 +42,7 @@ OPTIONAL = {
     "imagecodecs": "AVIF and JPEG XL of more than 8 bits",
     "pillow-heif": "HEIC",
     "pillow-jxl-plugin": "JPEG XL",
+    "tifffile": "large TIFFs, read by rows",
     "safetensors": "arrays in safetensors files",
     "zarr": "zarr arrays of pictures",
     "numcodecs": "zarr arrays of format 2",
