@@ -78,7 +78,7 @@ class StreamedEncoder:
     """Pictures that are read by rows to files, with one model; safe to use from several threads."""
 
     def __init__(self, engine: Engine, coding: Coding[Any, Any], encoder: Encoder, decoder: Decoder) -> None:
-        self._engine, self._coding, self._encoder, self._decoder = engine, coding, encoder, decoder
+        self.engine, self.coding, self.encoder, self.decoder = engine, coding, encoder, decoder
 
     def encode(
         self,
@@ -96,11 +96,11 @@ class StreamedEncoder:
         InputError as ``check_streamable``, OSError where the disk is full or the picture cannot be read.
         """
         check_streamable(options)
-        grid = Grid(source.width, source.height, TILE_LOG2, self._coding.latents_per_cell)
+        grid = Grid(source.width, source.height, TILE_LOG2, self.coding.latents_per_cell)
         local = LocalQuality(quality, self._field(options, grid))
         total = _LOOK * (1 + (source.format.alpha != "none"))
         if not options.lossless:
-            total += 2 * _CODE + (_CORRECT if self._encoder.largest_error(local) is not None else 0)
+            total += 2 * _CODE + (_CORRECT if self.encoder.largest_error(local) is not None else 0)
         with ExitStack() as stack:
             opaque = replace(source.format, alpha="none")
             boxes = boxes_of(source.metadata)
@@ -110,7 +110,7 @@ class StreamedEncoder:
                 tiles = job.lossless()
                 header = Header(grid.width, grid.height, TOP_UNITS, opaque, NO_MODEL, grid.tile_log2)
             else:
-                header, boxes = self._encoder.described(grid, opaque, local, boxes)
+                header, boxes = self.encoder.described(grid, opaque, local, boxes)
                 tiles = job.corrected(job.tiles(local, header, boxes), local, header, boxes)
             if (opacity := job.opacity) is not None:
                 header = replace(header, format=replace(opaque, alpha=opacity.kind))
@@ -122,7 +122,7 @@ class StreamedEncoder:
     def _field(self, options: EncodeOptions, grid: Grid) -> QualityField | None:
         if options.importance is None:
             return None
-        self._encoder.check_takes_field()
+        self.encoder.check_takes_field()
         assert not isinstance(options.importance, str)  # as it was checked
         return field_of_importance(options.importance, grid, options.strength)
 
@@ -151,8 +151,8 @@ class _Job:
     opacity: RowwiseOpacity | None = None
 
     def __post_init__(self) -> None:
-        self.engine, self.coding = self.parent._engine, self.parent._coding
-        self.encoder, self.decoder = self.parent._encoder, self.parent._decoder
+        self.engine, self.coding = self.parent.engine, self.parent.coding
+        self.encoder, self.decoder = self.parent.encoder, self.parent.decoder
 
     def begin(self) -> None:
         """Find out what of the picture is seen, and its colours."""
