@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 import glissando
 from benchmarks.data import data_folder, load_pictures
 from glissando.codec.reduction import box_means
-from glissando.picture.row_reading import open_rows
-from glissando.picture.row_writing import write_rows
+from glissando.picture import open_rows, write_rows
 
 QUALITIES = (30, 60, 90)
 FACTORS = (2, 4, 8, 16)

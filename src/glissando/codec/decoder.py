@@ -273,6 +273,7 @@ class Decoder:
             numbers, area = grid.tiles_over(grid.around(seen, self._engine.halo))
             symbols = self._empty(reader, area, palette)
             first = symbols.take_over(before)
+            before = None
             self._decode_tiles(reader, grid, [n for n in numbers if grid.tiles[n].top >= first], symbols)
             yield windows, symbols
             before = symbols
@@ -334,8 +335,9 @@ class Decoder:
                     pixels[..., 0][target] = grey_of(levels)
                 else:
                     pixels[..., :3][target] = levels
-            del pixels  # rows of a large picture take much memory; whoever takes them will let them go
-            yield region.y + region.height, symbols.planes
+            planes = symbols.planes
+            del pixels, symbols, inputs  # they take much memory where the picture is large, and the next are coming
+            yield region.y + region.height, planes
 
     def _of_exact_tiles(self, reader: Reader, plan: _Plan, room: Room) -> Iterator[tuple[int, _Planes]]:
         """The same for a file of which every tile is exact, one row of tiles after the other."""

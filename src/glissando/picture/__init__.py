@@ -20,6 +20,9 @@ Metadata that cannot be read or carried cost a note, and never the picture.
                extraction: metadata ────────┤   of the parts exif, xmp, jpeg, isobmff, av1, colour_tags, icc
                orientation: set upright ────┘
 
+Pictures that do not fit into memory are ``PictureRows`` (``rows``), of files by ``raw_rows`` and ``tiff_rows``, which
+``row_reading`` chooses among; ``row_writing`` writes files while rows come.
+
 ``picture`` holds the picture itself, ``metadata`` what travels with it, ``coercion`` says what may become one, and
 ``formats`` lists the formats of files; these load no Pillow. The modules that do are loaded when they are first used;
 ``pillow`` has the limits and errors of the library underneath.
@@ -43,9 +46,17 @@ from .samples import eight_bits, scaled
 
 if TYPE_CHECKING:
     from .reading import read_picture
+    from .row_reading import open_rows
+    from .row_writing import write_rows
     from .writing import encode_picture, write_picture
 
-_HOMES = {"encode_picture": "writing", "read_picture": "reading", "write_picture": "writing"}
+_HOMES = {
+    "encode_picture": "writing",
+    "open_rows": "row_reading",
+    "read_picture": "reading",
+    "write_picture": "writing",
+    "write_rows": "row_writing",
+}
 
 __all__ = [
     "KINDS",
@@ -67,11 +78,13 @@ __all__ = [
     "looks_like_picture",
     "lossy_formats",
     "of_part",
+    "open_rows",
     "picture_suffixes",
     "read_picture",
     "scaled",
     "writable_formats",
     "write_picture",
+    "write_rows",
 ]
 
 

@@ -107,11 +107,12 @@ def _titles_in(metadata: Metadata) -> list[str]:
 
 def _fitted(rows: ComingRows, format: str, writing: Writing, notes: list[str]) -> Iterator[tuple[Pixels, int]]:
     """The samples of rows as a format has them, and their bits; notes come with the first."""
-    for number, pixels in enumerate(rows):
+    first = True
+    for pixels in rows:
         samples, depth, found = fitted(Picture(pixels, depth=rows.format.depth), format, writing)
-        if number == 0:
-            notes += found
-        del pixels
+        notes += found if first else []
+        first = False
+        del pixels  # rows of a large picture take much memory, and the next ones are coming
         yield samples, depth
         del samples
 
@@ -182,11 +183,16 @@ def _strips(bands: Iterator[tuple[Pixels, int]], width: int) -> Iterator[Pixels]
             samples = samples[:, :, [0, 0, 0, 1]]  # as programs know no other with opacity
         rows: Pixels = samples.reshape(len(samples), width, -1)
         height = height or max(1, _STRIP_BYTES // rows[0].nbytes)
+        top = 0
         if left is not None and len(left):
-            rows = np.concatenate([left, rows])
-        whole = len(rows) - len(rows) % height
-        for top in range(0, whole, height):
-            yield rows[top : top + height]
+            top = height - len(left)
+            left = np.concatenate([left, rows[:top]])
+            if len(left) < height:
+                continue
+            yield left
+        whole = len(rows) - (len(rows) - top) % height
+        for start in range(top, whole, height):
+            yield rows[start : start + height]
         left = rows[whole:].copy()
         del rows, samples
     if left is not None and len(left):
