@@ -58,18 +58,19 @@ class Card:
 
 @dataclasses.dataclass(frozen=True)
 class Header:
+    width: int
+    height: int
     model_hash: bytes = b"\xc0\xff\xee\0" * 2
 
 
 class Reader:
     """A file that is read whole when it is opened."""
 
-    header = Header()
-
     def __init__(self, stream: IO[bytes], limits: object = None) -> None:
         self.data = stream.read()
         self.size = len(self.data)
-        _parse(self.data)
+        height, width = _parse(self.data)[0]["shape"][:2]
+        self.header = Header(width, height)
 
     def __enter__(self) -> Reader:
         return self
