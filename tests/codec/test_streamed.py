@@ -20,6 +20,7 @@ import glissando
 from glissando import ArrayRows, Picture
 from glissando.codec import Codec
 from glissando.codec.filling import FilledRows, filled
+from glissando.codec.geometry import Grid
 from glissando.codec.pixels import pixels_of_array
 from glissando.errors import CorruptError, InputError, PictureError, TruncatedError
 from glissando.picture import Density, as_picture
@@ -257,3 +258,17 @@ def test_damage_is_told_where_its_rows_would_come(codec: Codec, natural: Callabl
             next(rows)
     with codec.decode_rows(data[:-1]) as rows, pytest.raises(TruncatedError):
         next(rows)
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_wide_pictures_have_lower_windows(
+    codec: Codec, natural: Callable[..., Pixels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glissando.codec.engine.WIDE", 9)
+    monkeypatch.setattr("glissando.codec.engine.SMALL_WINDOW", 2)
+    picture = natural(600, 700)
+    grid = Grid(700, 600, 9, codec.coding.latents_per_cell)
+    for found in (codec.engine.quantiser_windows(grid), codec.engine.encoder_windows(grid)):
+        assert max(window.inner_rows.stop - window.inner_rows.start for window in found) == 2
+    data = codec.encode(picture, 60)
+    assert streamed(codec, picture, 60) == data

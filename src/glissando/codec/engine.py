@@ -33,6 +33,8 @@ WINDOW = 24
 """Cells (1,536 pixels): the longest side of what a network runs over at once, without the halo."""
 SMALL_WINDOW = 14
 """The same where no synthesis runs, and memory counts for more than what a larger share of halo takes."""
+WIDE = 256
+"""Cells (16,384 pixels): pictures that are wider are encoded by lower windows, as rows of windows take memory."""
 KEPT = 2
 """Graphs beside the model's own that an engine keeps: one to refine with, and one to judge by."""
 
@@ -258,7 +260,11 @@ class Engine:
 
     def encoder_windows(self, grid: Grid, encoder: str | None = None) -> Iterator[Window]:
         """The windows that an encoder's analysis runs over, so that the latents cover the grid."""
-        return windows(grid.cells, WINDOW, self.encoder_halo(encoder))
+        return windows(grid.cells, WINDOW, self.encoder_halo(encoder), low=_lower(grid))
+
+    def quantiser_windows(self, grid: Grid) -> Iterator[Window]:
+        """The windows that an encoder runs a decoder's networks over, so that the symbols cover the grid."""
+        return windows(grid.cells, WINDOW, self.halo, low=_lower(grid))
 
     # Threads ------------------------------------------------------------------------------------------
 
@@ -271,6 +277,11 @@ class Engine:
     def _check_open(self) -> None:
         if self._closed:
             raise InputError(f"model {self.model.card.name} has been closed; open it again")
+
+
+def _lower(grid: Grid) -> int:
+    """The most rows of cells of an encoder's windows."""
+    return min(WINDOW, SMALL_WINDOW) if grid.cells[1] > WIDE else WINDOW
 
 
 def _is_broken(compiled: Future[Graph]) -> bool:

@@ -355,7 +355,9 @@ def _moved(part: slice, origin: int) -> slice:
     return slice(part.start - origin, part.stop - origin)
 
 
-def windows(cells: tuple[int, int], core: int, halo: int, area: Area | None = None) -> Iterator[Window]:
+def windows(
+    cells: tuple[int, int], core: int, halo: int, area: Area | None = None, *, low: int | None = None
+) -> Iterator[Window]:
     """Cut a part of a grid into windows of at most ``core`` cells a side, each widened by ``halo`` cells.
 
     A part that fits into core + 2·halo cells is one window, as dividing it would add more halo than it saves.
@@ -364,10 +366,11 @@ def windows(cells: tuple[int, int], core: int, halo: int, area: Area | None = No
         cells: rows and columns of the whole grid, beyond which no window reaches.
         core, halo: in cells.
         area: what the windows' inner parts cover; the whole grid unless given.
+        low: the most rows, where these are to be fewer than ``core``.
     """
     rows, columns = cells
     down, right = (slice(0, rows), slice(0, columns)) if area is None else area.cells()
-    for row in _cuts(down, core, halo):
+    for row in _cuts(down, low or core, halo):
         for column in _cuts(right, core, halo):
             yield Window(
                 slice(max(0, row.start - halo), min(rows, row.stop + halo)),

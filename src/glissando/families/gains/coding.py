@@ -105,7 +105,7 @@ class GainsCoding:
         rates = self.rates(quality)
         graph = self.engine.graph("quantise", self.engine.encoder_precision(quality.highest))
         quantise = self._quantiser(graph, quality, rates)
-        rows = list(rows_of_windows(self.engine.windows(grid)))
+        rows = list(rows_of_windows(self.engine.quantiser_windows(grid)))
         seen = [grid.tiles_over(_seen(windows, grid)) for windows in rows]
         band = _Band.of(grid, max(area.height for _, area in seen), self.integers)
         coders: dict[int, TileCoder] = {}
