@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from .picture import Pixels
 
-__all__ = ["draw_bits"]
+__all__ = ["colours_of_bits", "draw_bits"]
 
 LEGEND = 40
 """Rows of the legend, which stands below the picture."""
@@ -19,6 +19,18 @@ _STOPS = np.array(
     [(0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164)], np.float64
 )
 """Colours from the fewest bits to the most: matplotlib's map "inferno" at every fifth of its length."""
+
+
+def colours_of_bits(
+    bits: NDArray[np.float64], *, side: int, top: float | None = None
+) -> tuple[NDArray[np.uint8], float]:
+    """The colours of the bits of each square, uint8 (rows, columns, 3), and the bits per pixel of the brightest.
+
+    Arguments as in ``draw_bits``. Colours follow the square root, so that small rates differ, too.
+    """
+    rate = bits / side**2
+    top = max(float(rate.max()) if top is None else top, 1e-6)
+    return np.rint(_colours(np.sqrt(rate / top))).astype(np.uint8), top
 
 
 def draw_bits(
@@ -35,15 +47,13 @@ def draw_bits(
         top: bits per pixel of the brightest colour; those of the square with the most unless given.
 
     Returns:
-        uint8 (H + 40, max(W, 240), 3). Colours follow the square root, so that small rates differ, too.
+        uint8 (H + 40, max(W, 240), 3).
     """
     from PIL import Image, ImageDraw
 
     height, width = pixels.shape[:2]
     drawn_side = side if drawn_side is None else drawn_side
-    rate = bits / side**2
-    top = max(float(rate.max()) if top is None else top, 1e-6)
-    colours = _colours(np.sqrt(rate / top))
+    colours, top = colours_of_bits(bits, side=side, top=top)
     heat = np.repeat(np.repeat(colours, drawn_side, axis=0), drawn_side, axis=1)[:height, :width]
     grey = pixels.reshape(height, width, -1).mean(axis=2, keepdims=True)
     whole = np.full((height + LEGEND, max(width, 240), 3), 24, np.uint8)

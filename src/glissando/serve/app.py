@@ -14,10 +14,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import coding, health, images
+from . import coding, health, images, trying
 from .bodies import Held
 from .endpoints import Endpoint, Given
 from .folder import REMEMBERED, Folder
@@ -25,18 +24,16 @@ from .jobs import WarmJob
 from .metrics import Metrics
 from .observed import Observed
 from .openapi import description
+from .page_files import PageFiles
 from .pool import Pool
 from .problems import problem_of
 from .remembered import Remembered
 from .service import Service
 from .settings import Settings
 
-__all__ = ["ENDPOINTS", "PAGE", "create_app"]
+__all__ = ["ENDPOINTS", "create_app"]
 
 log = logging.getLogger("glissando.serve")
-
-PAGE = Path(__file__).parent / "page"
-"""The files of the page that / shows."""
 
 
 async def openapi(service: Service, request: Request, given: Given) -> Response:
@@ -47,6 +44,7 @@ async def openapi(service: Service, request: Request, given: Given) -> Response:
 ENDPOINTS = (
     *coding.ENDPOINTS,
     *images.ENDPOINTS,
+    *trying.ENDPOINTS,
     *health.ENDPOINTS,
     Endpoint("GET", "/openapi.json", openapi, "This description."),
 )
@@ -94,7 +92,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     app = Starlette(
         routes=[
             *(endpoint.route(service) for endpoint in ENDPOINTS),
-            Mount("/", StaticFiles(directory=PAGE, html=True)),
+            Mount("/", PageFiles()),
         ],
         middleware=[
             Middleware(Observed, metrics=metrics, seconds=settings.transfer_seconds),

@@ -17,7 +17,7 @@ from .jobs import DecodeJob, EncodeJob, InfoJob, ModelsJob
 from .parameters import Parameter, whole_numbers
 from .service import Service, answer_response
 
-__all__ = ["ENDPOINTS", "FORMATS", "GLISS", "accepted"]
+__all__ = ["ENCODING", "ENDPOINTS", "FORMATS", "GLISS", "accepted", "encode_job"]
 
 GLISS = "image/vnd.glissando"
 FORMATS = {"image/png": "png", "image/webp": "webp", "image/jpeg": "jpg", "image/avif": "avif"}
@@ -87,8 +87,8 @@ def accepted(request: Request, offers: dict[str, str]) -> str:
     return best
 
 
-async def encode(service: Service, request: Request, given: Given) -> Response:
-    """POST /encode."""
+def encode_job(service: Service, given: Given, kind: type[EncodeJob]) -> EncodeJob:
+    """The job of what a request brought. Raises InputError where it asks for more than this service allows."""
     options: dict[str, Any] = dict(given.values)
     if options.get("effort", 0) > service.settings.max_effort:
         raise InputError(f"this service allows an effort of {service.settings.max_effort} at most")
@@ -98,7 +98,7 @@ async def encode(service: Service, request: Request, given: Given) -> Response:
             raise InputError("importance is a file of the form or a parameter, not both")
         importance = given.parts["importance"]
     chosen_by = {name: options.pop(name, None) for name in ("model", "tune", "encoder")}
-    job = EncodeJob(
+    return kind(
         given.parts["picture"],
         importance,
         options={name: value for name, value in options.items() if name != "convert"},
@@ -107,7 +107,11 @@ async def encode(service: Service, request: Request, given: Given) -> Response:
         max_pixels=service.settings.max_pixels,
         seconds=service.settings.max_seconds,
     )
-    return answer_response(await service.answer(request, job), GLISS)
+
+
+async def encode(service: Service, request: Request, given: Given) -> Response:
+    """POST /encode."""
+    return answer_response(await service.answer(request, encode_job(service, given, EncodeJob)), GLISS)
 
 
 async def decode(service: Service, request: Request, given: Given) -> Response:

@@ -55,8 +55,9 @@ class Endpoint:
         handler: what answers.
         summary: what it does, a sentence.
         parameters: what it takes; of the query, or of a form.
-        parts: the files that its body may hold as a form, and what they are. The first is needed; a body that is no
-            form is taken for it.
+        parts: the files that its body may hold as a form, and what they are; a body that is no form is taken for the
+            first.
+        needed: those parts that a request must have; the first one unless given.
         gives: media types of its answer.
         statuses: of answers besides 200 and errors, and what they mean.
     """
@@ -69,6 +70,10 @@ class Endpoint:
     parts: Mapping[str, str] = field(default_factory=dict)
     gives: tuple[str, ...] = ("application/json",)
     statuses: Mapping[int, str] = field(default_factory=dict)
+    needed: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "needed", self.needed or tuple(self.parts)[:1])
 
     def route(self, service: Service) -> Route:
         """The route of a service."""
@@ -91,9 +96,10 @@ class Endpoint:
                             parts[name] = await value.read()
             else:
                 parts = {next(iter(self.parts)): await request.body()}
-            needed = next(iter(self.parts))
-            if not parts.get(needed):
-                raise InputError(f"the body is empty; it has to be {self.parts[needed]}")
+            for needed in self.needed:
+                if not parts.get(needed):
+                    where = "the body is empty" if len(self.needed) == 1 else f"there is no file {needed!r} in the form"
+                    raise InputError(f"{where}; it has to be {self.parts[needed]}")
         own = [parameter for parameter in self.parameters if parameter.place == "query"]
         values = parsed(own, texts)
         for parameter in self.parameters:

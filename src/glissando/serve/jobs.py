@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from glissando.errors import UnknownModelError
 
+from .kept import KeptPictures
 from .view import View
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from glissando.codec import Codec
     from glissando.picture import Picture
 
-__all__ = ["Answer", "Codecs", "DecodeJob", "EncodeJob", "InfoJob", "Job", "ModelsJob", "ViewJob", "WarmJob"]
+__all__ = ["Answer", "Codecs", "DecodeJob", "EncodeJob", "InfoJob", "Job", "ModelsJob", "Until", "ViewJob", "WarmJob"]
 
 OPEN_CODECS = 3
 """How many models a worker has open at once; each takes some hundred megabytes."""
@@ -44,15 +45,37 @@ class Job(Protocol):
     def run(self, codecs: Codecs, /) -> Answer: ...
 
 
+class Until:
+    """Tells refinement to go on while somebody waits, for its share of the seconds that a job may take."""
+
+    def __init__(self, seconds: float, unwanted: Callable[[], bool]) -> None:
+        self._end = time.monotonic() + REFINING * seconds
+        self._unwanted = unwanted
+        self._stopped = False
+
+    def __call__(self, share: float) -> bool:
+        self._stopped = self._stopped or time.monotonic() > self._end or self._unwanted()
+        return not self._stopped
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What there is to say where it was told to stop."""
+        if not self._stopped:
+            return ()
+        return ("refinement ended at the service's limit of time; the file is made of what it had reached",)
+
+
 class Codecs:
     """The codecs that a worker has open; the one that was not used for longest is closed for the next.
 
     ``threads``: processor cores that each uses. ``unwanted``: whether nobody waits any more for the job that runs.
+    ``kept``: pictures of those who try settings.
     """
 
     def __init__(self, threads: int, unwanted: Callable[[], bool] = lambda: False) -> None:
-        self._threads = threads
+        self.threads = threads
         self.unwanted = unwanted
+        self.kept = KeptPictures()
         self._open: OrderedDict[tuple[str, str | None], Codec] = OrderedDict()
 
     def named(self, name: str, encoder: str | None = None) -> Codec:
@@ -68,7 +91,7 @@ class Codecs:
                 raise UnknownModelError(f"no model called {name!r}; installed: {names or 'none'}")
             while len(self._open) >= OPEN_CODECS:
                 self._open.popitem(last=False)[1].close()
-            self._open[key] = open_model(name, encoder=encoder, threads=self._threads)
+            self._open[key] = open_model(name, encoder=encoder, threads=self.threads)
         self._open.move_to_end(key)
         return self._open[key]
 
@@ -110,29 +133,24 @@ class EncodeJob:
         from glissando.api import tuned_model
         from glissando.picture import read_picture
 
-        end = time.monotonic() + REFINING * self.seconds
+        until = Until(self.seconds, codecs.unwanted)
         codec = codecs.named(tuned_model(self.tune, self.model), self.encoder)
         picture = read_picture(
             io.BytesIO(self.picture), name="picture", convert=self.convert, max_pixels=self.max_pixels
         )
-        notes = [*picture.notes]
-        importance: Any = self.importance
-        if isinstance(importance, bytes):
-            importance = read_picture(
-                io.BytesIO(importance), name="importance", convert=True, max_pixels=self.max_pixels
-            )
-            notes += [f"importance: {note}" for note in importance.notes]
-        stopped = False
+        importance, of_importance = self.read_importance()
+        notes = [*picture.notes, *of_importance]
+        data = codec.encode(picture, importance=importance, progress=until, notes=notes, **self.options)
+        return Answer(data, (*notes, *until.notes))
 
-        def progress(share: float) -> bool:
-            nonlocal stopped
-            stopped = stopped or time.monotonic() > end or codecs.unwanted()
-            return not stopped
+    def read_importance(self) -> tuple[Picture | Literal["auto"] | None, list[str]]:
+        """The importance as ``Codec.encode`` takes it, and notes about its file."""
+        if not isinstance(self.importance, bytes):
+            return self.importance, []
+        from glissando.picture import read_picture
 
-        data = codec.encode(picture, importance=importance, progress=progress, notes=notes, **self.options)
-        if stopped:
-            notes.append("refinement ended at the service's limit of time; the file is made of what it had reached")
-        return Answer(data, tuple(notes))
+        found = read_picture(io.BytesIO(self.importance), name="importance", convert=True, max_pixels=self.max_pixels)
+        return found, [f"importance: {note}" for note in found.notes]
 
 
 @dataclass(frozen=True)

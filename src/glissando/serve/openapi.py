@@ -78,19 +78,19 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
             {
                 "name": parameter.name,
                 "in": parameter.place,
-                "required": parameter.place == "path",
+                "required": parameter.required or parameter.place == "path",
                 "description": parameter.about,
                 "schema": dict(parameter.schema),
             }
             for parameter in endpoint.parameters
         ]
     if endpoint.parts:
-        needed, *_ = endpoint.parts
         fields = {p.name: dict(p.schema) for p in endpoint.parameters if p.name not in endpoint.parts}
         files = {name: {**_BINARY, "description": about} for name, about in endpoint.parts.items()}
-        form = {"type": "object", "required": [needed], "properties": {**fields, **files}}
+        form = {"type": "object", "required": list(endpoint.needed), "properties": {**fields, **files}}
+        plain = {"application/octet-stream": {"schema": _BINARY}} if len(endpoint.needed) == 1 else {}
         operation["requestBody"] = {
             "required": True,
-            "content": {"application/octet-stream": {"schema": _BINARY}, "multipart/form-data": {"schema": form}},
+            "content": {**plain, "multipart/form-data": {"schema": form}},
         }
     return operation

@@ -25,6 +25,7 @@ class Parameter:
             minimum, maximum, enum, pattern, default.
         about: what it is for, a sentence.
         place: "query", which a form may hold as well, or "path".
+        required: whether a request must have it, as it must any of the path.
         then: what makes of the value what is used.
     """
 
@@ -32,6 +33,7 @@ class Parameter:
     schema: Mapping[str, Any]
     about: str
     place: str = "query"
+    required: bool = False
     then: Callable[[Any], Any] = lambda value: value
 
     def parse(self, text: str) -> Any:
@@ -67,7 +69,7 @@ def whole_numbers(text: str) -> tuple[int, ...]:
 def parsed(parameters: Iterable[Parameter], given: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """The values of those parameters that are given.
 
-    Raises InputError for one that is unknown, given twice, or has no such value.
+    Raises InputError for one that is unknown, given twice, needed and not given, or has no such value.
     """
     known = {parameter.name: parameter for parameter in parameters}
     found: dict[str, Any] = {}
@@ -78,4 +80,7 @@ def parsed(parameters: Iterable[Parameter], given: Iterable[tuple[str, str]]) ->
         if name in found:
             raise InputError(f"parameter {name!r} is given twice")
         found[name] = known[name].parse(text)
+    for name, parameter in known.items():
+        if parameter.required and name not in found:
+            raise InputError(f"parameter {name!r} is needed: {parameter.about}")
     return found
