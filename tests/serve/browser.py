@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over pipes in the DevTools protocol: a page to look at, with all that it asked and said."""
+"""A headless Chromium, driven over pipes in the DevTools protocol: a page, what it shows, asks and complains of."""
 
 from __future__ import annotations
 
@@ -173,8 +173,8 @@ class Tab:
     def box(self, selector: str) -> tuple[float, float, float, float]:
         """X, y, width and height of an element in the window, into which it is scrolled."""
         script = f"""(() => {{ const element = document.querySelector({selector!r});
-            element.scrollIntoView({{block: "nearest", behavior: "instant"}}); const b = element.getBoundingClientRect();
-            return [b.x, b.y, b.width, b.height]; }})()"""
+            element.scrollIntoView({{block: "nearest", behavior: "instant"}});
+            const b = element.getBoundingClientRect(); return [b.x, b.y, b.width, b.height]; }})()"""
         x, y, width, height = self.run(script)
         return x, y, width, height
 

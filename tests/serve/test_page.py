@@ -160,7 +160,7 @@ def test_other_formats_of_the_same_size(tab: Tab, picture: np.ndarray) -> None:
         assert text(tab, "#right").endswith("bytes")
         assert np.abs(pixels(tab, "other").astype(int) - picture).mean() > 0.5  # it is not the original
     # Border: the mouse drags it, keys move it, and a link remembers it.
-    x, y, width, height = tab.box("#border")
+    x, y, width, _ = tab.box("#border")
     stage = tab.box("#stage")
     tab.drag([(x + width / 2, y + 20), (stage[0] + 0.25 * stage[2], y + 20)])
     assert tab.run("document.querySelector('#border').ariaValueNow") == "25"
@@ -256,7 +256,7 @@ def test_a_link_restores_everything(browser: Browser, site: str) -> None:
     tab.go(f"{site}#sample=chart&quality=31.5&tune=psnr&effort=2&border=70&bits=true&format=webp&strength=oops")
     tab.wait(DONE, 60)
     shown = tab.run(
-        """JSON.stringify([...["quality", "effort", "strength", "format"].map((id) => document.getElementById(id).value),
+        """JSON.stringify([...["quality", "effort", "strength", "format"].map((i) => document.getElementById(i).value),
         document.querySelector("[name=tune]:checked").value, document.querySelector("#bits").checked,
         document.querySelector("#border").ariaValueNow])"""
     )

@@ -98,7 +98,9 @@ class CompareJob:
         if pixels.ndim == 2:
             pixels = np.repeat(pixels[:, :, None], 3, axis=2)
         notes = () if kept.picture.alpha is None else ("opacity is left out of the other format",)
-        setting, data = self._largest(codec, np.ascontiguousarray(pixels), kept, lambda: time.monotonic() > end or codecs.unwanted())
+        setting, data = self._largest(
+            codec, np.ascontiguousarray(pixels), kept, lambda: codecs.unwanted() or time.monotonic() > end
+        )
         shown = codec.decode(data)
         scores = kept.scores(shown, 8)
         about = {"bytes": len(data), "setting": setting, "encoder": codec.label, "version": codec.version, **scores}
