@@ -9,13 +9,13 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-__all__ = ["HAS_DECODER", "PAGE", "PageFiles"]
+__all__ = ["DECODER", "PAGE", "PageFiles"]
 
 PAGE = Path(__file__).parent / "page"
 """The files of the page that / shows."""
 
-HAS_DECODER = (PAGE / "glissando-web" / "glissando-web.js").is_file()
-"""Whether the decoder for browsers is installed with the page; else the service decodes for it."""
+DECODER = PAGE / "glissando-web" / "glissando-web.js"
+"""The decoder for browsers, with what it needs beside it; where it is not installed, the service decodes."""
 
 HEADERS = {
     "Content-Security-Policy": "; ".join(

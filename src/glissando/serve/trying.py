@@ -13,7 +13,7 @@ from .coding import ENCODING, GLISS, encode_job
 from .comparisons import FORMATS, CompareJob, FormatsJob
 from .endpoints import Endpoint, Given
 from .jobs import Answer
-from .page_files import HAS_DECODER
+from .page_files import DECODER
 from .parameters import Parameter
 from .previews import BitsJob, OriginalJob, PreviewJob, ScoresJob
 from .service import Service, answer_response
@@ -81,7 +81,7 @@ async def offers(service: Service, request: Request, given: Given) -> Response:
         "max_effort": settings.max_effort,
         "max_bytes": settings.max_bytes,
         "max_pixels": settings.max_pixels,
-        "decoder": HAS_DECODER,
+        "decoder": DECODER.is_file(),
     }
     return JSONResponse(found)
 

@@ -1,8 +1,31 @@
-/** Files to pixels: in the browser where its decoder lies beside the page, else by the service. */
+/** Files to pixels: in the browser where its decoder lies beside the page (glissando-web), else by the service. */
 
-import { decode } from "./api.js";
+import * as api from "./api.js";
+
+const at = (path) => new URL(`glissando-web/${path}`, import.meta.url).href;
 
 /** What decodes: a function of a file and a signal, which gives what a canvas draws. */
-export function decoderOf() {
-  return async (file, signal) => createImageBitmap(await decode(file, signal));
+export async function decoderOf({ decoder: installed }) {
+  const byService = async (file, signal) => createImageBitmap(await api.decode(file, signal));
+  if (!installed) return byService;
+  let decoder;
+  try {
+    const { openDecoder } = await import("./glissando-web/glissando-web.js");
+    decoder = openDecoder({ models: at("models/"), wasmPaths: at("ort/") });
+  } catch {
+    return byService; // this browser cannot run it
+  }
+  return async (file, signal) => {
+    let picture;
+    try {
+      picture = await decoder.decode(file, { signal });
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!["ModelError", "UnknownModelError", "ModelMismatchError", "BackendError", "UnsupportedError"].includes(error.name)) throw error;
+      return byService(file, signal);
+    }
+    // A canvas takes pixels for sRGB; the service's PNG has the picture's own profile.
+    if (picture.boxes.has("icc ")) return byService(file, signal);
+    return createImageBitmap(new ImageData(picture.toRGBA(), picture.width, picture.height));
+  };
 }

@@ -112,8 +112,6 @@ export class Painting extends EventTarget {
       this.#changed();
     } else if (event.key === "[" || event.key === "]") {
       this.dispatchEvent(new CustomEvent("resize", { detail: event.key === "]" ? 1.25 : 0.8 }));
-    } else if (event.key === "Escape") {
-      this.dispatchEvent(new Event("end"));
     } else return false;
     this.#showBrush();
     return true;

@@ -10,6 +10,10 @@ export function listen(painting, say) {
     find("tools").hidden = !painting.on;
     if (painting.on) painting.view.stage.focus();
   };
+  const end = () => {
+    turn(false);
+    find("paint").focus();
+  };
   const show = () => {
     find("undo").disabled = find("clear").disabled = !painting.strokes.length;
   };
@@ -31,15 +35,24 @@ export function listen(painting, say) {
   find("undo").addEventListener("click", () => painting.undo());
   find("clear").addEventListener("click", () => painting.clear());
   document.addEventListener("keydown", (event) => {
-    if (!painting.on || event.target.matches("input[type=text]")) return;
-    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") {
+    if (!painting.on || event.defaultPrevented || event.target.matches("input[type=text]")) return;
+    if (event.key === "Escape") end();
+    else if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") {
       event.preventDefault();
       painting.undo();
     }
   });
   painting.addEventListener("change", show);
   painting.addEventListener("resize", ({ detail }) => resize(painting.radius * detail));
-  painting.addEventListener("end", () => (turn(false), find("paint").focus()));
   resize(painting.radius);
-  return { begin: () => (painting.begin(), show(), turn(painting.on)) };
+
+  /** A new picture: the brush fits it. */
+  const begin = () => {
+    const longest = Math.max(painting.view.width, painting.view.height);
+    find("radius").max = Math.max(60, Math.round(longest / 4));
+    resize(longest / 16);
+    painting.begin();
+    show();
+  };
+  return { begin };
 }
