@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "glissando"
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 QUOTED = sorted(set(re.findall(r"`([^`\n]+)`", PAGE)))
-FILES = [name for name in QUOTED if re.fullmatch(r"[\w/-]+\.(py|toml|md)", name)]
+FILES = [name for name in QUOTED if re.fullmatch(r"[\w/-]+\.(py|toml|md|js|html|css)", name)]
 DOTTED = [name for name in QUOTED if re.fullmatch(r"[A-Za-z_]\w*(\.\w+)+", name) and name not in FILES]
 CLASSES = [name for name in QUOTED if re.fullmatch(r"[A-Z][a-z]\w*", name)]
 

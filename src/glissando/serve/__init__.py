@@ -12,8 +12,12 @@
                 │         accept: what the client wants to have
                 ├── coding: /encode, /decode, /info, /models
                 ├── images: /img, after iiif (regions and sizes) and folder (names to files)
+                ├── trying: what the page asks for while its settings change
+                ├── page_files: the page itself, the folder page/
                 ├── health: /healthz, /metrics, /openapi.json
                 └── pool ── worker processes ── jobs: what they do with the codec
+                                                previews: the same of pictures that are kept for other settings
+                                                comparisons: other formats of the same size
 
 The process that answers requests holds no codec: whatever looks at bytes of a client runs in a worker, which may take
 too long, or die, without harm to any other request. ``problems`` says what errors become, ``logs`` and ``metrics`` what

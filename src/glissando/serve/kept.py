@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["KeptPicture", "KeptPictures"]
 
 MOST_PIXELS = 2**23
-"""Pixels of the kept pictures together; with its latents, one takes about ten bytes."""
+"""Pixels of the kept pictures together; with its latents, one takes seven bytes."""
 MOST_SCORED = 2**21
-"""Pixels of the largest picture whose half of SSIMULACRA 2 is kept, about fifty bytes for each."""
+"""Pixels of the largest picture whose half of SSIMULACRA 2 is kept, twenty bytes for each."""
 MOST_ANALYSES = 2
 """How many analyses of a picture are kept, such as those of two models."""
 
