@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -21,6 +22,8 @@ for package in ("starlette", "uvicorn", "python_multipart", "prometheus_client",
 
 from browser import Browser, Tab, found  # noqa: E402
 from served import png  # noqa: E402
+
+from glissando.serve.page_files import DECODER  # noqa: E402
 
 CHROMIUM = found()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (CHROMIUM names one)")
@@ -142,7 +145,7 @@ def test_the_quality_is_dragged(tab: Tab, picture: np.ndarray) -> None:
     tab.wait(f"!document.querySelector('#stage').ariaBusy && {DONE}")
     quality = tab.run("document.querySelector('#quality').valueAsNumber")
     assert quality == pytest.approx(20, abs=3)
-    assert f"quality={quality:g}" in tab.run("location.hash")
+    tab.wait(f"location.hash.includes('quality={quality:g}')")
     assert figure(tab, "ours", "psnr") < before[1]
     tab.wait(f"{BYTES} < {0.6 * before[0]}")
 
@@ -167,7 +170,7 @@ def test_other_formats_of_the_same_size(tab: Tab, picture: np.ndarray) -> None:
     tab.run("document.querySelector('#border').focus()")
     tab.press("ArrowRight", times=5)
     assert tab.run("document.querySelector('#border').ariaValueNow") == "35"
-    assert "border=35" in tab.run("location.hash")
+    tab.wait("location.hash.includes('border=35')")
 
 
 def test_a_format_that_cannot_be_so_small(tab: Tab, picture: np.ndarray) -> None:
@@ -249,6 +252,17 @@ def test_a_target_size_chooses_the_quality(tab: Tab, picture: np.ndarray) -> Non
     assert glissando.probe(gliss(tab)).quality == pytest.approx(
         float(tab.run("document.querySelector('#quality-shown').value").split(",")[0]), abs=0.06
     )
+
+
+@pytest.mark.skipif(not DECODER.is_file(), reason="no decoder for browsers lies beside the page (docs/service.md)")
+def test_the_browser_decodes(tab: Tab, picture: np.ndarray) -> None:
+    """Its pixels are within a level of ours, and the service is not asked for them."""
+    drop(tab, png(picture))
+    tab.wait(DONE)
+    assert np.abs(pixels(tab, "ours").astype(int) - glissando.decode(gliss(tab)).astype(int)).max() <= 1
+    paths = {urlsplit(request["url"]).path for request in tab.requests}
+    assert "/decode" not in paths
+    assert "/glissando-web/glissando-web.js" in paths
 
 
 def test_a_link_restores_everything(browser: Browser, site: str) -> None:

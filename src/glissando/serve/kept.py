@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["KeptPicture", "KeptPictures"]
 
-MOST_PIXELS = 2**23
+MOST_PIXELS = 2**24
 """Pixels of the kept pictures together; with its latents, one takes seven bytes."""
-MOST_SCORED = 2**21
+MOST_SCORED = 2**24
+"""Pixels of the largest picture whose SSIMULACRA 2 is computed, which takes some hundred bytes for each."""
+MOST_SCORERS = 2**21
 """Pixels of the largest picture whose half of SSIMULACRA 2 is kept, twenty bytes for each."""
 MOST_ANALYSES = 2
 """How many analyses of a picture are kept, such as those of two models."""
@@ -59,8 +61,8 @@ class KeptPicture:
         """How near colours come to the picture's, as "psnr" in dB and "ssimulacra2" in points.
 
         ``shown``: (height, width) or (height, width, 3), of ``depth`` bits, 8 or the picture's own. What the picture's
-        opacity hides altogether does not count. None stands for no error at all, and for what cannot be computed of a
-        picture so small.
+        opacity hides altogether does not count. None stands for no error at all, and for what is not computed of a
+        picture so small or so large.
         """
         import numpy as np
 
@@ -77,11 +79,11 @@ class KeptPicture:
         error = psnr(source, shown, depth, hidden)
         if np.isfinite(error):
             found["psnr"] = round(error, 3)
-        if min(self.picture.width, self.picture.height) >= SMALLEST_SIDE:
+        if min(self.picture.width, self.picture.height) >= SMALLEST_SIDE and self.pixels <= MOST_SCORED:
             scorer = self._scorers.get(depth)
             if scorer is None:
                 scorer = Ssimulacra2(source, depth, hidden)
-                if self.pixels <= MOST_SCORED:
+                if self.pixels <= MOST_SCORERS:
                     self._scorers[depth] = scorer
             found["ssimulacra2"] = round(scorer(shown), 3)
         return found

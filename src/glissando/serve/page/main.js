@@ -22,6 +22,7 @@ let picture = null; // the file that is encoded
 let offers = null;
 let opening = null; // aborts what reads the picture before
 let decode; // files to pixels
+let linking; // the timer until the address bar has the settings
 
 const tries = new Tries(wanted, (file, signal) => decode(file, signal), results);
 results.quality = (quality) => settings.set({ quality });
@@ -73,7 +74,8 @@ async function takeSample(name) {
 }
 
 function changed(names) {
-  history.replaceState(null, "", `#${settings.fragment}`);
+  clearTimeout(linking);
+  linking = setTimeout(() => history.replaceState(null, "", linkOf()), 300); // browsers allow only so many
   view.setBorder(settings.border / 100);
   if (names.has("format")) results.beginOther();
   if (names.has("bits") && !settings.bits) results.hideBits();
@@ -92,9 +94,11 @@ async function savePng() {
   }
 }
 
+const linkOf = () => new URL(`#${settings.fragment}`, location.href).href;
+
 async function copyLink() {
   try {
-    await navigator.clipboard.writeText(location.href);
+    await navigator.clipboard.writeText(linkOf());
     results.say("The link is copied.");
   } catch {
     results.say("This browser does not let the page copy; the link stands in its address bar.");

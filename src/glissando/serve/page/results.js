@@ -51,7 +51,8 @@ export class Results {
     return { bytes: count(bytes), bpp: ((8 * bytes) / (this.image.width * this.image.height)).toFixed(3) };
   }
 
-  busy() {
+  busy(slow) {
+    if (slow) this.say("Encoding; at this effort it takes a while …");
     this.view.stage.setAttribute("aria-busy", "true");
   }
 

@@ -44,8 +44,8 @@ export class Tries {
     this.running = null;
   }
 
-  async #try({ picture, fields, format, bits }, signal) {
-    this.show.busy();
+  async #try({ picture, fields, format, bits, slow }, signal) {
+    this.show.busy(slow);
     const { file, notes, seconds } = await api.preview(picture, fields, signal);
     this.show.file(file, notes, seconds);
     const scored = api.scores(picture, file, signal).then((found) => this.show.scores(found));
