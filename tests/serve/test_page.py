@@ -119,6 +119,15 @@ def test_a_picture_is_dropped(tab: Tab, picture: np.ndarray) -> None:
         np.testing.assert_array_equal(np.asarray(image), glissando.decode(data, threads=1))
 
 
+def test_the_last_of_two_pictures_counts(tab: Tab, picture: np.ndarray) -> None:
+    drop(tab, png(picture), "first.png")
+    drop(tab, png(picture[:96, ::-1]), "second.png")
+    tab.wait(DONE)
+    assert text(tab, "#name") == "second.png, 240 × 96"
+    assert pixels(tab, "ours").shape == (96, 240, 3)
+    assert np.abs(pixels(tab, "ours").astype(int) - picture[:96, ::-1]).mean() < 12
+
+
 def test_what_is_no_picture_is_told_in_words(tab: Tab) -> None:
     # The browser fails to read it; then the service does, whose answer the console of Chromium notes as well.
     drop(tab, b"no picture at all", "words.txt")

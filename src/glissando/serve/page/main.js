@@ -59,7 +59,7 @@ async function take(file, name = "") {
     view.draw(view.ours, found.image); // until there is ours
     results.begin(found.image, file.name, file.size);
     brush.begin();
-    tries.change();
+    tries.restart();
   } catch (error) {
     if (!mine.signal.aborted) results.problem(error);
   }

@@ -20,6 +20,12 @@ export class Tries {
     if (running.slow || performance.now() - running.start > QUICK) running.abort.abort();
   }
 
+  /** Another picture: what is going on is given up, and this one is tried. */
+  restart() {
+    this.stop();
+    this.change();
+  }
+
   /** Give up what is going on. */
   stop() {
     this.waiting = false;
@@ -46,30 +52,36 @@ export class Tries {
 
   async #try({ picture, fields, format, bits, slow }, signal) {
     this.show.busy(slow);
-    const { file, notes, seconds } = await api.preview(picture, fields, signal);
+    // What comes although it was given up is not shown: the page may have another picture by then.
+    const wanted = async (promise) => {
+      const value = await promise;
+      signal.throwIfAborted();
+      return value;
+    };
+    const { file, notes, seconds } = await wanted(api.preview(picture, fields, signal));
     this.show.file(file, notes, seconds);
-    const scored = api.scores(picture, file, signal).then((found) => this.show.scores(found));
+    const scored = wanted(api.scores(picture, file, signal)).then((found) => this.show.scores(found));
     scored.catch(() => {}); // it is awaited below; drawing may fail first
-    this.show.ours(await this.decode(file, signal));
+    this.show.ours(await wanted(this.decode(file, signal)));
     await scored;
     this.running.slow = true;
     if (this.waiting) return;
-    if (fields.target_size) this.show.quality((await api.info(file, signal)).quality);
+    if (fields.target_size) this.show.quality((await wanted(api.info(file, signal))).quality);
     await api.pause(SETTLE, signal);
     if (bits) {
       const { target_size: target, ...others } = fields;
       if (target) others.quality = (await api.info(file, signal)).quality;
-      this.show.bits(await api.bits(picture, others, signal));
+      this.show.bits(await wanted(api.bits(picture, others, signal)));
     }
-    if (format !== "original") await this.#compare(picture, format, file.size, signal);
+    if (format !== "original") await this.#compare(picture, format, file.size, signal, wanted);
     this.show.done();
   }
 
-  async #compare(picture, format, bytes, signal) {
+  async #compare(picture, format, bytes, signal, wanted) {
     this.show.comparing();
     try {
       const found = await api.compare(picture, format, bytes, signal);
-      this.show.other(await createImageBitmap(found.picture), found);
+      this.show.other(await wanted(createImageBitmap(found.picture)), found);
     } catch (error) {
       if (error.error !== "TargetError") throw error;
       this.show.other(null, { notes: [], problem: error.message });
