@@ -29,6 +29,8 @@ OPTIONS = (
     "--remote-debugging-pipe",
 )
 SECONDS = 30.0
+NO_GRAPHICS = "No available adapters."
+"""What Chromium notes where a page asks whether there is WebGPU, and there is not."""
 
 
 def found() -> str | None:
@@ -222,7 +224,7 @@ class Tab:
         ]
         thrown = [str(event["exceptionDetails"]) for event in self._events("Runtime.exceptionThrown")]
         logged = [str(e["args"]) for e in self._events("Runtime.consoleAPICalled") if e["type"] in ("error", "warning")]
-        return said + thrown + logged
+        return [text for text in said + thrown + logged if text != NO_GRAPHICS]
 
     def forgive(self) -> None:
         """Forget what was complained of so far."""
