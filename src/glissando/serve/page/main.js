@@ -49,6 +49,7 @@ async function take(file, name = "") {
   tries.stop();
   results.say(`Reading ${file.name} …`);
   try {
+    await ready;
     const found = await source.read(file, offers, mine.signal);
     if (mine.signal.aborted) return;
     find("empty").hidden = true;
@@ -122,22 +123,23 @@ for (const [id, act] of Object.entries({
   link: copyLink,
 })) find(id).addEventListener("click", act);
 
-try {
+/** What the service has to say of itself, before it is asked for anything else. */
+const ready = (async () => {
   offers = await api.offers();
   controls.limitEffort(offers.max_effort);
   decode = await decoderOf(offers);
-  source.listen(find("stage"), take);
-  for (const button of document.querySelectorAll(".sample")) {
-    button.addEventListener("click", () => takeSample(button.dataset.sample));
-  }
-  results.beginOther();
-  api.formats().then((formats) => controls.offerFormats(formats, nameOf), (error) => results.problem(error));
-  if (source.isSample(settings.sample)) await takeSample(settings.sample);
-  window.addEventListener("hashchange", () => {
-    const before = settings.sample;
-    settings.restore(location.hash.slice(1));
-    if (settings.sample !== before && source.isSample(settings.sample)) takeSample(settings.sample);
-  });
-} catch (error) {
-  results.problem(error);
+})();
+
+results.beginOther();
+source.listen(view.stage, take);
+for (const button of document.querySelectorAll(".sample")) {
+  button.addEventListener("click", () => takeSample(button.dataset.sample));
 }
+window.addEventListener("hashchange", () => {
+  const before = settings.sample;
+  settings.restore(location.hash.slice(1));
+  if (settings.sample !== before && source.isSample(settings.sample)) takeSample(settings.sample);
+});
+if (source.isSample(settings.sample)) takeSample(settings.sample);
+ready.catch((error) => results.problem(error));
+api.formats().then((formats) => controls.offerFormats(formats, nameOf), (error) => results.problem(error));

@@ -60,10 +60,10 @@ export class Tries {
     };
     const { file, notes, seconds } = await wanted(api.preview(picture, fields, signal));
     this.show.file(file, notes, seconds);
+    // Both at once; where the service decodes with one worker, the picture comes first.
+    const drawn = wanted(this.decode(file, signal)).then((image) => this.show.ours(image));
     const scored = wanted(api.scores(picture, file, signal)).then((found) => this.show.scores(found));
-    scored.catch(() => {}); // it is awaited below; drawing may fail first
-    this.show.ours(await wanted(this.decode(file, signal)));
-    await scored;
+    await Promise.all([drawn, scored]);
     this.running.slow = true;
     if (this.waiting) return;
     if (fields.target_size) this.show.quality((await wanted(api.info(file, signal))).quality);
