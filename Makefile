@@ -6,13 +6,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test web lint check format share clean
+.PHONY: help demo test web page lint check format share clean
 
 help:
 	@echo 'make demo    compress the sample picture, compare it with JPEG, WebP and AVIF, into demo-out/'
 	@echo 'make test    run the tests; TORCH=1 installs PyTorch and runs those of training as well,'
 	@echo '             COVERAGE=1 tells which lines they ran, ARGS=… goes to pytest (-rs: why are tests skipped?)'
 	@echo 'make web     build the decoder for browsers and Node in web/, and run its tests; needs Node 20 and npm'
+	@echo 'make page    lay the decoder for browsers beside the page of glissando serve'
 	@echo 'make lint    ruff, mypy and the import rules (installs PyTorch, whose types mypy reads)'
 	@echo 'make check   both'
 	@echo 'make format  let ruff format the code'
@@ -46,6 +47,14 @@ test: $(TEST_STAMP)
 
 web:
 	cd web && npm ci --no-audit --no-fund && npm test
+
+PAGE_DECODER := src/glissando/serve/page/glissando-web
+page: $(VENV)/.runtime
+	cd web && npm ci --no-audit --no-fund && npm run build
+	rm -rf $(PAGE_DECODER)
+	mkdir -p $(PAGE_DECODER)
+	cp -R web/dist/site/. $(PAGE_DECODER)
+	$(BIN)/python -m glissando models --web $(PAGE_DECODER)/models
 
 lint: $(VENV)/.train
 	$(BIN)/ruff check

@@ -1,7 +1,7 @@
 /**
  * Builds the package: dist/ for bundlers and Node, dist/site/ for pages without a bundler.
  *
- * dist/site/ is whole: glissando-img.js, its worker, what both share, and in ort/ what they need of onnxruntime-web.
+ * dist/site/ is whole: glissando-web.js, which is the decoder; glissando-img.js, its worker, what both share, and in ort/ what they need of onnxruntime-web.
  */
 
 import { build } from "esbuild";
@@ -16,7 +16,11 @@ execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "."], {
 
 const ort = { "onnxruntime-web/wasm": "./ort/ort.wasm.min.mjs", "onnxruntime-web/webgpu": "./ort/ort.webgpu.min.mjs" };
 await build({
-  entryPoints: { "glissando-img": "src/img.ts", "glissando-worker": "src/glissando-worker.ts" },
+  entryPoints: {
+    "glissando-web": "src/browser.ts",
+    "glissando-img": "src/img.ts",
+    "glissando-worker": "src/glissando-worker.ts",
+  },
   outdir: "dist/site",
   bundle: true,
   splitting: true,
