@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
+import struct
+import tracemalloc
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from glissando.errors import InputError, PictureError
+from glissando.errors import CorruptError, InputError, PictureError
 from glissando.picture import Density, Metadata, Picture, PixelFormat, Pixels, encode_picture, read_picture
 from glissando.picture.raw_rows import RawLayout
 from glissando.picture.row_reading import open_rows, rows_of
@@ -148,7 +152,8 @@ def test_a_tiff_that_is_cut_short_or_damaged(compression: str | None) -> None:
     data = file.getvalue()
     file.seek(0)
     offsets = tifffile.TiffFile(file).pages[0].dataoffsets
-    for end in (40, offsets[2], offsets[3] + 10):
+    assert rows_of(io.BytesIO(data[:40]), "it") is None  # without its tags; reading by Pillow tells what is wrong
+    for end in (offsets[2], offsets[3] + 10):
         with pytest.raises(PictureError, match="it: damaged or cut short"):
             rows_of(io.BytesIO(data[:end]), "it")
     if compression is not None:
@@ -158,6 +163,72 @@ def test_a_tiff_that_is_cut_short_or_damaged(compression: str | None) -> None:
         rows.rows(0, 100)
         with pytest.raises(PictureError, match="it: damaged or cut short"):
             rows.rows(90, 101)
+
+
+def tiff(tags: dict[int, tuple[int, ...]], following: int = 0, rest: bytes = b"") -> bytes:
+    """A little-endian TIFF of one directory, whose tags have LONG values; ``rest`` follows from byte 4096 on."""
+    directory, values, place = b"", b"", 8 + 2 + 12 * len(tags) + 4
+    for tag, numbers in sorted(tags.items()):
+        packed = struct.pack(f"<{len(numbers)}I", *numbers)
+        directory += struct.pack("<HHI", tag, 4, len(numbers))
+        directory += packed if len(packed) == 4 else struct.pack("<I", place + len(values))
+        values += b"" if len(packed) == 4 else packed
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + directory + struct.pack("<I", following) + values
+    return head.ljust(4096, b"\0") + rest
+
+
+GREY = {256: (64,), 257: (512,), 258: (8,), 259: (8,), 262: (1,), 277: (1,), 278: (1,)}
+STRIPS = {273: (4096,) * 512, 279: (20,) * 512}
+
+
+@pytest.mark.parametrize(
+    ("tags", "following"),
+    [
+        (GREY | STRIPS, 8),  # a directory that follows itself
+        (GREY | {273: (4096,), 279: (20,)}, 0),  # one strip for 512
+        (GREY | STRIPS | {278: (0,)}, 0),
+        (GREY | {273: (4096,), 279: (20, 20)}, 0),
+        (GREY, 0),
+        (GREY | {322: (64,), 323: (0,), 324: (4096,), 325: (20,)}, 0),  # tiles without height
+        (GREY | {322: (2**31,), 323: (512,), 324: (4096,), 325: (20,)}, 0),  # and of two gigabytes' width
+    ],
+)
+def test_tiffs_whose_tags_do_not_fit_are_left_to_pillow(tags: dict[int, tuple[int, ...]], following: int) -> None:
+    pytest.importorskip("tifffile", reason="reads TIFF by rows")
+    data = tiff(tags, following, bytes(200))
+    assert rows_of(io.BytesIO(data), "it") is None
+    with pytest.raises(PictureError):
+        read_picture(io.BytesIO(data), name="it").pixels.sum()
+
+
+def test_a_strip_of_more_than_its_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tifffile", reason="reads TIFF by rows")
+    packed = zlib.compress(bytes(50_000_000), 9)
+    data = tiff(GREY | {278: (512,), 273: (4096,), 279: (len(packed),)}, 0, packed)
+    rows = rows_of(io.BytesIO(data), "it")
+    assert rows is not None
+    found = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *_: None if name == "imagecodecs" else found(name))
+    tracemalloc.start()
+    try:
+        with pytest.raises(PictureError, match="more than its pixels"):
+            rows.rows(0, 8)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("format", ["tif", "ppm", "rgb"])
+def test_what_is_wrong_with_the_source_is_no_fault_of_the_output(format: str) -> None:
+    class Damaged:
+        width, height, format, metadata = 8, 8, PixelFormat(3, 8, "none"), Metadata()
+
+        def __iter__(self) -> Iterator[Pixels]:
+            raise CorruptError("tile 3: damaged")
+            yield
+
+    with pytest.raises(CorruptError, match=r"^tile 3: damaged"):
+        write_rows(Damaged(), io.BytesIO(), format)
 
 
 def test_a_tiff_of_too_many_pixels() -> None:

@@ -219,8 +219,24 @@ def test_two_inputs_of_one_output(batch: Run) -> None:
     assert batch().failed == 1
     assert batch(naming=Naming("{stem}-{ext}.gliss")).whole
     assert batch.outputs()["c-jpg.gliss"] == b"owt"
-    with pytest.raises(InputError, match="named like pictures"):
-        batch(naming=Naming("{stem}.png"))
+    for template in ("{stem}.png", "{stem}.{ext}", "{stem}"):
+        with pytest.raises(InputError, match="named like pictures"):
+            batch(naming=Naming(template))
+
+
+def test_no_output_takes_the_place_of_a_picture(batch: Run) -> None:
+    """Also where only some inputs would be named so."""
+
+    class Names(Naming):
+        def __call__(self, name: str) -> str:
+            return name.replace(".x.png", ".jpg") if ".x." in name else f"{name}.gliss"
+
+    batch.dst = batch.src
+    batch.write(a_png=b"one", b_x_png=b"two", b_jpg=b"own")
+    report = batch(naming=Names("{stem}"))
+    assert (report.made, report.failed) == (2, 1)
+    assert "named like a picture" in str(report.failures[0].error)
+    assert (batch.src / "b.jpg").read_bytes() == b"own"
 
 
 def test_a_stop_ends_what_is_begun_and_begins_nothing(batch: Run) -> None:
@@ -297,6 +313,20 @@ def test_names_need_not_be_text(batch: Run) -> None:
     assert batch().made == 1
     assert batch().known == 1
     assert batch.outputs() == {os.fsdecode(b"\xff\xfe.gliss"): b"cba"}
+
+
+def test_messages_need_not_be_text(batch: Run) -> None:
+    name = os.fsdecode(b"a  \xff.png")
+    (batch.src / name).write_bytes(b"bad")
+    assert batch().failed == 1
+    assert batch().failed_before == 1
+
+
+def test_a_lack_of_memory_is_not_the_pictures_fault(batch: Run) -> None:
+    batch.write(a_png=b"memory", b_png=b"fine")
+    assert batch().failed == 1
+    report = batch()
+    assert (report.failed, report.failed_before) == (1, 0)
 
 
 def test_one_batch_at_a_time(batch: Run) -> None:

@@ -50,6 +50,11 @@ class Reversing:
             raise PictureError(f"{name}: not a picture")
         if data.startswith(b"disk"):
             raise OSError(28, "No space left on device")
+        if data.startswith(b"memory"):
+            try:
+                raise MemoryError
+            except MemoryError:
+                raise PictureError(f"{name}: too large for the memory of this machine") from None
         if data.startswith(b"bug"):
             raise ZeroDivisionError("of our own making")
         if data.startswith(b"once") and not os.path.exists(self.log + ".died"):

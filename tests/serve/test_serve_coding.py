@@ -246,7 +246,16 @@ def test_accept_that_cannot_be_met(service: Any, coded: bytes) -> None:
 def test_paths_and_methods_that_are_not_there(service: Any) -> None:
     problem(service.client.get("/nothing"), 404)
     problem(service.client.get("/../pyproject.toml"), 404)
-    problem(service.client.delete("/encode"), 405)
+    for answer in (service.client.delete("/encode"), service.client.get("/encode")):
+        problem(answer, 405)
+        assert answer.headers["allow"] == "POST"
+
+
+def test_pages_of_other_sites_get_no_work_done(service: Any) -> None:
+    """A form that a page of another site sends needs nobody's leave; browsers say where it comes from."""
+    body = png(np.zeros((8, 8), np.uint8))
+    problem(service.client.post("/encode", content=body, headers={"Sec-Fetch-Site": "cross-site"}), 403)
+    assert service.client.post("/encode", content=body, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
 
 
 def test_bodies_are_read_as_far_as_the_limit(service: Any) -> None:

@@ -175,6 +175,10 @@ def test_a_checkpoint_is_kept_before_the_rates_fall(shards: Path, tmp_path: Path
     recipe.write_text(text)
     run(recipe, shards, tmp_path / "out", settings=["schedule.decay=0.4"])
     assert load_checkpoint(tmp_path / "out" / "stable.pt")["progress"]["samples"] == 6
+    before = (tmp_path / "out" / "stable.pt").read_bytes()
+    longer = ["schedule.decay=0.4", "schedule.samples=12"]  # which goes on in the last part
+    run(recipe, shards, tmp_path / "out", resume=tmp_path / "out" / "last.pt", settings=longer)
+    assert (tmp_path / "out" / "stable.pt").read_bytes() == before
     run(recipe, shards, tmp_path / "constant", settings=["schedule.decay=0.0"])
     assert not (tmp_path / "constant" / "stable.pt").exists()
 

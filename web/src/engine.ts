@@ -27,7 +27,10 @@ export interface Floats {
   readonly values: Float32Array;
 }
 
-/** A compiled graph with one output. */
+/** What runs, of each build of onnxruntime-web: its WebGPU build cannot run two things at once. */
+const turns = new WeakMap<Ort, Promise<unknown>>();
+
+/** A compiled graph with one output. Runs of all graphs of an engine wait for each other. */
 export class Graph {
   private constructor(
     private readonly ort: Ort,
@@ -49,7 +52,13 @@ export class Graph {
   }
 
   /** Run the graph; its output's numbers. The inputs' memory may be handed to a worker. Raises BackendError. */
-  async run(inputs: Readonly<Record<string, Floats>>): Promise<Float32Array> {
+  run(inputs: Readonly<Record<string, Floats>>): Promise<Float32Array> {
+    const mine = (turns.get(this.ort) ?? Promise.resolve()).then(() => this.runNow(inputs));
+    turns.set(this.ort, mine.catch(() => undefined));
+    return mine;
+  }
+
+  private async runNow(inputs: Readonly<Record<string, Floats>>): Promise<Float32Array> {
     try {
       const tensors: Record<string, Tensor> = {};
       for (const [name, { shape, values }] of Object.entries(inputs)) {

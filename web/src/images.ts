@@ -30,11 +30,11 @@ function isOurs(src: string): boolean {
 async function replace(image: HTMLImageElement): Promise<void> {
   const src = image.getAttribute("src");
   const before = shown.get(image);
-  if (src === null || src === before?.url) return;
+  if (src !== null && src === before?.url) return;
   before?.stop.abort();
   if (before?.url) URL.revokeObjectURL(before.url);
   shown.delete(image);
-  if (!isOurs(src)) return;
+  if (src === null || !isOurs(src)) return;
   const stop = new AbortController();
   const now: { stop: AbortController; url?: string } = { stop };
   shown.set(image, now);

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { availableParallelism, homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Limits } from "./container/header.js";
 import { Decoder } from "./decoder.js";
 import type { Engine, Ort } from "./engine.js";
@@ -29,7 +30,7 @@ export function openDecoder(options: DecoderOptions): Decoder {
   const remote = /^https?:/.test(models);
   const store = remote
     ? new ModelStore(fetchBelow(models), new Folder(options.cache ?? userCache()))
-    : new ModelStore(readBelow(models.startsWith("file:") ? new URL(models).pathname : models));
+    : new ModelStore(readBelow(models.startsWith("file:") ? fileURLToPath(models) : models));
   return new Decoder({ store, engine: () => engine(options.threads) }, options.limits);
 }
 
@@ -60,7 +61,7 @@ function userCache(): string {
   return join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "glissando-web");
 }
 
-/** Files in a folder, each written whole or not at all. */
+/** Files in a folder, each written whole, or not at all where that is not possible. */
 class Folder implements FileCache {
   constructor(private readonly folder: string) {}
 
@@ -71,8 +72,12 @@ class Folder implements FileCache {
   async put(key: string, data: Uint8Array): Promise<void> {
     const path = join(this.folder, key);
     const part = `${path}.${createHash("sha256").update(`${process.pid} ${performance.now()}`).digest("hex").slice(0, 8)}`;
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(part, data);
-    await rename(part, path);
+    try {
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(part, data);
+      await rename(part, path);
+    } catch {
+      // A folder that cannot be written to is no reason not to decode: the next program fetches the model again.
+    }
   }
 }

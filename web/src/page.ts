@@ -17,6 +17,7 @@ export function load(url: string, signal: AbortSignal, sink: Sink): Promise<void
     await before.catch(() => undefined);
     signal.throwIfAborted();
     const now = await (loader ??= open());
+    signal.throwIfAborted();
     return now(url, signal, sink);
   })();
   last = loading;

@@ -109,7 +109,11 @@ class Batch:
                 if listed or stop.is_set():
                     break
                 continue
-            for slot, reply in self._pool.wait(block=listed or stop.is_set() or not free):
+            replies = list(self._pool.wait(block=listed or stop.is_set() or not free))
+            for slot, reply in replies:
+                if isinstance(reply, Died):  # one worker may have had several; none is told to make another's output
+                    self._waiting.pop(slot, None)
+            for slot, reply in replies:
                 if self._hear(slot, reply):
                     free.append(slot)
         self._report.interrupted = stop.is_set() and not (listed and not self._outputs)
@@ -142,6 +146,9 @@ class Batch:
             output = posixpath.join(folder, options.naming(posixpath.basename(entry.name)))
         except InputError as error:
             self._refuse(entry.name, str(error))
+            return None
+        if os.path.splitext(output)[1].lower() in options.suffixes:
+            self._refuse(entry.name, f"--name makes {output} of it, which is named like a picture")
             return None
         known = self._manifest.named(entry.name)
         if known is not None and (known.key, known.output) != (options.key, output):

@@ -50,7 +50,8 @@ class Encoding:
         """From a codec as workers are to open it, and what the attributes of these names are."""
         arguments, reading = dict(arguments or {}), dict(reading or {})
         encoders = {name: encoder.hash for name, encoder in codec.card.encoders.items()}
-        chosen = [codec.card.hash, encoders, codec.engine.model.only, quality, arguments, kinds, reading]
+        engine = codec.engine.options.backend, codec.engine.options.precision
+        chosen = [codec.card.hash, encoders, codec.engine.model.only, engine, quality, arguments, kinds, reading]
         key = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).digest()[:16]
         return cls(pickle.dumps(codec), key, quality, arguments, kinds, reading)
 

@@ -144,7 +144,8 @@ class Manifest:
                     row.bytes_out,
                     row.check,
                     row.pixels,
-                    row.error,
+                    # It may have a file's name in it, which need not be text.
+                    row.error and row.error.encode("utf-8", "backslashreplace").decode(),
                 ),
             )
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 import platformdirs
 
-from glissando.errors import InputError, explain
+from glissando.errors import BatchError, InputError, explain
 from glissando.machine import default_threads
 from glissando.picture import picture_suffixes
 
@@ -101,7 +101,7 @@ def run_batch(
         OSError: there is no source, or the destination cannot be written.
     """
     naming = naming or Naming.with_suffix(".gliss")
-    if os.path.splitext(naming("a.b"))[1].lower() in picture_suffixes():
+    if any(os.path.splitext(naming(name))[1].lower() in picture_suffixes() for name in ("a.b", "a.png", "a.png.b")):
         raise InputError(f"{naming.template!r}: outputs named like pictures could be taken for inputs")
     inputs, outputs = open_store(source), open_store(destination)
     options = Options(picture_suffixes(), naming, conversion.key, retry=retry, verify=verify)
@@ -179,6 +179,6 @@ class _Copies:
                 path = os.path.join(folder, "copy.sqlite")
                 self.manifest.copy_to(path)
                 self.outputs.upload(path, MANIFEST)
-        except OSError as error:
+        except (OSError, BatchError) as error:
             return explain(error)
         return None

@@ -125,4 +125,5 @@ class Worker:
 
 def _is_final(error: Exception) -> bool:
     """Whether an error is the picture's own: not that of a store, of a model, or of a machine without memory."""
-    return not isinstance(error, OSError | ModelError | MemoryError)
+    reasons = (error, error.__cause__, error.__context__)
+    return not isinstance(error, OSError | ModelError) and not any(isinstance(each, MemoryError) for each in reasons)

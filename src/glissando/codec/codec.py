@@ -205,7 +205,9 @@ class Codec:
         if not isinstance(dest, str | os.PathLike):
             return self._streamed.encode(picture, dest, base, options, advance=progress)
         with atomic_file(dest, sync=sync, like=like) as stream:
-            folder = os.path.dirname(os.path.realpath(dest))
+            place = os.path.realpath(dest)
+            # Beside a device, which needs no room, there may be none.
+            folder = os.path.dirname(place) if os.path.isfile(place) or not os.path.exists(place) else None
             return self._streamed.encode(picture, stream, base, options, folder=folder, advance=progress)
 
     def _targeted(

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from glissando.bitstream.pixel_format import PixelFormat
-from glissando.errors import PictureError
+from glissando.errors import GlissandoError, PictureError
 
 from .embedding import TITLES, embedded
 from .formats import Writing, written_as
@@ -76,6 +76,7 @@ def write_rows(
 
     Raises:
         PictureError: another format, or a picture that it cannot hold.
+        GlissandoError: what making the rows raises.
         OSError: the stream cannot be written.
     """
     if format in RAW:
@@ -95,8 +96,8 @@ def write_rows(
             return _write_pnm(rows, stream, writing)
         return _write_tiff(rows, stream, writing)
     except (ValueError, OverflowError, SyntaxError, RuntimeError, struct.error) as error:
-        if isinstance(error, PictureError):
-            raise
+        if isinstance(error, GlissandoError):
+            raise  # also what is wrong with the file that the rows come from
         raise PictureError(f"{name}: {found.name} cannot hold this picture ({error})") from error
 
 

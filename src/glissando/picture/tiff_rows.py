@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import math
+import struct
 import threading
+import zlib
 from typing import IO, Any
 
 import numpy as np
@@ -24,7 +27,8 @@ __all__ = ["TiffRows", "open_tiff"]
 _ORIENTATION = 274
 _GREY, _RGB = 1, 2  # of the tag PhotometricInterpretation, where black is 0
 _OPACITY = (2,)  # of the tag ExtraSamples, where colours are not multiplied by it
-_CODINGS = {1: False, 5: True, 8: False, 32946: False}
+_DEFLATE = (8, 32946)
+_CODINGS = {1: False, 5: True, **dict.fromkeys(_DEFLATE, False)}
 """Compressions that are read: none, LZW, deflate twice; and whether tifffile needs imagecodecs for it."""
 _LARGEST = 2**28
 """Bytes of a row of strips or tiles that is decoded at once."""
@@ -48,27 +52,60 @@ def open_tiff(stream: IO[bytes], name: str, *, max_pixels: int | None = None) ->
         return None
     import tifffile
 
-    stream.seek(0)
-    with damage(name):
+    try:
+        if not _has_one_page(stream):
+            return None
+        stream.seek(0)
         file = tifffile.TiffFile(stream)
         page = file.pages[0]
-        if len(file.pages) != 1 or not isinstance(page, tifffile.TiffPage):
+        if not isinstance(page, tifffile.TiffPage):
             return None
-        format = _format(page)
+        return _rows_of(stream, name, page, file.byteorder, max_pixels)
+    except PictureError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        return None  # tifffile raises anything for damaged files; reading by Pillow says what is wrong with them
+
+
+def _has_one_page(stream: IO[bytes]) -> bool:
+    """Whether the first directory names no next one. tifffile counts pages for ever where they form a circle."""
+    stream.seek(0)
+    head = stream.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    big = struct.unpack_from(f"{order}H", head, 2)[0] == 43
+    (place,) = struct.unpack_from(f"{order}{'Q' if big else 'I'}", head, 8 if big else 4)
+    stream.seek(place)
+    (entries,) = struct.unpack(f"{order}{'Q' if big else 'H'}", stream.read(8 if big else 2))
+    stream.seek(entries * (20 if big else 12), 1)
+    (following,) = struct.unpack(f"{order}{'Q' if big else 'I'}", stream.read(8 if big else 4))
+    return bool(following == 0)
+
+
+def _rows_of(
+    stream: IO[bytes], name: str, page: Any, byteorder: str, max_pixels: int | None
+) -> TiffRows | RawRows | None:
+    """The rows of a file's only page; None and errors as for ``open_tiff``, and any error where tags do not fit."""
+    format = _format(page)
     if format is None:
         return None
-    width, height = int(page.imagewidth), int(page.imagelength)
+    width, height, channels = int(page.imagewidth), int(page.imagelength), int(page.samplesperpixel)
     check_size(width, height, max_pixels, name)
-    row_bytes = width * int(page.samplesperpixel) * format.depth // 8
+    row_bytes = width * channels * format.depth // 8
     if page.is_contiguous and page.compression == 1:
         offset = int(page.dataoffsets[0])
         if _size(stream) < offset + height * row_bytes:
             raise PictureError(f"{name}: damaged or cut short (pixels end at byte {offset + height * row_bytes:,})")
-        samples = "u1" if format.depth == 8 else f"{file.byteorder}u2"
-        layout = RawLayout(width, height, int(page.samplesperpixel), samples)
+        samples = "u1" if format.depth == 8 else f"{byteorder}u2"
         metadata, notes = _metadata(stream, name, width, height)
+        layout = RawLayout(width, height, channels, samples)
         return RawRows(stream, name, layout, offset=offset, metadata=metadata, notes=notes)
-    if min(page.databytecounts) == 0 or _segment_rows(page) * row_bytes > _LARGEST:
+    rows, across = _segment_rows(page), _segments_across(page)
+    if rows < 1 or not len(page.dataoffsets) == len(page.databytecounts) >= -(-height // rows) * across:
+        return None
+    segment_bytes = (int(page.tilewidth) if page.is_tiled else 0) * channels * format.depth // 8
+    if min(page.databytecounts) == 0 or rows * max(row_bytes, segment_bytes) > _LARGEST:
         return None
     ends = (int(a) + int(b) for a, b in zip(page.dataoffsets, page.databytecounts, strict=True))
     if max(ends) > _size(stream):
@@ -83,6 +120,10 @@ def _size(stream: IO[bytes]) -> int:
 
 def _segment_rows(page: Any) -> int:
     return int(page.tilelength) if page.is_tiled else int(min(page.rowsperstrip, page.imagelength))
+
+
+def _segments_across(page: Any) -> int:
+    return -(-int(page.imagewidth) // int(page.tilewidth)) if page.is_tiled else 1
 
 
 def _format(page: Any) -> PixelFormat | None:
@@ -139,7 +180,7 @@ class TiffRows:
         self.width, self.height, self.format = int(page.imagewidth), int(page.imagelength), format
         self.metadata, self.notes = metadata, notes
         self._rows_at_once = _segment_rows(page)
-        self._across = -(-self.width // int(page.tilewidth)) if page.is_tiled else 1
+        self._across = _segments_across(page)
         self._held: tuple[int, Pixels] | None = None
         self._lock = threading.Lock()
 
@@ -168,9 +209,20 @@ class TiffRows:
             self._stream.seek(int(self._page.dataoffsets[index]))
             data = self._stream.read(int(self._page.databytecounts[index]))
             with damage(self._name):
+                self._check_unpacked(data, index)
                 segment, place, shape = self._page.decode(data, index)
                 if segment is None or place[-3] != top:
                     raise ValueError(f"strip or tile {index} is not where it should be")
                 left = place[-2]
                 rows[:, left : left + shape[-2]] = segment[0, :height, : self.width - left]
         return rows
+
+    def _check_unpacked(self, data: bytes, index: int) -> None:
+        """Raises ValueError where deflated bytes hold more than a strip or tile. tifffile alone would unpack them all;
+        the package imagecodecs stops by itself.
+        """
+        if int(self._page.compression) not in _DEFLATE or importlib.util.find_spec("imagecodecs") is not None:
+            return
+        most = math.prod(int(side) for side in self._page.chunks) * self.format.depth // 8
+        if len(zlib.decompressobj().decompress(data, most + 1)) > most:
+            raise ValueError(f"strip or tile {index} holds more than its pixels")

@@ -13,7 +13,6 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import coding, health, images, trying
@@ -92,7 +91,6 @@ def create_app(settings: Settings | None = None) -> Starlette:
     app = Starlette(
         routes=[
             *(endpoint.route(service) for endpoint in ENDPOINTS),
-            Mount("/", PageFiles()),
         ],
         middleware=[
             Middleware(Observed, metrics=metrics, seconds=settings.transfer_seconds),
@@ -101,5 +99,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
         exception_handlers={HTTPException: problem},
         lifespan=lifespan,
     )
+    # Not mounted: as a route for all paths it would answer a wrong method of another route with 404.
+    app.router.redirect_slashes = False
+    app.router.default = PageFiles()
     app.state.service = service
     return app

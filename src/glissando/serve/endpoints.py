@@ -145,6 +145,8 @@ class _Handler:
 
     async def _response(self, request: Request, body: Body) -> Response:
         try:
+            if request.method == "POST" and request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+                raise HTTPException(403, "pages of other sites may not ask this service for work")
             if self._endpoint.parts:
                 self._service.pool.check_room()  # before a body is read that nobody would look at
                 body.check_declared()

@@ -176,7 +176,7 @@ def _is_known(request: Request, headers: Mapping[str, str]) -> bool:
     try:
         since = parsedate_to_datetime(request.headers.get("if-modified-since", ""))
         return parsedate_to_datetime(headers["Last-Modified"]) <= since
-    except (TypeError, ValueError):  # no date, or one without a zone
+    except (TypeError, ValueError, OverflowError):  # no date, or one without a zone, or with an impossible one
         return False
 
 

@@ -17,6 +17,8 @@ __all__ = ["KeptPicture", "KeptPictures"]
 
 MOST_PIXELS = 2**24
 """Pixels of the kept pictures together; with its latents, one takes seven bytes."""
+MOST_PICTURES = 16
+"""How many pictures are kept, however small they are, for each may bring megabytes of metadata."""
 MOST_SCORED = 2**24
 """Pixels of the largest picture whose SSIMULACRA 2 is computed, which takes some hundred bytes for each."""
 MOST_SCORERS = 2**21
@@ -111,6 +113,6 @@ class KeptPictures:
                 return found
             self._kept[key] = found
         self._kept.move_to_end(key)
-        while sum(kept.pixels for kept in self._kept.values()) > MOST_PIXELS:
+        while len(self._kept) > MOST_PICTURES or sum(kept.pixels for kept in self._kept.values()) > MOST_PIXELS:
             self._kept.popitem(last=False)
         return found

@@ -82,6 +82,7 @@ class Pool:
             self._idle.append(worker)
             self._places.release()
             raise
+        worker.tell_wanted()
         task = asyncio.create_task(self._done(worker, job))
         self._running[task] = worker
         task.add_done_callback(self._forget)

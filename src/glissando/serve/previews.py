@@ -39,7 +39,7 @@ class PreviewJob(EncodeJob):
     """
 
     def run(self, codecs: Codecs) -> Answer:
-        if any(self.options.get(name) for name in NOT_KEPT):
+        if any(self.options.get(name, False) is not False for name in NOT_KEPT):
             return super().run(codecs)
         until = Until(self.seconds, codecs.unwanted)
         prepared = self.prepared(codecs)
@@ -92,7 +92,7 @@ class BitsJob(PreviewJob):
         from glissando.picture import Picture, encode_picture
         from glissando.picture.heat import colours_of_bits
 
-        if any(self.options.get(name) for name in NOT_KEPT):
+        if any(self.options.get(name, False) is not False for name in NOT_KEPT):
             raise InputError("the bits of each place are told for a quality, not for a target or without loss")
         prepared = self.prepared(codecs)
         codec, analysed, field, quality = prepared.codec, prepared.analysed, prepared.field, prepared.quality

@@ -69,7 +69,6 @@ class Worker:
         try:
             self._wait_until_ready()
             begun()
-            self._unwanted.value = False
             self._connection.send(job)
             outcome = self._connection.recv()
         except (EOFError, OSError):
@@ -99,6 +98,10 @@ class Worker:
             with contextlib.suppress(ValueError):
                 return signal.Signals(-code).name
         return f"exit code {code}"
+
+    def tell_wanted(self) -> None:
+        """The next job comes, and somebody waits for it. To be called before ``do``, where ``tell_unwanted`` is."""
+        self._unwanted.value = False
 
     def tell_unwanted(self) -> None:
         """Nobody waits for the job any more: it may end as soon as it can."""

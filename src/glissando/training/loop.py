@@ -99,6 +99,7 @@ def _train(trainer: Trainer, plan: Schedule, minutes: float, log: Logging) -> No
     run_, progress = trainer.recipe.run, trainer.progress
     meter = Meter(trainer)
     began = latest = time.monotonic()
+    trainer.share = progress.samples / plan.samples
     while True:
         share = progress.samples / plan.samples
         if minutes:

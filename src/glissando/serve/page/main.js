@@ -87,8 +87,9 @@ function changed(names) {
 
 async function savePng() {
   try {
-    const url = URL.createObjectURL(await api.decode(results.gliss));
-    Object.assign(document.createElement("a"), { href: url, download: `${results.stem}.png` }).click();
+    const { gliss, stem } = results; // another picture may come meanwhile
+    const url = URL.createObjectURL(await api.decode(gliss));
+    Object.assign(document.createElement("a"), { href: url, download: `${stem}.png` }).click();
     setTimeout(() => URL.revokeObjectURL(url), 60_000);
   } catch (error) {
     results.problem(error);

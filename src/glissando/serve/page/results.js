@@ -29,6 +29,9 @@ export class Results {
   /** A picture that nothing is known of yet. `bytes`: of the file that it came in. */
   begin(image, name, bytes) {
     Object.assign(this, { image, name, sourceBytes: bytes, gliss: null, notes: [] });
+    find("save-gliss").removeAttribute("href");
+    find("save-gliss").setAttribute("aria-disabled", "true");
+    find("save-png").disabled = true;
     fill("row-ours", EMPTY);
     this.beginOther();
     this.say(`${name}: ${image.width} × ${image.height} pixels. Encoding …`);

@@ -35,7 +35,7 @@ export class Settings extends EventTarget {
 
   /** Whether a value can be that of a setting. */
   static valid(name, value) {
-    return name in VALID && VALID[name](value);
+    return Object.hasOwn(VALID, name) && VALID[name](value);
   }
 
   set(values) {
@@ -57,7 +57,7 @@ export class Settings extends EventTarget {
   restore(fragment) {
     const values = { ...DEFAULTS };
     for (const [name, text] of new URLSearchParams(fragment)) {
-      if (!(name in DEFAULTS) || text === "") continue;
+      if (!Object.hasOwn(DEFAULTS, name) || text === "") continue;
       const kind = typeof DEFAULTS[name];
       const value = kind === "number" ? Number(text) : kind === "boolean" ? text === "true" : text;
       if (Settings.valid(name, value)) values[name] = value;

@@ -4,7 +4,7 @@ import { asset, decode, original } from "./api.js";
 
 const SAMPLES = { parrots: "samples/parrots.jpg", chart: "samples/chart.png" };
 
-export const isSample = (name) => name in SAMPLES;
+export const isSample = (name) => Object.hasOwn(SAMPLES, name);
 
 export async function sample(name) {
   const path = SAMPLES[name];
