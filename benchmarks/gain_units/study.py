@@ -45,6 +45,7 @@ def train(recipe: GainRecipe, tiles: Tiles, seed: int) -> tuple[Rated, dict[str,
     crops = Crops(
         tiles.training, data.crop, data.batch, generator, halved=data.halved, choices=data.choices,
         procedural=data.procedural,
+        drawn=data.drawn,
     )  # fmt: skip
     parameters = [parameter for parameter in rated.parameters() if parameter.requires_grad]
     optimisers = build_optimisers(rated, recipe.optimiser)
