@@ -180,14 +180,14 @@ def test_head_has_no_body(service: Any, photo_file: bytes) -> None:
 @pytest.fixture
 def guarded(tmp_path: Path, photo_file: bytes) -> Path:
     """A folder, beside it what must not be seen, and links in it."""
-    root = tmp_path / "root"
+    root = tmp_path / "served"
     (root / "sub").mkdir(parents=True)
     (root / "seen.gliss").write_bytes(photo_file)
     (root / "sub" / "seen.gliss").write_bytes(photo_file)
     (root / "secret.txt").write_bytes(b"secret")
     (tmp_path / "out.gliss").write_bytes(photo_file)
-    (tmp_path / "root-too").mkdir()
-    (tmp_path / "root-too" / "out.gliss").write_bytes(photo_file)
+    (tmp_path / "served-too").mkdir()
+    (tmp_path / "served-too" / "out.gliss").write_bytes(photo_file)
     (root / "out.gliss").symlink_to(tmp_path / "out.gliss")
     (root / "text.gliss").symlink_to(root / "secret.txt")
     (root / "outside").symlink_to(tmp_path)
@@ -208,7 +208,7 @@ def test_files_of_the_folder_are_found(guarded: Path) -> None:
 
 OUTSIDE = (
     "../out.gliss",
-    "../root-too/out.gliss",
+    "../served-too/out.gliss",
     "sub/../../out.gliss",
     "sub/../seen.gliss",
     "./seen.gliss",
@@ -217,7 +217,7 @@ OUTSIDE = (
     "seen.gliss/",
     "out.gliss",
     "outside/out.gliss",
-    "outside/root/seen.gliss/../../out.gliss",
+    "outside/served/seen.gliss/../../out.gliss",
     "text.gliss",
     "secret.txt",
     "circle.gliss",
